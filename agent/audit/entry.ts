@@ -1,0 +1,162 @@
+import { z } from "zod";
+import { CommandId, ClusterName, KeyId, Sha256Hex, Words } from "../wire/names.ts";
+import { REFUSAL_CODES } from "../../policy/refusal.ts";
+
+/**
+ * The closed schema of log entries (DESIGN section 7). Fields are only ever added, kinds too.
+ * An entry is one line of canonical JSON (RFC 8785) under MAX_ENTRY_BYTES. Times are RFC 3339 in UTC with milliseconds.
+ */
+const Time = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+const Index = z.number().int().min(0);
+/** Names and values that the policy permitted or the command said: short, without control characters. */
+const Text = z.string().max(4096);
+const Facts = z.record(
+  z.string().max(64),
+  z.union([Text, z.number().int(), z.boolean(), z.null(), z.array(Text).max(64)]),
+);
+
+const common = { v: z.literal(1), index: Index, time: Time, cluster: ClusterName, epoch: z.number().int().min(1) };
+
+/** Who asks. `says` marks what is only the vendor's word. */
+const By = z.strictObject({ key: KeyId, says: z.strictObject({ operator: Words, why: Words }) });
+const Asking = {
+  action: z.enum(["scale", "issue-certificate", "update-dns"]),
+  asked: Facts,
+  by: By,
+  command: CommandId,
+  /** SHA-256 of the signed command's bytes (the compact JWS). */
+  digest: Digest,
+  /** The command's `exp`, unix seconds: its id is remembered until then and the skew. */
+  exp: z.number().int(),
+};
+/** The signed command itself, a compact JWS: the customer can show what was asked. */
+const Signed = z.string().max(24 * 1024);
+const Allowed = z.strictObject({ policy: Digest, rule: z.string().max(64) });
+
+export const Operation = z.strictObject({
+  operation: z.string().max(128),
+  resource: Text,
+  /** Null where the place answers with none. */
+  request: z.string().max(256).nullable(),
+  /** "ok", or the place's short error code; never its own words. */
+  status: z.string().max(64),
+  milliseconds: z.number().int().min(0),
+  changes: z.boolean(),
+});
+export type Operation = z.infer<typeof Operation>;
+
+/** `code`: for a failure or unknown a short stable word, e.g. "deadline", "probe", "suspended", "recovered". */
+const Outcome = {
+  result: z.enum(["succeeded", "failed", "unknown"]),
+  code: z.string().max(64).nullable(),
+  /** What it is known by: the call's own answer, or after a crash "token", "change id" or "state". */
+  known_by: z.enum(["answer", "token", "change id", "state", "nothing"]),
+  changed: z.array(z.strictObject({ what: Text, from: Text.nullable(), to: Text.nullable() })).max(256),
+  operations: z.array(Operation).max(256),
+  /** An issued chain as base64 DER, leaf first. */
+  certificate: z.array(z.string().max(8192)).max(4).nullable(),
+  /** Salted digest of the place's own words in details/, or null. */
+  details: Digest.nullable(),
+};
+
+export const Entry = z.discriminatedUnion("kind", [
+  /** Entry 0: what vouches for the log's key. `signature`: by the leaf's key, over logKeyBinding(). */
+  z.strictObject({
+    ...common,
+    kind: z.literal("epoch"),
+    origin: Text,
+    log_keys: z.array(z.strictObject({ key: Text, from: Index })).length(1),
+    chain: z.array(z.string()).min(1).max(4),
+    signature: z.string().max(256),
+    before: Text.nullable(),
+    config: Digest,
+  }),
+  z.strictObject({ ...common, kind: z.literal("started"), version: Text, process: CommandId, runtime: Text }),
+  z.strictObject({ ...common, kind: z.literal("stopped"), why: Text }),
+  z.strictObject({
+    ...common,
+    kind: z.literal("trust"),
+    version: z.number().int(),
+    digest: Digest,
+    keys: z.array(KeyId),
+  }),
+  z.strictObject({
+    ...common,
+    kind: z.literal("trust-refused"),
+    code: z.enum(REFUSAL_CODES),
+    digest: Digest,
+    bytes: z.number().int(),
+  }),
+  z.strictObject({ ...common, kind: z.literal("renewed"), serial: Text, until: Time }),
+  z.strictObject({
+    ...common,
+    kind: z.literal("policy"),
+    policy: Digest,
+    revision: z.number().int(),
+    code: z.enum(REFUSAL_CODES).nullable(),
+  }),
+  z.strictObject({ ...common, kind: z.literal("switch"), on: z.boolean(), why: Text }),
+  z.strictObject({ ...common, kind: z.literal("clock"), jumped: z.number().int(), agrees: z.boolean() }),
+  z.strictObject({ ...common, kind: z.literal("torn"), bytes: z.number().int(), sha256: Sha256Hex, name: Text }),
+  z.strictObject({
+    ...common,
+    kind: z.literal("gate"),
+    code: z.enum(REFUSAL_CODES),
+    command: CommandId,
+    operation: Text,
+    resource: Text,
+  }),
+  /** A command that could not be opened or parsed: nothing in it is anybody's word. */
+  z.strictObject({
+    ...common,
+    kind: z.literal("rejected"),
+    code: z.enum(REFUSAL_CODES),
+    digest: Digest,
+    bytes: z.number().int(),
+  }),
+  /** A command whose signature was good, and that was refused. `first`: index of the entry that decided a replayed id. */
+  z.strictObject({
+    ...common,
+    ...Asking,
+    kind: z.literal("refused"),
+    code: z.enum(REFUSAL_CODES),
+    because: z.string().max(512),
+    hint: z.string().max(512),
+    rule: z.string().max(64).nullable(),
+    field: z.string().max(64).nullable(),
+    found: z.string().max(256).nullable(),
+    limit: z.string().max(256).nullable(),
+    policy: Digest.nullable(),
+    first: Index.nullable(),
+  }),
+  /** A dry run that would have been permitted. */
+  z.strictObject({
+    ...common,
+    ...Asking,
+    kind: z.literal("considered"),
+    allowed: Allowed,
+    found: Facts,
+    signed: Signed,
+  }),
+  z.strictObject({
+    ...common,
+    ...Asking,
+    kind: z.literal("intent"),
+    allowed: Allowed,
+    found: Facts,
+    resource: Text,
+    signed: Signed,
+  }),
+  z.strictObject({ ...common, ...Outcome, kind: z.literal("outcome"), command: CommandId, intent: Index }),
+  z.strictObject({ ...common, kind: z.literal("cancelled"), command: CommandId }),
+]);
+export type Entry = z.infer<typeof Entry>;
+export type EntryKind = Entry["kind"];
+/** Distributes over the union: an entry before the log gave it index, time, cluster and epoch. */
+export type EntryBody = Entry extends infer E
+  ? E extends Entry
+    ? Omit<E, "v" | "index" | "time" | "cluster" | "epoch">
+    : never
+  : never;
+export type OutcomeBody = Extract<EntryBody, { kind: "outcome" }>;

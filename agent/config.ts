@@ -1,0 +1,122 @@
+import { parseDocument } from "yaml";
+import { z } from "zod";
+import { Base64Url32, ClusterName, ResourceName, Sha256Hex } from "./wire/names.ts";
+
+const AbsolutePath = z.string().regex(/^\/[^\0]*$/, "an absolute path");
+const Address = z.string().regex(/^(?:\[[0-9a-f:]+\]|[a-zA-Z0-9.-]+):\d{1,5}$/, "HOST:PORT");
+
+const Group = z.strictObject({
+  /** Program and arguments of one machine of the group; `{n}` in an argument becomes its number, from 0. */
+  command: z.array(z.string().min(1)).min(1).max(64),
+  /** uid:gid the processes run under; without it, the agent's own. */
+  user: z
+    .string()
+    .regex(/^\d+:\d+$/)
+    .optional(),
+  health: z
+    .discriminatedUnion("probe", [
+      z.strictObject({ probe: z.literal("none") }),
+      z.strictObject({
+        probe: z.literal("tcp"),
+        host: z.string(),
+        port: z.number().int().min(1).max(65535),
+        plus_n: z.boolean(),
+      }),
+      z.strictObject({ probe: z.literal("http"), url: z.string(), plus_n: z.boolean() }),
+    ])
+    .default({ probe: "none" }),
+  stop_seconds: z.number().int().min(1).max(120).default(10),
+});
+const Authority = z.strictObject({ directory: AbsolutePath });
+const Zone = z.union([
+  z.strictObject({
+    server: Address,
+    /** A file with the TSIG secret in base64, 0600. */
+    tsig: z.strictObject({
+      name: z.string(),
+      algorithm: z.enum(["hmac-sha256", "hmac-sha512"]),
+      secret_file: AbsolutePath,
+    }),
+  }),
+  z.strictObject({ file: AbsolutePath }),
+]);
+export const LocalConfig = z.strictObject({
+  groups: z.record(ResourceName, Group).default({}),
+  authorities: z.record(ResourceName, Authority).default({}),
+  zones: z.record(ResourceName, Zone).default({}),
+});
+export type LocalConfig = z.infer<typeof LocalConfig>;
+
+/** /etc/reeve/reeve.yaml: as strict as the policy. docs/OPERATIONS.md names every field. */
+export const Config = z.strictObject({
+  version: z.literal(1),
+  cluster: ClusterName,
+  control_plane: z.strictObject({
+    enrol: z.string().regex(/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/, "https://HOST:PORT"),
+    trust_sha256: Base64Url32,
+    root_sha256: Sha256Hex.optional(),
+  }),
+  state: AbsolutePath.default("/var/lib/reeve"),
+  runtime: AbsolutePath.default("/run/reeve"),
+  /** `uid`: who must own the folder and what lies in it. */
+  owner: z
+    .strictObject({ directory: AbsolutePath, uid: z.number().int().min(0).default(0) })
+    .default({ directory: "/etc/reeve/owner", uid: 0 }),
+  csr: AbsolutePath.optional(),
+  token: z.union([
+    z.strictObject({ credential: z.string().regex(/^[A-Za-z0-9._-]+$/) }),
+    z.strictObject({ file: AbsolutePath }),
+  ]),
+  provider: z.literal("local"),
+  local: LocalConfig.default({ groups: {}, authorities: {}, zones: {} }),
+  key_rotation: z.enum(["approve", "automatic"]).default("approve"),
+  egress: z
+    .strictObject({ proxy: z.literal("none"), endpoints: z.strictObject({}) })
+    .default({ proxy: "none", endpoints: {} }),
+  witnesses: z.array(z.never()).max(0).default([]),
+  artifacts: z.literal("none").default("none"),
+  log: z
+    .strictObject({ retention: z.string().regex(/^\d+[hd]$/), segment: z.string().regex(/^\d+(?:KiB|MiB)$/) })
+    .default({ retention: "400d", segment: "16MiB" }),
+});
+export type Config = z.infer<typeof Config>;
+
+export type ConfigFault = { readonly line: number; readonly column: number; readonly message: string };
+
+/** Parses the config's text. Never throws on bad input. */
+export function parseConfig(text: string): { config: Config } | { faults: readonly ConfigFault[] } {
+  const document = parseDocument(text, {
+    version: "1.2",
+    schema: "core",
+    uniqueKeys: true,
+    merge: false,
+    strict: true,
+  });
+  const first = document.errors[0] ?? document.warnings[0];
+  if (first !== undefined) {
+    const at = first.linePos?.[0] ?? { line: 1, col: 1 };
+    return { faults: [{ line: at.line, column: at.col, message: first.message.split("\n")[0] ?? "not YAML" }] };
+  }
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 0 });
+  } catch {
+    return { faults: [{ line: 1, column: 1, message: "an alias: write the value out" }] };
+  }
+  const parsed = Config.safeParse(value);
+  if (parsed.success) return { config: parsed.data };
+  return {
+    faults: parsed.error.issues.map((issue) => ({
+      line: 1,
+      column: 1,
+      message: `${issue.path.join(".") || "the file"}: ${issue.message}`,
+    })),
+  };
+}
+
+/** Size in bytes of `16MiB`. */
+export function segmentBytes(config: Config): number {
+  const match = /^(\d+)(KiB|MiB)$/.exec(config.log.segment);
+  if (match === null) throw new Error("segment was not checked");
+  return Number(match[1]) * (match[2] === "KiB" ? 1024 : 1024 * 1024);
+}

@@ -1,0 +1,63 @@
+/**
+ * Clock, randomness, disk and network as arguments (STYLE rule 2): the simulation hands in others. Real ones: agent/host/real.ts.
+ */
+export type Clock = {
+  /** Milliseconds since 1970 by the machine's clock. */
+  now(): number;
+  /** Milliseconds that never go back; the zero is arbitrary. */
+  monotonic(): number;
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+};
+export type Random = { bytes(count: number): Uint8Array; uuidv7(): string };
+
+export type Stat = {
+  kind: "file" | "directory" | "other";
+  uid: number;
+  mode: number;
+  links: number;
+  size: number;
+  inode: number;
+};
+
+/** A file opened for appending. Every call is synchronous: what returned has happened, in this order. */
+export type Appender = {
+  readonly size: number;
+  /** Writes all bytes or throws; a short write is an error of the disk (ENOSPC). */
+  append(bytes: Uint8Array): void;
+  /** fdatasync. An error is final for the descriptor: never call again. */
+  sync(): void;
+  close(): void;
+};
+
+export type Disk = {
+  /** Opens once with O_NOFOLLOW | O_NONBLOCK, stats and reads that descriptor. Throws DiskError. At most `max` bytes, else EFBIG. */
+  read(path: string, max: number): { bytes: Uint8Array; stat: Stat };
+  exists(path: string): boolean;
+  /** Names in a folder, sorted. */
+  list(path: string): string[];
+  stat(path: string): Stat;
+  makeDirectory(path: string, mode: number): void;
+  /** Temporary file beside it, write, fdatasync, rename over, fsync of the folder. Durable when it returns. */
+  replace(path: string, bytes: Uint8Array, mode: number): void;
+  /** Opens (creates) for appending with O_NOFOLLOW; a new file's folder is synced. */
+  appender(path: string, mode: number): Appender;
+  rename(from: string, to: string): void;
+  /** Unlinks and syncs the folder. */
+  remove(path: string): void;
+  truncate(path: string, size: number): void;
+  /** Takes the kernel-held lock or throws DiskError EBUSY. Held until the process ends or `free` is called. */
+  lock(path: string): { free(): void };
+};
+
+export class DiskError extends Error {
+  constructor(
+    readonly code: string,
+    readonly path: string,
+    message: string,
+  ) {
+    super(message);
+    this.name = "DiskError";
+  }
+}
+
+export type Host = { readonly clock: Clock; readonly random: Random; readonly disk: Disk };

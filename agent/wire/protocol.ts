@@ -1,0 +1,138 @@
+import { z } from "zod";
+import { MAX_COMMANDS_PER_POLL, MAX_ENTRIES_PER_REPORT, MAX_ENTRY_BYTES } from "../limits.ts";
+import { Base64Url32, ClusterName, CommandId, KeyId, Seconds, TrustDomain } from "./names.ts";
+
+/**
+ * What travels between agent and control plane, besides commands. JSON over HTTPS; docs/PROTOCOL.md says it in prose.
+ * Enrolment listener (server TLS): GET /v1/nonce, POST /v1/enroll, POST /v1/renew (expired certificate, with proof).
+ * Agents' listener (client certificate): POST /v1/renew, /v1/commands (long poll), /v1/reports, /v1/witness.
+ */
+const Jws = z
+  .string()
+  .min(5)
+  .max(64 * 1024)
+  .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/);
+const Der = z
+  .string()
+  .min(4)
+  .max(16 * 1024)
+  .regex(/^[A-Za-z0-9+/]+={0,2}$/);
+const Chain = z.array(Der).min(1).max(4);
+
+/** Join token: claims of a JWS with header {"alg":"Ed25519","typ":"reeve-join+jwt"}, signed by the token key. */
+export const TokenClaims = z.strictObject({
+  /** The trust domain. */
+  iss: TrustDomain,
+  /** "reeve-enrol". */
+  aud: z.literal("reeve-enrol"),
+  /** The cluster. */
+  sub: ClusterName,
+  jti: z.string().regex(/^[A-Za-z0-9_-]{22,64}$/),
+  iat: Seconds,
+  exp: Seconds,
+  /** The enrolment address, exactly as in the config. */
+  url: z.string().max(512),
+  /** Lower-case hex SHA-256 of the root CA's DER. */
+  sha: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type TokenClaims = z.infer<typeof TokenClaims>;
+
+/** Trust statement: claims of a JWS whose header is {"alg":"Ed25519","jwk":{"crv":"Ed25519","kty":"OKP","x":…},"typ":"reeve-trust+jwt"}. */
+const PublicKey = z.strictObject({ kid: KeyId, x: Base64Url32 });
+export const TrustClaims = z.strictObject({
+  iss: TrustDomain,
+  /** The cluster. */
+  aud: ClusterName,
+  version: z.number().int().min(1).max(1_000_000),
+  iat: Seconds,
+  /** Complete: what is not named stops at once. Root CAs as DER in base64. */
+  roots: z.array(Der).min(1).max(8),
+  command_keys: z.array(PublicKey).min(1).max(16),
+  witness_keys: z.array(PublicKey).max(16),
+});
+export type TrustClaims = z.infer<typeof TrustClaims>;
+
+export const NonceAnswer = z.strictObject({ nonce: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
+export const EnrolRequest = z.strictObject({ token: Jws, proof: z.null(), csr: Der });
+export const EnrolAnswer = z.strictObject({
+  /** Leaf first, root last. */
+  chain: Chain,
+  /** Every statement from version 1 on; may be empty until the vendor has signed the first. */
+  trust: z.array(Jws).max(1000),
+  epoch: z.number().int().min(1),
+  /** Unix seconds of this epoch's enrolment by the control plane's clock; shown only. */
+  enrolled_at: Seconds,
+  /** https://HOST:PORT of the agents' listener. */
+  agents_url: z.string().max(512),
+});
+export type EnrolAnswer = z.infer<typeof EnrolAnswer>;
+
+export const RenewRequest = z.strictObject({ csr: Der });
+/** On the enrolment listener, within the grace: `signature` is ECDSA P-256 SHA-256 (IEEE P1363, base64url) by the expired certificate's key over `reeve-renew\n` + nonce + `\n` + base64 CSR. */
+export const GraceRenewRequest = z.strictObject({
+  csr: Der,
+  chain: Chain,
+  nonce: z.string(),
+  signature: z.string().max(256),
+});
+export const RenewAnswer = z.strictObject({ chain: Chain });
+
+export const PollRequest = z.strictObject({
+  /** Drawn at start: UUIDv7. */
+  process: CommandId,
+  epoch: z.number().int().min(1),
+  /** The newest signed checkpoint (a C2SP signed note). */
+  checkpoint: z.string().max(8192),
+  /** Version of the newest accepted trust statement; 0 for none. */
+  trust_version: z.number().int().min(0),
+  version: z.string().max(64),
+  state: z.enum(["ready", "suspended", "refusing"]),
+  /** The owner's reason when suspended, why all is refused when refusing, else "". */
+  reason: z.string().max(256),
+  /** How many commands the agent would take now. */
+  take: z.number().int().min(0).max(MAX_COMMANDS_PER_POLL),
+  /** How long the answer may wait for something to say, in seconds. */
+  hold: z.number().int().min(0).max(60),
+});
+export type PollRequest = z.infer<typeof PollRequest>;
+export const PollAnswer = z.strictObject({
+  commands: z.array(z.string().max(64 * 1024)).max(MAX_COMMANDS_PER_POLL),
+  /** Ids to be stopped if they have no intent yet. */
+  cancel: z.array(CommandId).max(64),
+  /** Statements newer than `trust_version`, in order. */
+  trust: z.array(Jws).max(100),
+});
+export type PollAnswer = z.infer<typeof PollAnswer>;
+
+/** Entries of the log, in order and without a gap, byte for byte as on disk (without the newline). */
+export const ReportRequest = z.strictObject({
+  /** Index of the first entry. */
+  from: z.number().int().min(0),
+  entries: z.array(z.string().min(2).max(MAX_ENTRY_BYTES)).max(MAX_ENTRIES_PER_REPORT),
+  /** A signed checkpoint whose size is at least `from` + the number of entries. */
+  checkpoint: z.string().max(8192),
+  /** Place for inclusion proofs under a cosigned checkpoint; null until there are witnesses. */
+  proofs: z.null(),
+});
+export type ReportRequest = z.infer<typeof ReportRequest>;
+/** The index that the control plane wants next; it takes again what it has if the bytes are equal. */
+export const ReportAnswer = z.strictObject({ next: z.number().int().min(0) });
+
+/** Any answer that is not 200: `code` is one of FAULTS. */
+export const FAULTS = [
+  "token-invalid",
+  "token-expired",
+  "token-burnt",
+  "token-theft",
+  "csr-invalid",
+  "fenced",
+  "certificate",
+  "malformed",
+  "too-large",
+  "conflict",
+  "not-found",
+  "unavailable",
+  "not-available",
+] as const;
+export const Fault = z.strictObject({ code: z.enum(FAULTS), message: z.string().max(512) });
+export type FaultCode = (typeof FAULTS)[number];

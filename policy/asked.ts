@@ -1,0 +1,78 @@
+/** What a command asks for, and what was found: the plain data that a policy judges. Units: seconds; sizes as said. */
+export type ScaleArgs = { readonly group: string; readonly count: number };
+export type Usage = "server" | "client";
+export type CertificateArgs = {
+  readonly authority: string;
+  /** Lower-case hex SHA-256 of the CSR file's bytes, in the config's CSR folder. Exactly one of the two. */
+  readonly csr_sha256?: string | undefined;
+  /** Base64 (standard alphabet, padded) of the CSR's DER. */
+  readonly csr?: string | undefined;
+  readonly usages: readonly Usage[];
+  readonly validity: number;
+};
+export type DnsType = "A" | "AAAA" | "CNAME" | "TXT";
+export type DnsChange = "create" | "replace" | "delete";
+export type DnsArgs = {
+  readonly zone: string;
+  readonly name: string;
+  readonly type: DnsType;
+  readonly change: DnsChange;
+  /** The values afterwards; empty for delete. */
+  readonly values: readonly string[];
+  readonly ttl: number;
+};
+
+export type Asked =
+  | { readonly action: "scale"; readonly args: ScaleArgs }
+  | { readonly action: "issue-certificate"; readonly args: CertificateArgs }
+  | { readonly action: "update-dns"; readonly args: DnsArgs };
+export type Action = Asked["action"];
+export const ACTIONS: readonly Action[] = ["scale", "issue-certificate", "update-dns"];
+
+/** The resource that a command is about: commands on one resource run one at a time. */
+export function resourceOf(asked: Asked): string {
+  switch (asked.action) {
+    case "scale":
+      return `group:${asked.args.group}`;
+    case "issue-certificate":
+      return `authority:${asked.args.authority}`;
+    case "update-dns":
+      return `record:${asked.args.zone}/${asked.args.name}`;
+  }
+}
+
+export type SubjectAltName = { readonly type: string; readonly value: string };
+/** A PKCS #10 request (RFC 2986) as far as a policy needs it; agent/wire/csr.ts reads it. */
+export type CsrFacts = {
+  readonly signatureValid: boolean;
+  /** RFC 4514 text; "" when empty. */
+  readonly subject: string;
+  /** Value of the only CN, when the subject is exactly one CN. */
+  readonly commonName: string | null;
+  readonly sans: readonly SubjectAltName[];
+  /** "P-256", "P-384", "RSA-2048", "Ed25519", … */
+  readonly keyType: string;
+  /** OIDs of requested extensions other than subjectAltName. */
+  readonly extensions: readonly string[];
+  /** True when basicConstraints asks for CA:TRUE. */
+  readonly wantsCa: boolean;
+};
+
+export type Found =
+  | { readonly action: "scale"; readonly count: number }
+  | { readonly action: "issue-certificate"; readonly csr: CsrFacts; readonly made: "in-cluster" | "by-vendor" }
+  | {
+      readonly action: "update-dns";
+      /** Null when there is no such record set. */
+      readonly record: { readonly values: readonly string[]; readonly ttl: number } | null;
+    };
+
+/** What the log remembers that a policy must know. Times are milliseconds since 1970. */
+export type History = {
+  /** Times of intents by permitting rule's id, oldest first, at least for the longest window. */
+  readonly intents: ReadonlyMap<string, readonly number[]>;
+  /** The log remembers nothing before this; windows that begin earlier count as used up. Null: nothing was before. */
+  readonly since: number | null;
+  /** The highest policy revision that the log has seen; 0 for none. */
+  readonly revision: number;
+};

@@ -1,0 +1,125 @@
+import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
+import type { RefusalCode } from "../policy/refusal.ts";
+
+/**
+ * The contract of a provider. Per action: `describe` reads, `execute` changes and waits until what the command wanted is true,
+ * `reconcile` only reads and says what an intent without an outcome became. Each goes to the cloud only through the gate it is given.
+ */
+
+/** One cloud operation that an action may use. Gate, rendered permissions and docs are this one table. */
+export type OperationRow = {
+  /** e.g. "local.process.start", "autoscaling:SetDesiredCapacity". */
+  readonly operation: string;
+  readonly kind: "read" | "change";
+  /** What travels: "POST", "UPDATE", "spawn", … Compared again right before it leaves. */
+  readonly method: string;
+};
+export type OperationsTable = readonly OperationRow[];
+
+/** Where a call goes. `host`: a network endpoint, or the folder or program of a local one, as the config named it. */
+export type CallPlace = { readonly host: string; readonly region: string; readonly method: string };
+
+export type CallAnswer<T> = { readonly value: T; readonly request: string | null };
+
+/**
+ * A cloud's or program's refusal or failure. `status` is a short stable code for the entry; `words` (its own text) goes to details/ only.
+ * `unknown` when the call may or may not have had its effect.
+ */
+export class CallFailed extends Error {
+  constructor(
+    readonly status: string,
+    readonly words: string,
+    readonly effect: "none" | "unknown",
+    readonly request: string | null = null,
+  ) {
+    super(status);
+    this.name = "CallFailed";
+  }
+}
+/** The provider tried what the permitting rule does not name. Our own mistake: the agent writes a `gate` entry and stops (exit 70). */
+export class GateBreach extends Error {
+  constructor(
+    readonly code: Extract<RefusalCode, `gate.${string}`>,
+    readonly operation: string,
+    readonly resource: string,
+  ) {
+    super(`${code}: ${operation} on ${resource}`);
+    this.name = "GateBreach";
+  }
+}
+/** The owner suspended, or the deadline passed, before a changing call; what came before it stands. */
+export class Halted extends Error {
+  constructor(readonly why: "suspended" | "deadline") {
+    super(why);
+    this.name = "Halted";
+  }
+}
+
+/**
+ * Closed over one command and its permitting rule. `call` compares operation and resource when it begins; `send` hands the caller a
+ * `leave` function that must be called right before the bytes leave, with where they really go: it compares host, region and method.
+ * A call that returned without `leave` having been called is a breach too. Before a changing call the owner's switch is read again.
+ */
+export type Gate = {
+  call<T>(
+    operation: string,
+    resource: string,
+    send: (leave: (place: CallPlace) => void) => Promise<CallAnswer<T>>,
+  ): Promise<T>;
+};
+
+/** What the command's execution may use besides the gate. */
+export type Errand = {
+  /** The command's id: the idempotency key of every call that takes one. */
+  readonly id: string;
+  readonly signal: AbortSignal;
+};
+
+export type Changed = { readonly what: string; readonly from: string | null; readonly to: string | null };
+export type Executed = {
+  readonly result: "succeeded" | "failed" | "unknown";
+  /** Short stable code unless succeeded. */
+  readonly code: string | null;
+  readonly changed: readonly Changed[];
+  /** An issued chain as base64 DER, leaf first; null for other actions. Certificates are public: they go into the outcome. */
+  readonly certificate: readonly string[] | null;
+  /** Others' own words, for details/. */
+  readonly words: string | null;
+};
+export type Reconciled = Executed & { readonly known_by: "token" | "change id" | "state" | "nothing" };
+
+/** Thrown or returned by describe: the resource is not there, or cannot be read. */
+export type Described<S> = { readonly state: S } | { readonly missing: string } | { readonly unreadable: string };
+
+export type ActionProvider<Args, State> = {
+  readonly operations: OperationsTable;
+  /** The places that this provider's config allows calls to go to, for one command. */
+  places(args: Args): readonly CallPlace[];
+  describe(gate: Gate, args: Args, errand: Errand): Promise<Described<State>>;
+  execute(gate: Gate, args: Args, state: State, errand: Errand): Promise<Executed>;
+  /** `found`: the state that the intent was permitted on. */
+  reconcile(gate: Gate, args: Args, found: State, errand: Errand): Promise<Reconciled>;
+};
+
+export type ScaleState = { readonly count: number };
+/** The authority can be used. */
+export type AuthorityState = { readonly subject: string };
+/** For a certificate the road adds the request that the policy judged: exactly these bytes are to be signed. */
+export type JudgedCertificateArgs = CertificateArgs & {
+  readonly csrDer: Uint8Array;
+  /** The names that were judged. */
+  readonly names: readonly string[];
+  /** Where the chain is delivered as PEM; null: with the outcome only (by-vendor). */
+  readonly deliver: string | null;
+};
+export type RecordState = { readonly record: { readonly values: readonly string[]; readonly ttl: number } | null };
+
+export type Provider = {
+  readonly name: "local" | "aws" | "gcp" | "azure";
+  readonly scale: ActionProvider<ScaleArgs, ScaleState>;
+  readonly "issue-certificate": ActionProvider<JudgedCertificateArgs, AuthorityState>;
+  readonly "update-dns": ActionProvider<DnsArgs, RecordState>;
+  /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */
+  readonly ownGroups: readonly string[];
+};
+export type ProviderAction = Action;
