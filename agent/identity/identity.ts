@@ -1,0 +1,54 @@
+import type { KeyObject } from "node:crypto";
+import type { Refusal } from "../../policy/refusal.ts";
+import type { EnrolmentFault } from "./fault.ts";
+import type { Session } from "./session.ts";
+
+/** Ed25519, made anew for each enrolment. `x`: the 32 bytes of the public key. */
+export type LogKey = { readonly privateKey: KeyObject; readonly x: Uint8Array };
+
+export type Renewal =
+  | { readonly renewed: { readonly serial: string; readonly untilMs: number } }
+  /** Nothing to do before `atMs` (machine clock). */
+  | { readonly notDue: { readonly atMs: number } }
+  /** Try again later; the certificate in use may still be good. `reason` is short. */
+  | { readonly unreachable: string }
+  | { readonly fault: EnrolmentFault };
+
+export type TrustAccepted = {
+  /** Statements that were accepted and are durable now, oldest first. `digest`: `sha256:` of the JWS. */
+  readonly accepted: readonly {
+    readonly version: number;
+    readonly digest: string;
+    readonly keys: readonly string[];
+  }[];
+  /** Set when one was refused; those after it were not looked at. */
+  readonly refused: { readonly refusal: Refusal; readonly digest: string; readonly bytes: number } | null;
+};
+
+/** Who this agent is. Everything it says is durable. */
+export type Identity = {
+  readonly agentId: string;
+  readonly trustDomain: string;
+  readonly cluster: string;
+  readonly epoch: number;
+  /** Machine clock, when this epoch's enrolment began: no command of this epoch was made before. */
+  readonly enrolledAtMs: number;
+  /** The newest certificate's chain as base64 DER, leaf first, root last. */
+  chain(): readonly string[];
+  /** The root that the token pinned. */
+  readonly rootPem: string;
+  readonly logKey: LogKey;
+  /** Ed25519 command keys of the newest trust statement: kid to `x` in base64url. Empty until there is one. */
+  commandKeys(): ReadonlyMap<string, string>;
+  /** 0 until there is one. */
+  trustVersion(): number;
+  /** ECDSA P-256 over SHA-256 by the newest leaf's key, IEEE P1363 (64 bytes). Goes with `chain()`. */
+  sign(bytes: Uint8Array): Uint8Array;
+  readonly session: Session;
+  /** Renews when two thirds of the lifetime have passed. Call it again and again. */
+  renewIfDue(signal?: AbortSignal): Promise<Renewal>;
+  /** Takes statements newer than `trustVersion()`, in order. */
+  acceptTrust(statements: readonly string[]): Promise<TrustAccepted>;
+  /** Durable: every later start is refused until `reeve leave`. */
+  markFenced(reason: string): void;
+};
