@@ -1,0 +1,95 @@
+/**
+ * `bun run build [--native-only]`: both executables for this machine's processor and for the other one, and dist/SHA256SUMS.
+ * The output's file name is part of its bytes, the folder is not: so each is made under its final name elsewhere and moved in.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { arch } from "node:os";
+import { join } from "node:path";
+import { fail, ROOT, toolEnvironment } from "./command.ts";
+
+const PROGRAMS = [
+  { name: "reeve", entry: "agent/main.ts" },
+  { name: "reeve-control", entry: "control/main.ts" },
+] as const;
+
+type Architecture = "x64" | "arm64";
+
+/** Nothing is read from the working directory when it starts: no .env, bunfig.toml, tsconfig.json, package.json. */
+const FLAGS = [
+  "--compile",
+  "--minify",
+  "--bytecode",
+  "--format=esm",
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+  "--no-compile-autoload-tsconfig",
+  "--no-compile-autoload-package-json",
+];
+
+function versionOf(root: string): string {
+  const text = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  return text.version;
+}
+
+function native(): Architecture {
+  const here = arch();
+  if (here !== "x64" && here !== "arm64") fail(`Cannot build on ${here}.`, "Build on Linux x64 or arm64.");
+  return here;
+}
+
+/** Makes one executable at `to`; ends the process when it cannot. */
+function compile(entry: string, to: string, architecture: Architecture): void {
+  if (!existsSync(join(ROOT, entry)))
+    fail(`Cannot build ${to}: ${entry} is not there.`, "Is this the whole of the sources?");
+  const made = spawnSync(
+    process.execPath,
+    [
+      "build",
+      ...FLAGS,
+      `--target=bun-linux-${architecture}`,
+      `--define=REEVE_VERSION=${JSON.stringify(versionOf(ROOT))}`,
+      `--outfile=${to}`,
+      entry,
+    ],
+    { cwd: ROOT, env: toolEnvironment(), encoding: "utf8" },
+  );
+  if (made.status === 0 && existsSync(to)) return;
+  process.stderr.write(`${made.stdout}${made.stderr}`);
+  fail(
+    `Cannot build ${entry} for linux ${architecture}.`,
+    architecture === native()
+      ? "The bundler's own words are above."
+      : `Bun's runtime for ${architecture} comes from the npm registry, which must be reachable. \`--native-only\` leaves it out.`,
+  );
+}
+
+function sha256(path: string): string {
+  return createHash("sha256").update(readFileSync(path)).digest("hex");
+}
+
+function build(nativeOnly: boolean): void {
+  const here = native();
+  const there: Architecture = here === "x64" ? "arm64" : "x64";
+  const dist = join(ROOT, "dist");
+  const scratch = join(dist, `.making-${process.pid}`);
+  mkdirSync(scratch, { recursive: true });
+  process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
+  const made: string[] = [];
+  for (const architecture of nativeOnly ? [here] : [here, there]) {
+    for (const { name, entry } of PROGRAMS) {
+      const final = architecture === here ? name : `${name}-linux-${architecture}`;
+      compile(entry, join(scratch, final), architecture);
+      made.push(final);
+    }
+  }
+  // Moved in only when all are made: a build that fails leaves the last one whole.
+  for (const name of made) renameSync(join(scratch, name), join(dist, name));
+  if (nativeOnly) for (const { name } of PROGRAMS) rmSync(join(dist, `${name}-linux-${there}`), { force: true });
+  const sums = made.map((name) => `${sha256(join(dist, name))}  ${name}\n`).join("");
+  writeFileSync(join(dist, "SHA256SUMS"), sums);
+  process.stdout.write(sums);
+}
+
+build(process.argv.includes("--native-only"));
