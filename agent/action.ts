@@ -1,0 +1,155 @@
+import { createHash } from "node:crypto";
+import type { Asked, CertificateArgs, Found } from "../policy/asked.ts";
+import type { ActionProvider, Errand, Executed, Gate, OperationsTable, CallPlace, Provider, Reconciled } from "../providers/provider.ts";
+import type { EntryBody } from "./audit/entry.ts";
+import type { Disk } from "./host/host.ts";
+import { certificateBeside, findCsr } from "./owner/csr.ts";
+import { readCsr } from "./wire/csr.ts";
+
+export type Facts = Extract<EntryBody, { kind: "intent" }>["found"];
+
+/** What `describe` saw: what the policy judges, what the entry says of it, and the call that would act on exactly that. */
+export type Seen = {
+  readonly found: Found;
+  readonly facts: Facts;
+  /** The judged certificate request, base64 DER. */
+  readonly csr: string | null;
+  execute(gate: Gate, errand: Errand): Promise<Executed>;
+};
+export type Unseen = { readonly missing: string } | { readonly unreadable: string } | { readonly csr_unreadable: string; readonly hint: string };
+
+/** One command's dealings with its provider, the action's types closed over. */
+export type Work = {
+  readonly resource: string;
+  readonly operations: OperationsTable;
+  readonly places: readonly CallPlace[];
+  describe(gate: Gate, errand: Errand): Promise<Seen | Unseen>;
+};
+
+function workOf<Args, State>(
+  provider: ActionProvider<Args, State>,
+  args: Args,
+  resource: string,
+  see: (state: State) => Pick<Seen, "found" | "facts" | "csr">,
+): Work {
+  return {
+    resource,
+    operations: provider.operations,
+    places: provider.places(args),
+    async describe(gate, errand) {
+      const described = await provider.describe(gate, args, errand);
+      if (!("state" in described)) return described;
+      return { ...see(described.state), execute: (inner, own) => provider.execute(inner, args, described.state, own) };
+    },
+  };
+}
+
+/** The resource as the call gate compares it: the one that the permitting rule names. */
+export function gateResource(asked: Asked): string {
+  switch (asked.action) {
+    case "scale":
+      return asked.args.group;
+    case "issue-certificate":
+      return asked.args.authority;
+    case "update-dns":
+      return `${asked.args.zone}/${asked.args.name}`;
+  }
+}
+
+/** Where a certificate request comes from, and where the certificate goes. */
+type Request = { readonly der: Uint8Array; readonly path: string | null };
+
+function requestOf(disk: Disk, folder: string, args: CertificateArgs): Request | { readonly csr_unreadable: string; readonly hint: string } {
+  if (args.csr !== undefined) return { der: Buffer.from(args.csr, "base64"), path: null };
+  if (args.csr_sha256 === undefined) throw new Error("a command without a certificate request was parsed");
+  const found = findCsr(disk, folder, args.csr_sha256);
+  return "because" in found ? { csr_unreadable: found.because, hint: found.hint } : found;
+}
+
+/** What a command will need of its provider. Effects: reads the certificate request, which is this machine's own. */
+export async function workFor(provider: Provider, disk: Disk, csrFolder: string, asked: Asked): Promise<Work | Unseen> {
+  const resource = gateResource(asked);
+  switch (asked.action) {
+    case "scale":
+      return workOf(provider.scale, asked.args, resource, ({ count }) => ({ found: { action: "scale", count }, facts: { count }, csr: null }));
+    case "update-dns":
+      return workOf(provider["update-dns"], asked.args, resource, ({ record }) => ({
+        found: { action: "update-dns", record },
+        facts: record === null ? { record: null } : { values: [...record.values], ttl: record.ttl },
+        csr: null,
+      }));
+    case "issue-certificate": {
+      const request = requestOf(disk, csrFolder, asked.args);
+      if (!("der" in request)) return request;
+      const csr = await readCsr(request.der);
+      if (csr === null) return { csr_unreadable: "the certificate request is not one PKCS #10 structure that can be read surely", hint: "Write it with `openssl req -new`." };
+      const names = csr.sans.map((san) => san.value);
+      const made = request.path === null ? ("by-vendor" as const) : ("in-cluster" as const);
+      const deliver = request.path === null ? null : certificateBeside(request.path);
+      return workOf(provider["issue-certificate"], { ...asked.args, csrDer: request.der, names, deliver }, resource, ({ subject }) => ({
+        found: { action: "issue-certificate", csr, made },
+        facts: {
+          authority: subject.slice(0, 1024),
+          subject: csr.subject.slice(0, 1024),
+          names: names.slice(0, 64).map((name) => name.slice(0, 253)),
+          key: csr.keyType,
+          made,
+          file: request.path === null ? null : (request.path.split("/").at(-1) ?? null),
+        },
+        csr: Buffer.from(request.der).toString("base64"),
+      }));
+    }
+  }
+}
+
+type Intent = Extract<EntryBody, { kind: "intent" }>;
+
+function count(facts: Facts, name: string): number {
+  const value = facts[name];
+  if (typeof value !== "number") throw new Error(`an intent does not say its ${name}`);
+  return value;
+}
+
+/** The same for an intent of the log: everything comes from its entry, nothing is looked up again. */
+export function reconcileFor(
+  provider: Provider,
+  csrFolder: string,
+  asked: Asked,
+  intent: Intent,
+): { operations: OperationsTable; places: readonly CallPlace[]; reconcile(gate: Gate, errand: Errand): Promise<Reconciled> } {
+  const facts = intent.found;
+  const texts = (name: string): string[] => (Array.isArray(facts[name]) ? facts[name] : []);
+  const of = <Args, State>(action: ActionProvider<Args, State>, args: Args, state: State) => ({
+    operations: action.operations,
+    places: action.places(args),
+    reconcile: (gate: Gate, errand: Errand) => action.reconcile(gate, args, state, errand),
+  });
+  switch (asked.action) {
+    case "scale":
+      return of(provider.scale, asked.args, { count: count(facts, "count") });
+    case "update-dns":
+      return of(provider["update-dns"], asked.args, { record: "record" in facts ? null : { values: texts("values"), ttl: count(facts, "ttl") } });
+    case "issue-certificate": {
+      const file = facts["file"];
+      const deliver = typeof file === "string" ? certificateBeside(`${csrFolder}/${file}`) : null;
+      if (intent.csr === null) throw new Error("an intent for a certificate does not hold its request");
+      const args = { ...asked.args, csrDer: Buffer.from(intent.csr, "base64"), names: texts("names"), deliver };
+      return of(provider["issue-certificate"], args, { subject: String(facts["authority"] ?? "") });
+    }
+  }
+}
+
+/** What the entry says was asked: the arguments, a certificate request by its digest. */
+export function askedFacts(asked: Asked): Facts {
+  switch (asked.action) {
+    case "scale":
+      return { ...asked.args };
+    case "update-dns":
+      return { ...asked.args, values: [...asked.args.values] };
+    case "issue-certificate": {
+      const { csr, csr_sha256, authority, usages, validity } = asked.args;
+      const digest = csr_sha256 ?? createHash("sha256").update(Buffer.from(csr ?? "", "base64")).digest("hex");
+      return { authority, csr_sha256: digest, usages: [...usages], validity };
+    }
+  }
+}

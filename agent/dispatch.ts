@@ -1,0 +1,67 @@
+import { resourceOf } from "../policy/asked.ts";
+import { execute } from "./execute.ts";
+import { MAX_COMMANDS_PER_HOUR, MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS } from "./limits.ts";
+import type { Road } from "./road.ts";
+import { CommandClaims } from "./wire/command.ts";
+
+const HOUR_MS = 3_600_000;
+
+export type Dispatcher = {
+  /** How many commands may be asked for now: the intake's limits and what still runs. */
+  room(): number;
+  running(): number;
+  accept(texts: readonly string[]): void;
+  /** Resolves when nothing runs. */
+  idle(): Promise<void>;
+};
+
+/**
+ * Runs commands side by side, those on one resource one after the other in the order of their ids. `fail` gets what execute throws:
+ * our own mistakes and a log that cannot be written, which end the process.
+ */
+export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatcher {
+  const chains = new Map<string, Promise<void>>();
+  let taken: number[] = [];
+  let running = 0;
+  const start = (text: string, key: string): void => {
+    running++;
+    const before = chains.get(key) ?? Promise.resolve();
+    const own = before
+      .then(() => execute(text, road))
+      .catch(fail)
+      .finally(() => {
+        running--;
+        if (chains.get(key) === own) chains.delete(key);
+      });
+    chains.set(key, own);
+  };
+  return {
+    room() {
+      const now = road.host.clock.monotonic();
+      taken = taken.filter((time) => time > now - HOUR_MS);
+      return Math.max(0, Math.min(MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS - running, MAX_COMMANDS_PER_HOUR - taken.length));
+    },
+    running: () => running,
+    accept(texts) {
+      const ordered = texts.map((text) => ({ text, ...orderOf(text) })).sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+      for (const { text, key } of ordered) {
+        taken.push(road.host.clock.monotonic());
+        start(text, key);
+      }
+    },
+    async idle() {
+      while (chains.size > 0) await Promise.all(chains.values());
+    },
+  };
+}
+
+/** Only the order: what these unverified bytes claim decides nothing else. */
+function orderOf(text: string): { id: string; key: string } {
+  try {
+    const claims = CommandClaims.safeParse(JSON.parse(Buffer.from(text.split(".")[1] ?? "", "base64url").toString()));
+    if (claims.success) return { id: claims.data.jti, key: resourceOf(claims.data) };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  return { id: "", key: "unreadable" };
+}

@@ -1,0 +1,59 @@
+import { spawn } from "node:child_process";
+import { readFileSync, writeSync } from "node:fs";
+
+/** The process's surroundings: what only main hands out. */
+export type Machine = {
+  readonly uid: number;
+  readonly pid: number;
+  readonly terminal: boolean;
+  readonly runtime: string;
+  readonly execArguments: readonly string[];
+  /** systemd's credentials folder, or null. */
+  readonly credentials: string | null;
+  /** The environment as the kernel holds it: what a preload cannot have tidied away. */
+  environ(): string;
+  stdout(text: string): void;
+  stderr(text: string): void;
+  /** SIGTERM and SIGINT. */
+  onTerminate(then: () => void): void;
+  /** Tells systemd, where it asked to be told. A child does it: the runtime has no unix datagrams. */
+  notify(...words: string[]): void;
+  /** Whether a process lives; true also when it is another user's. */
+  alive(pid: number): boolean;
+};
+
+export function realMachine(): Machine {
+  const out = (descriptor: number) => (text: string) => {
+    let bytes = Buffer.from(text);
+    while (bytes.length > 0) bytes = bytes.subarray(writeSync(descriptor, bytes));
+  };
+  return {
+    uid: process.getuid?.() ?? -1,
+    pid: process.pid,
+    terminal: process.stderr.isTTY === true,
+    runtime: `bun ${Bun.version}`,
+    execArguments: process.execArgv,
+    credentials: process.env["CREDENTIALS_DIRECTORY"] ?? null,
+    environ: () => readFileSync("/proc/self/environ", "utf8"),
+    stdout: out(1),
+    stderr: out(2),
+    onTerminate(then) {
+      process.once("SIGTERM", then);
+      process.once("SIGINT", then);
+    },
+    notify(...words) {
+      const socket = process.env["NOTIFY_SOCKET"];
+      if (socket === undefined) return;
+      const child = spawn("/usr/bin/systemd-notify", words, { stdio: "ignore", env: { NOTIFY_SOCKET: socket } });
+      child.on("error", (error) => out(2)(`warn: systemd could not be told: ${error.message}\n`));
+    },
+    alive(pid) {
+      try {
+        process.kill(pid, 0);
+        return true;
+      } catch (error) {
+        return (error as NodeJS.ErrnoException).code === "EPERM";
+      }
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import "reflect-metadata";
+import { Command, CommanderError } from "commander";
+import { auditCommand } from "./commands/audit.ts";
+import { Complaint } from "./commands/config.ts";
+import { leaveCommand } from "./commands/leave.ts";
+import { ownerCommands } from "./commands/owner.ts";
+import { policyCommand } from "./commands/policy.ts";
+import { runCommand } from "./commands/run.ts";
+import { statusCommand } from "./commands/status.ts";
+import { DiskError } from "./host/host.ts";
+import { realMachine } from "./host/machine.ts";
+import { realHost } from "./host/real.ts";
+import { complaint } from "./render.ts";
+
+declare const REEVE_VERSION: string | undefined;
+const VERSION = typeof REEVE_VERSION === "string" ? REEVE_VERSION : "0.0.0-source";
+
+const EXIT_USAGE = 2;
+const EXIT_BROKEN = 70;
+
+/** Starts everything: the only file that knows every part. */
+async function main(): Promise<void> {
+  const host = realHost();
+  const machine = realMachine();
+  const exit = (code: number): void => {
+    process.exitCode = code;
+  };
+  const program = new Command("reeve")
+    .description("carries out a vendor's signed commands in your account, as far as your policy allows")
+    .exitOverride()
+    .showHelpAfterError("(see reeve --help)")
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done · 1 the answer is no · 2 usage · 3 config or policy · 4 permission · 5 unreachable · 6 identity · 7 log · 8 not known yet · 70 broken",
+    );
+  runCommand(program, {
+    host,
+    machine,
+    version: VERSION,
+    exit,
+    async provider(config) {
+      const { localProvider } = await import("../providers/local/local.ts");
+      return localProvider(host, config.local, `${config.state}/local`);
+    },
+  });
+  statusCommand(program, host, machine.alive, machine.stdout, exit);
+  ownerCommands(program, host, machine.stdout);
+  leaveCommand(program, host, machine.stdout);
+  program
+    .command("version")
+    .description("print the version")
+    .option("--json", "print JSON")
+    .action((options: { json?: true }) => machine.stdout(options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`));
+  program.addCommand(auditCommand());
+  program.addCommand(policyCommand());
+  for (const command of everyCommand(program)) command.exitOverride();
+
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      exit(error.exitCode === 0 ? 0 : EXIT_USAGE);
+    } else if (error instanceof Complaint) {
+      machine.stderr(complaint(error.cannot, error.because, error.hint));
+      exit(error.exit);
+    } else if (error instanceof DiskError) {
+      machine.stderr(complaint(`use ${error.path}`, error.code, "See that the agent's user may do so, and that the disk is well."));
+      exit(error.code === "EACCES" || error.code === "EPERM" ? 4 : 7);
+    } else {
+      // A broken invariant: say what, and end at once, whatever still runs.
+      machine.stderr(`error: reeve broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      process.exit(EXIT_BROKEN);
+    }
+  }
+  process.exit();
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+void main();

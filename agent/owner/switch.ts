@@ -1,0 +1,22 @@
+import type { Config } from "../config.ts";
+import type { Disk } from "../host/host.ts";
+import { readOwned } from "./files.ts";
+
+/** `inode` tells one turning-on from the next. */
+export type Switch = { readonly on: true; readonly inode: number } | { readonly on: false; readonly why: string };
+
+const MAX_SWITCH_BYTES = 4096;
+
+/** The owner's switch: `on` absent, unreadable or in doubt means suspended (invariant 5). Why: the first line of `suspended`. */
+export function readSwitch(disk: Disk, owner: Config["owner"]): Switch {
+  const on = readOwned(disk, owner, "on", MAX_SWITCH_BYTES);
+  if ("bytes" in on) return { on: true, inode: on.stat.inode };
+  if (on.what !== "missing") return { on: false, why: on.because };
+  const why = readOwned(disk, owner, "suspended", MAX_SWITCH_BYTES);
+  if (!("bytes" in why)) return { on: false, why: "by the customer" };
+  return { on: false, why: printable(new TextDecoder().decode(why.bytes).split("\n")[0] ?? "").slice(0, 200) || "by the customer" };
+}
+
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}]/gu, "");
+}

@@ -1,0 +1,147 @@
+import { z } from "zod";
+import type { Log } from "./audit/log.ts";
+import { backoff } from "./backoff.ts";
+import type { Dispatcher } from "./dispatch.ts";
+import type { Host } from "./host/host.ts";
+import { MAX_ENTRIES_PER_REPORT, POLL_HOLD_SECONDS, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
+import type { Logger } from "./logger.ts";
+import { type FaultCode, PollAnswer, type PollRequest, ReportAnswer } from "./wire/protocol.ts";
+
+export type Answer<T> = { readonly ok: T } | { readonly fault: FaultCode; readonly message: string } | { readonly unreachable: string };
+export type Post = <T>(path: string, body: unknown, schema: z.ZodType<T>, options: { timeoutSeconds: number; signal: AbortSignal }) => Promise<Answer<T>>;
+
+/** What the control plane says that ends this agent. */
+export type Ended = { readonly why: "fenced"; readonly message: string } | { readonly why: "shorter"; readonly message: string };
+
+export type Contact = {
+  readonly host: Host;
+  readonly log: Log;
+  readonly post: Post;
+  readonly say: Logger;
+  readonly stop: AbortSignal;
+  /** Told once when contact is made or lost; `reason` is null when made. */
+  contact(reason: string | null): void;
+  end(ended: Ended): void;
+};
+
+/** Bytes of entries in one report, beside the limit in number. */
+const MAX_REPORT_BYTES = 512 * 1024;
+
+export type Reporter = {
+  run(): Promise<void>;
+  /** Wakes the reporter: entries were added. */
+  wake(): void;
+  /** Resolves when all entries of this moment are handed in, or an attempt failed. */
+  flushed(): Promise<void>;
+};
+
+/** Hands in the log's entries in order and without a gap. What the control plane has is asked, not remembered: it survives any crash. */
+export function reporter(to: Contact): Reporter {
+  let next: number | null = null;
+  let wakeUp = (): void => undefined;
+  let waiting: (() => void)[] = [];
+  const release = (): void => {
+    const done = waiting;
+    waiting = [];
+    for (const resolve of done) resolve();
+  };
+  const wait = backoff(to.host.random);
+
+  async function once(): Promise<boolean> {
+    const size = to.log.size;
+    const from = next ?? size;
+    const entries = next === null ? [] : bounded(to.log.lines(from, MAX_ENTRIES_PER_REPORT));
+    const body = { from, entries, checkpoint: to.log.checkpoint(), proofs: null };
+    const answer = await to.post("/v1/reports", body, ReportAnswer, { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: to.stop });
+    if (!("ok" in answer)) {
+      heard(answer, to);
+      return false;
+    }
+    if (answer.ok.next > to.log.size) {
+      to.end({ why: "shorter", message: `the control plane holds ${answer.ok.next} entries of this log, and here are ${to.log.size}` });
+      return false;
+    }
+    next = answer.ok.next;
+    to.contact(null);
+    wait.reset();
+    return true;
+  }
+
+  return {
+    wake: () => wakeUp(),
+    flushed: () => (next !== null && next >= to.log.size ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+    async run() {
+      while (!to.stop.aborted) {
+        if (next !== null && next >= to.log.size) {
+          release();
+          await new Promise<void>((resolve) => {
+            wakeUp = resolve;
+            to.stop.addEventListener("abort", () => resolve(), { once: true });
+          });
+          continue;
+        }
+        if (await once()) continue;
+        release();
+        await pause(to, wait.next());
+      }
+      release();
+    },
+  };
+}
+
+function bounded(lines: readonly string[]): string[] {
+  let bytes = 0;
+  const taken: string[] = [];
+  for (const line of lines) {
+    bytes += Buffer.byteLength(line);
+    if (taken.length > 0 && bytes > MAX_REPORT_BYTES) break;
+    taken.push(line);
+  }
+  return taken;
+}
+
+/** What an answer other than ok means for the agent. */
+function heard(answer: { fault: FaultCode; message: string } | { unreachable: string }, to: Contact): void {
+  if (to.stop.aborted) return;
+  if ("unreachable" in answer) return to.contact(answer.unreachable);
+  if (answer.fault === "fenced") return to.end({ why: "fenced", message: answer.message });
+  to.contact(`${answer.fault}: ${answer.message}`);
+}
+
+async function pause(to: Contact, milliseconds: number): Promise<void> {
+  await to.host.clock.sleep(milliseconds, to.stop).catch(() => undefined);
+}
+
+export type Poller = {
+  /** What this agent says of itself. Looked up for each poll. */
+  state(): Pick<PollRequest, "state" | "reason" | "epoch" | "process" | "trust_version" | "version">;
+  /** Before each poll: renewal, the hourly checkpoint, what the owner changed. */
+  before(): Promise<void>;
+  trust(statements: readonly string[]): Promise<void>;
+  cancel(ids: readonly string[]): void;
+};
+
+/** Asks for commands until told to stop. Before each poll everything on record is handed in, so that nothing is asked for twice. */
+export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter, agent: Poller): Promise<void> {
+  const wait = backoff(to.host.random);
+  while (!to.stop.aborted) {
+    await agent.before();
+    await reports.flushed();
+    if (to.stop.aborted) return;
+    const take = dispatch.room();
+    const body = { ...agent.state(), checkpoint: to.log.checkpoint(), take, hold: take === 0 ? 1 : POLL_HOLD_SECONDS };
+    const answer = await to.post("/v1/commands", body, PollAnswer, { timeoutSeconds: POLL_HOLD_SECONDS + REQUEST_TIMEOUT_SECONDS, signal: to.stop });
+    if (!("ok" in answer)) {
+      heard(answer, to);
+      await pause(to, wait.next());
+      continue;
+    }
+    wait.reset();
+    to.contact(null);
+    agent.cancel(answer.ok.cancel);
+    await agent.trust(answer.ok.trust);
+    // More than was asked for is not taken: the intake's limits hold against a hostile sender too.
+    dispatch.accept(answer.ok.commands.slice(0, take));
+    if (answer.ok.commands.length === 0) await pause(to, 50);
+  }
+}

@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+import type { Refusal } from "../policy/refusal.ts";
+import type { Executed, Reconciled } from "../providers/provider.ts";
+import { askedFacts } from "./action.ts";
+import type { EntryBody, Operation, OutcomeBody } from "./audit/entry.ts";
+import { MAX_ENTRY_BYTES, MAX_REFUSAL_ENTRY_BYTES } from "./limits.ts";
+import { canonical, type Json } from "./wire/canonical.ts";
+import type { Command } from "./wire/parse.ts";
+
+/** Room for what the log adds to a body: index, time, cluster, epoch. */
+const ADDED_BYTES = 192;
+const MAX_CHANGED = 250;
+
+export function lineBytes(body: EntryBody): number {
+  return Buffer.byteLength(canonical(body as unknown as Json));
+}
+
+type Asking = Pick<Extract<EntryBody, { kind: "refused" }>, "action" | "asked" | "by" | "command" | "digest" | "exp">;
+
+export function asking(command: Command): Asking {
+  const { claims, signed, asked } = command;
+  return {
+    action: asked.action,
+    asked: askedFacts(asked),
+    by: { key: signed.kid, says: { operator: claims.by, why: claims.why } },
+    command: claims.jti,
+    digest: signed.digest,
+    exp: claims.exp,
+  };
+}
+
+/** A refused command's entry. It stays under MAX_REFUSAL_ENTRY_BYTES: the vendor cannot fill the owner's disk with long words. */
+export function refusedBody(command: Command, refusal: Refusal, policy: string | null, first: number | null): EntryBody {
+  const body = {
+    ...asking(command),
+    kind: "refused" as const,
+    code: refusal.code,
+    because: refusal.because.slice(0, 512),
+    hint: refusal.hint.slice(0, 512),
+    rule: refusal.rule ?? null,
+    field: refusal.field ?? null,
+    found: refusal.found?.slice(0, 256) ?? null,
+    limit: refusal.limit?.slice(0, 256) ?? null,
+    policy,
+    first,
+  };
+  const shorter: EntryBody[] = [
+    body,
+    { ...body, asked: {}, hint: "" },
+    { ...body, asked: {}, hint: "", because: body.code, found: null, limit: null },
+    { ...body, asked: {}, hint: "", because: body.code, found: null, limit: null, by: { ...body.by, says: { operator: "(too long)", why: "(too long)" } } },
+  ];
+  const fits = shorter.find((candidate) => lineBytes(candidate) <= MAX_REFUSAL_ENTRY_BYTES - ADDED_BYTES);
+  if (fits === undefined) throw new Error("a refusal does not fit its entry");
+  return fits;
+}
+
+/** Bytes that could not be opened or parsed: nothing in them is anybody's word. */
+export function rejectedBody(text: string, refusal: Refusal): EntryBody {
+  const bytes = Buffer.from(text);
+  return { kind: "rejected", code: refusal.code, digest: `sha256:${createHash("sha256").update(bytes).digest("hex")}`, bytes: bytes.length };
+}
+
+/** An outcome that fits an entry: past that, the operations in the middle are counted in one row. */
+export function outcomeBody(
+  command: string,
+  intent: number,
+  executed: Executed,
+  knownBy: Reconciled["known_by"] | "answer",
+  operations: readonly Operation[],
+  details: string | null,
+): OutcomeBody {
+  const body = (kept: number): OutcomeBody => ({
+    kind: "outcome",
+    command,
+    intent,
+    result: executed.result,
+    code: executed.code,
+    known_by: knownBy,
+    changed: executed.changed.slice(0, Math.min(kept, MAX_CHANGED)).map((change) => ({ ...change })),
+    operations: operations.length <= kept ? [...operations] : [...operations.slice(0, kept), left(operations.length - kept)],
+    certificate: executed.certificate === null ? null : [...executed.certificate],
+    details,
+  });
+  for (let kept = MAX_CHANGED; kept > 0; kept = Math.floor(kept / 2)) {
+    const candidate = body(kept);
+    if (lineBytes(candidate) <= MAX_ENTRY_BYTES - ADDED_BYTES) return candidate;
+  }
+  throw new Error("an outcome does not fit its entry");
+}
+
+function left(count: number): Operation {
+  return { operation: "(more)", resource: `${count} operations that do not fit this entry`, request: null, status: "ok", milliseconds: 0, changes: true };
+}

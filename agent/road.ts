@@ -1,0 +1,41 @@
+import type { Config } from "./config.ts";
+import type { Log } from "./audit/log.ts";
+import type { EntryBody } from "./audit/entry.ts";
+import type { Host } from "./host/host.ts";
+import type { ReadPolicy } from "./owner/policy.ts";
+import type { Provider } from "../providers/provider.ts";
+
+/** All that a command meets on its way, handed in: DESIGN section 3. */
+export type Road = {
+  readonly host: Host;
+  readonly config: Config;
+  readonly provider: Provider;
+  readonly log: Log;
+  readonly trustDomain: string;
+  readonly agentId: string;
+  readonly cluster: string;
+  readonly epoch: number;
+  /** Seconds since 1970. */
+  readonly enrolledAt: number;
+  /** Ed25519 public keys by kid, of the trust statement in force; empty before there is one. */
+  commandKeys(): ReadonlyMap<string, string>;
+  readPolicy(cannot: string): ReadPolicy;
+  /** Null when the owner's switch is on; else why not. Read anew each time. */
+  suspended(): string | null;
+  clockAgrees(): boolean;
+  /** Ids that the vendor took back. */
+  readonly cancelled: Set<string>;
+  /** Said after entries became durable. */
+  appended(): void;
+};
+
+/** Milliseconds since 1970, for decisions: the clock, never behind the newest entry. */
+export function decisionTime(road: Pick<Road, "host" | "log">): number {
+  return Math.max(road.host.clock.now(), road.log.memory.newest);
+}
+
+/** Makes entries durable, in one group, and tells who waits for that. */
+export function write(road: Pick<Road, "log" | "appended">, ...bodies: EntryBody[]): void {
+  road.log.append(bodies);
+  road.appended();
+}
