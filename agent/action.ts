@@ -1,6 +1,15 @@
 import { createHash } from "node:crypto";
 import type { Asked, CertificateArgs, Found } from "../policy/asked.ts";
-import type { ActionProvider, Errand, Executed, Gate, OperationsTable, CallPlace, Provider, Reconciled } from "../providers/provider.ts";
+import type {
+  ActionProvider,
+  CallPlace,
+  Errand,
+  Executed,
+  Gate,
+  OperationsTable,
+  Provider,
+  Reconciled,
+} from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Disk } from "./host/host.ts";
 import { certificateBeside, findCsr } from "./owner/csr.ts";
@@ -16,7 +25,10 @@ export type Seen = {
   readonly csr: string | null;
   execute(gate: Gate, errand: Errand): Promise<Executed>;
 };
-export type Unseen = { readonly missing: string } | { readonly unreadable: string } | { readonly csr_unreadable: string; readonly hint: string };
+export type Unseen =
+  | { readonly missing: string }
+  | { readonly unreadable: string }
+  | { readonly csr_unreadable: string; readonly hint: string };
 
 /** One command's dealings with its provider, the action's types closed over. */
 export type Work = {
@@ -59,7 +71,11 @@ export function gateResource(asked: Asked): string {
 /** Where a certificate request comes from, and where the certificate goes. */
 type Request = { readonly der: Uint8Array; readonly path: string | null };
 
-function requestOf(disk: Disk, folder: string, args: CertificateArgs): Request | { readonly csr_unreadable: string; readonly hint: string } {
+function requestOf(
+  disk: Disk,
+  folder: string,
+  args: CertificateArgs,
+): Request | { readonly csr_unreadable: string; readonly hint: string } {
   if (args.csr !== undefined) return { der: Buffer.from(args.csr, "base64"), path: null };
   if (args.csr_sha256 === undefined) throw new Error("a command without a certificate request was parsed");
   const found = findCsr(disk, folder, args.csr_sha256);
@@ -71,7 +87,11 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
   const resource = gateResource(asked);
   switch (asked.action) {
     case "scale":
-      return workOf(provider.scale, asked.args, resource, ({ count }) => ({ found: { action: "scale", count }, facts: { count }, csr: null }));
+      return workOf(provider.scale, asked.args, resource, ({ count }) => ({
+        found: { action: "scale", count },
+        facts: { count },
+        csr: null,
+      }));
     case "update-dns":
       return workOf(provider["update-dns"], asked.args, resource, ({ record }) => ({
         found: { action: "update-dns", record },
@@ -82,22 +102,31 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
       const request = requestOf(disk, csrFolder, asked.args);
       if (!("der" in request)) return request;
       const csr = await readCsr(request.der);
-      if (csr === null) return { csr_unreadable: "the certificate request is not one PKCS #10 structure that can be read surely", hint: "Write it with `openssl req -new`." };
+      if (csr === null)
+        return {
+          csr_unreadable: "the certificate request is not one PKCS #10 structure that can be read surely",
+          hint: "Write it with `openssl req -new`.",
+        };
       const names = csr.sans.map((san) => san.value);
       const made = request.path === null ? ("by-vendor" as const) : ("in-cluster" as const);
       const deliver = request.path === null ? null : certificateBeside(request.path);
-      return workOf(provider["issue-certificate"], { ...asked.args, csrDer: request.der, names, deliver }, resource, ({ subject }) => ({
-        found: { action: "issue-certificate", csr, made },
-        facts: {
-          authority: subject.slice(0, 1024),
-          subject: csr.subject.slice(0, 1024),
-          names: names.slice(0, 64).map((name) => name.slice(0, 253)),
-          key: csr.keyType,
-          made,
-          file: request.path === null ? null : (request.path.split("/").at(-1) ?? null),
-        },
-        csr: Buffer.from(request.der).toString("base64"),
-      }));
+      return workOf(
+        provider["issue-certificate"],
+        { ...asked.args, csrDer: request.der, names, deliver },
+        resource,
+        ({ subject }) => ({
+          found: { action: "issue-certificate", csr, made },
+          facts: {
+            authority: subject.slice(0, 1024),
+            subject: csr.subject.slice(0, 1024),
+            names: names.slice(0, 64).map((name) => name.slice(0, 253)),
+            key: csr.keyType,
+            made,
+            file: request.path === null ? null : (request.path.split("/").at(-1) ?? null),
+          },
+          csr: Buffer.from(request.der).toString("base64"),
+        }),
+      );
     }
   }
 }
@@ -116,7 +145,11 @@ export function reconcileFor(
   csrFolder: string,
   asked: Asked,
   intent: Intent,
-): { operations: OperationsTable; places: readonly CallPlace[]; reconcile(gate: Gate, errand: Errand): Promise<Reconciled> } {
+): {
+  operations: OperationsTable;
+  places: readonly CallPlace[];
+  reconcile(gate: Gate, errand: Errand): Promise<Reconciled>;
+} {
   const facts = intent.found;
   const texts = (name: string): string[] => (Array.isArray(facts[name]) ? facts[name] : []);
   const of = <Args, State>(action: ActionProvider<Args, State>, args: Args, state: State) => ({
@@ -128,7 +161,9 @@ export function reconcileFor(
     case "scale":
       return of(provider.scale, asked.args, { count: count(facts, "count") });
     case "update-dns":
-      return of(provider["update-dns"], asked.args, { record: "record" in facts ? null : { values: texts("values"), ttl: count(facts, "ttl") } });
+      return of(provider["update-dns"], asked.args, {
+        record: "record" in facts ? null : { values: texts("values"), ttl: count(facts, "ttl") },
+      });
     case "issue-certificate": {
       const file = facts["file"];
       const deliver = typeof file === "string" ? certificateBeside(`${csrFolder}/${file}`) : null;
@@ -148,7 +183,11 @@ export function askedFacts(asked: Asked): Facts {
       return { ...asked.args, values: [...asked.args.values] };
     case "issue-certificate": {
       const { csr, csr_sha256, authority, usages, validity } = asked.args;
-      const digest = csr_sha256 ?? createHash("sha256").update(Buffer.from(csr ?? "", "base64")).digest("hex");
+      const digest =
+        csr_sha256 ??
+        createHash("sha256")
+          .update(Buffer.from(csr ?? "", "base64"))
+          .digest("hex");
       return { authority, csr_sha256: digest, usages: [...usages], validity };
     }
   }

@@ -1,5 +1,5 @@
-import { BACKOFF_MAX_SECONDS, BACKOFF_MIN_SECONDS } from "./limits.ts";
 import type { Random } from "./host/host.ts";
+import { BACKOFF_MAX_SECONDS, BACKOFF_MIN_SECONDS } from "./limits.ts";
 
 /** Doubling waits with full jitter of the upper half, in milliseconds. `reset` after something worked. */
 export function backoff(random: Random): { next(): number; reset(): void } {

@@ -39,11 +39,16 @@ export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatch
     room() {
       const now = road.host.clock.monotonic();
       taken = taken.filter((time) => time > now - HOUR_MS);
-      return Math.max(0, Math.min(MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS - running, MAX_COMMANDS_PER_HOUR - taken.length));
+      return Math.max(
+        0,
+        Math.min(MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS - running, MAX_COMMANDS_PER_HOUR - taken.length),
+      );
     },
     running: () => running,
     accept(texts) {
-      const ordered = texts.map((text) => ({ text, ...orderOf(text) })).sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+      const ordered = texts
+        .map((text) => ({ text, ...orderOf(text) }))
+        .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
       for (const { text, key } of ordered) {
         taken.push(road.host.clock.monotonic());
         start(text, key);

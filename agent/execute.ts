@@ -1,9 +1,9 @@
-import { authorize, checkRevision } from "../policy/authorize.ts";
 import { resourceOf } from "../policy/asked.ts";
+import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, type Executed, GateBreach, Halted } from "../providers/provider.ts";
+import { CallFailed, type Executed, type GateBreach, Halted } from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
@@ -56,7 +56,9 @@ function recordRefusal(command: Command, refusal: Refusal, road: Road, policy: s
   write(road, refusedBody(command, refusal, policy, first));
 }
 
-type MatchedNow = { readonly refusal: Refusal; readonly digest: string | null } | ({ readonly refusal: null; readonly digest: string } & { matched: Exclude<ReturnType<typeof match>, Refusal> });
+type MatchedNow =
+  | { readonly refusal: Refusal; readonly digest: string | null }
+  | ({ readonly refusal: null; readonly digest: string } & { matched: Exclude<ReturnType<typeof match>, Refusal> });
 
 /** The owner's policy as it is at this moment. */
 function matchNow(command: Verified, road: Road): MatchedNow {
@@ -71,7 +73,9 @@ function matchNow(command: Verified, road: Road): MatchedNow {
     ownGroups: road.provider.ownGroups,
     dryRun: command.claims.dry_run,
   });
-  return isRefusal(matched) ? { refusal: matched, digest: read.digest } : { refusal: null, digest: read.digest, matched };
+  return isRefusal(matched)
+    ? { refusal: matched, digest: read.digest }
+    : { refusal: null, digest: read.digest, matched };
 }
 
 declare const observed: unique symbol;
@@ -109,8 +113,20 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
 }
 
 function unseen(cannot: string, why: Unseen): Refusal {
-  if ("missing" in why) return refuse("resource.missing", cannot, why.missing, "Compare the name in the rule with the config and the cloud.");
-  if ("unreadable" in why) return refuse("resource.unreadable", cannot, `its present state cannot be read (${why.unreadable})`, "See that the agent can reach and read it.");
+  if ("missing" in why)
+    return refuse(
+      "resource.missing",
+      cannot,
+      why.missing,
+      "Compare the name in the rule with the config and the cloud.",
+    );
+  if ("unreadable" in why)
+    return refuse(
+      "resource.unreadable",
+      cannot,
+      `its present state cannot be read (${why.unreadable})`,
+      "See that the agent can reach and read it.",
+    );
   return refuse("policy.csr.unreadable", cannot, why.csr_unreadable, why.hint, { field: "csr" });
 }
 
@@ -127,12 +143,24 @@ function intend(observed: Observed, road: Road): Intended | null {
   const still = verifyNow(command, road);
   if (isRefusal(still)) return end(still, null);
   if (!road.commandKeys().has(command.signed.kid))
-    return end(refuse("open.key", cannot, "the trust statement dropped its key meanwhile", "Send it again under a present key."), null);
-  if (road.cancelled.has(command.claims.jti)) return end(refuse("verify.cancelled", cannot, "the vendor took it back", "Nothing is to be done."), null);
+    return end(
+      refuse("open.key", cannot, "the trust statement dropped its key meanwhile", "Send it again under a present key."),
+      null,
+    );
+  if (road.cancelled.has(command.claims.jti))
+    return end(refuse("verify.cancelled", cannot, "the vendor took it back", "Nothing is to be done."), null);
   const resource = resourceOf(command.asked);
   for (const open of road.log.memory.open.values()) {
     if (open.resource === resource)
-      return end(refuse("resource.busy", cannot, `command ${open.command} is at work on it (entry ${open.index})`, "Send it again when that one has its outcome."), null);
+      return end(
+        refuse(
+          "resource.busy",
+          cannot,
+          `command ${open.command} is at work on it (entry ${open.index})`,
+          "Send it again when that one has its outcome.",
+        ),
+        null,
+      );
   }
   const now = matchNow(command, road);
   if (now.refusal !== null) return end(now.refusal, now.digest);
@@ -146,7 +174,15 @@ function intend(observed: Observed, road: Road): Intended | null {
     return null;
   }
   if (!road.log.roomy)
-    return end(refuse("log.no-space", cannot, "the log's disk is full; what is left is kept for outcomes", "Free space on the state folder's disk."), now.digest);
+    return end(
+      refuse(
+        "log.no-space",
+        cannot,
+        "the log's disk is full; what is left is kept for outcomes",
+        "Free space on the state folder's disk.",
+      ),
+      now.digest,
+    );
   const intent = road.log.size;
   write(road, { ...asking(command), kind: "intent", allowed, found: seen.facts, resource, signed, csr: seen.csr });
   // If we stop here the intent is on disk and nothing was called: the next start reconciles it.
@@ -198,7 +234,13 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
 function failureOf(error: unknown): Executed {
   const none = { changed: [], certificate: null, words: null };
   if (error instanceof Halted) return { ...none, result: "failed", code: error.why };
-  if (error instanceof CallFailed) return { ...none, result: error.effect === "none" ? "failed" : "unknown", code: error.status.slice(0, 64), words: error.words };
+  if (error instanceof CallFailed)
+    return {
+      ...none,
+      result: error.effect === "none" ? "failed" : "unknown",
+      code: error.status.slice(0, 64),
+      words: error.words,
+    };
   throw error;
 }
 
@@ -210,7 +252,13 @@ export function keepWords(words: string | null, road: Pick<Road, "host" | "confi
 /** A provider tried what its rule does not name. That is our mistake: on record, then the process ends; no byte has left. */
 export function stopOnBreach(breach: GateBreach | null, command: { claims: { jti: string } }, road: Road): void {
   if (breach === null) return;
-  write(road, { kind: "gate", code: breach.code, command: command.claims.jti, operation: breach.operation.slice(0, 128), resource: breach.resource.slice(0, 1024) });
+  write(road, {
+    kind: "gate",
+    code: breach.code,
+    command: command.claims.jti,
+    operation: breach.operation.slice(0, 128),
+    resource: breach.resource.slice(0, 1024),
+  });
   throw breach;
 }
 

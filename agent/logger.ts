@@ -1,7 +1,11 @@
 import { printable } from "./render.ts";
 
 export type Level = "info" | "warn" | "error";
-export type Logger = (level: Level, message: string, facts?: Readonly<Record<string, string | number | boolean | null>>) => void;
+export type Logger = (
+  level: Level,
+  message: string,
+  facts?: Readonly<Record<string, string | number | boolean | null>>,
+) => void;
 
 /** Structured lines: JSON for machines, words for a terminal. `write` gets whole lines. */
 export function logger(now: () => number, human: boolean, write: (line: string) => void): Logger {

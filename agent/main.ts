@@ -50,7 +50,11 @@ async function main(): Promise<void> {
     .command("version")
     .description("print the version")
     .option("--json", "print JSON")
-    .action((options: { json?: true }) => machine.stdout(options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`));
+    .action((options: { json?: true }) =>
+      machine.stdout(
+        options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
+      ),
+    );
   program.addCommand(auditCommand());
   program.addCommand(policyCommand());
   for (const command of everyCommand(program)) command.exitOverride();
@@ -64,11 +68,15 @@ async function main(): Promise<void> {
       machine.stderr(complaint(error.cannot, error.because, error.hint));
       exit(error.exit);
     } else if (error instanceof DiskError) {
-      machine.stderr(complaint(`use ${error.path}`, error.code, "See that the agent's user may do so, and that the disk is well."));
+      machine.stderr(
+        complaint(`use ${error.path}`, error.code, "See that the agent's user may do so, and that the disk is well."),
+      );
       exit(error.code === "EACCES" || error.code === "EPERM" ? 4 : 7);
     } else {
       // A broken invariant: say what, and end at once, whatever still runs.
-      machine.stderr(`error: reeve broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+      machine.stderr(
+        `error: reeve broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+      );
       process.exit(EXIT_BROKEN);
     }
   }

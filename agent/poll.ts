@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import type { Log } from "./audit/log.ts";
 import { backoff } from "./backoff.ts";
 import type { Dispatcher } from "./dispatch.ts";
@@ -7,11 +7,21 @@ import { MAX_ENTRIES_PER_REPORT, POLL_HOLD_SECONDS, REQUEST_TIMEOUT_SECONDS } fr
 import type { Logger } from "./logger.ts";
 import { type FaultCode, PollAnswer, type PollRequest, ReportAnswer } from "./wire/protocol.ts";
 
-export type Answer<T> = { readonly ok: T } | { readonly fault: FaultCode; readonly message: string } | { readonly unreachable: string };
-export type Post = <T>(path: string, body: unknown, schema: z.ZodType<T>, options: { timeoutSeconds: number; signal: AbortSignal }) => Promise<Answer<T>>;
+export type Answer<T> =
+  | { readonly ok: T }
+  | { readonly fault: FaultCode; readonly message: string }
+  | { readonly unreachable: string };
+export type Post = <T>(
+  path: string,
+  body: unknown,
+  schema: z.ZodType<T>,
+  options: { timeoutSeconds: number; signal: AbortSignal },
+) => Promise<Answer<T>>;
 
 /** What the control plane says that ends this agent. */
-export type Ended = { readonly why: "fenced"; readonly message: string } | { readonly why: "shorter"; readonly message: string };
+export type Ended =
+  | { readonly why: "fenced"; readonly message: string }
+  | { readonly why: "shorter"; readonly message: string };
 
 export type Contact = {
   readonly host: Host;
@@ -52,13 +62,19 @@ export function reporter(to: Contact): Reporter {
     const from = next ?? size;
     const entries = next === null ? [] : bounded(to.log.lines(from, MAX_ENTRIES_PER_REPORT));
     const body = { from, entries, checkpoint: to.log.checkpoint(), proofs: null };
-    const answer = await to.post("/v1/reports", body, ReportAnswer, { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: to.stop });
+    const answer = await to.post("/v1/reports", body, ReportAnswer, {
+      timeoutSeconds: REQUEST_TIMEOUT_SECONDS,
+      signal: to.stop,
+    });
     if (!("ok" in answer)) {
       heard(answer, to);
       return false;
     }
     if (answer.ok.next > to.log.size) {
-      to.end({ why: "shorter", message: `the control plane holds ${answer.ok.next} entries of this log, and here are ${to.log.size}` });
+      to.end({
+        why: "shorter",
+        message: `the control plane holds ${answer.ok.next} entries of this log, and here are ${to.log.size}`,
+      });
       return false;
     }
     next = answer.ok.next;
@@ -69,7 +85,8 @@ export function reporter(to: Contact): Reporter {
 
   return {
     wake: () => wakeUp(),
-    flushed: () => (next !== null && next >= to.log.size ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+    flushed: () =>
+      next !== null && next >= to.log.size ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
     async run() {
       while (!to.stop.aborted) {
         if (next !== null && next >= to.log.size) {
@@ -130,7 +147,10 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
     if (to.stop.aborted) return;
     const take = dispatch.room();
     const body = { ...agent.state(), checkpoint: to.log.checkpoint(), take, hold: take === 0 ? 1 : POLL_HOLD_SECONDS };
-    const answer = await to.post("/v1/commands", body, PollAnswer, { timeoutSeconds: POLL_HOLD_SECONDS + REQUEST_TIMEOUT_SECONDS, signal: to.stop });
+    const answer = await to.post("/v1/commands", body, PollAnswer, {
+      timeoutSeconds: POLL_HOLD_SECONDS + REQUEST_TIMEOUT_SECONDS,
+      signal: to.stop,
+    });
     if (!("ok" in answer)) {
       heard(answer, to);
       await pause(to, wait.next());

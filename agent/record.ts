@@ -30,7 +30,12 @@ export function asking(command: Command): Asking {
 }
 
 /** A refused command's entry. It stays under MAX_REFUSAL_ENTRY_BYTES: the vendor cannot fill the owner's disk with long words. */
-export function refusedBody(command: Command, refusal: Refusal, policy: string | null, first: number | null): EntryBody {
+export function refusedBody(
+  command: Command,
+  refusal: Refusal,
+  policy: string | null,
+  first: number | null,
+): EntryBody {
   const body = {
     ...asking(command),
     kind: "refused" as const,
@@ -48,7 +53,15 @@ export function refusedBody(command: Command, refusal: Refusal, policy: string |
     body,
     { ...body, asked: {}, hint: "" },
     { ...body, asked: {}, hint: "", because: body.code, found: null, limit: null },
-    { ...body, asked: {}, hint: "", because: body.code, found: null, limit: null, by: { ...body.by, says: { operator: "(too long)", why: "(too long)" } } },
+    {
+      ...body,
+      asked: {},
+      hint: "",
+      because: body.code,
+      found: null,
+      limit: null,
+      by: { ...body.by, says: { operator: "(too long)", why: "(too long)" } },
+    },
   ];
   const fits = shorter.find((candidate) => lineBytes(candidate) <= MAX_REFUSAL_ENTRY_BYTES - ADDED_BYTES);
   if (fits === undefined) throw new Error("a refusal does not fit its entry");
@@ -58,7 +71,12 @@ export function refusedBody(command: Command, refusal: Refusal, policy: string |
 /** Bytes that could not be opened or parsed: nothing in them is anybody's word. */
 export function rejectedBody(text: string, refusal: Refusal): EntryBody {
   const bytes = Buffer.from(text);
-  return { kind: "rejected", code: refusal.code, digest: `sha256:${createHash("sha256").update(bytes).digest("hex")}`, bytes: bytes.length };
+  return {
+    kind: "rejected",
+    code: refusal.code,
+    digest: `sha256:${createHash("sha256").update(bytes).digest("hex")}`,
+    bytes: bytes.length,
+  };
 }
 
 /** An outcome that fits an entry: past that, the operations in the middle are counted in one row. */
@@ -78,7 +96,8 @@ export function outcomeBody(
     code: executed.code,
     known_by: knownBy,
     changed: executed.changed.slice(0, Math.min(kept, MAX_CHANGED)).map((change) => ({ ...change })),
-    operations: operations.length <= kept ? [...operations] : [...operations.slice(0, kept), left(operations.length - kept)],
+    operations:
+      operations.length <= kept ? [...operations] : [...operations.slice(0, kept), left(operations.length - kept)],
     certificate: executed.certificate === null ? null : [...executed.certificate],
     details,
   });
@@ -90,5 +109,12 @@ export function outcomeBody(
 }
 
 function left(count: number): Operation {
-  return { operation: "(more)", resource: `${count} operations that do not fit this entry`, request: null, status: "ok", milliseconds: 0, changes: true };
+  return {
+    operation: "(more)",
+    resource: `${count} operations that do not fit this entry`,
+    request: null,
+    status: "ok",
+    milliseconds: 0,
+    changes: true,
+  };
 }

@@ -22,7 +22,10 @@ export async function recover(intent: Intent, road: Road, stop: AbortSignal): Pr
     const late = road.host.clock.monotonic() - started > RECOVERY_DEADLINE_SECONDS * 1000;
     if (reconciled !== null || late) {
       const known = reconciled ?? unreachable;
-      write(road, outcomeBody(intent.command, intent.index, known, known.known_by, operations, keepWords(known.words, road)));
+      write(
+        road,
+        outcomeBody(intent.command, intent.index, known, known.known_by, operations, keepWords(known.words, road)),
+      );
       return;
     }
     // Stopped while waiting: the intent stays open, and the next start asks again.
@@ -30,7 +33,14 @@ export async function recover(intent: Intent, road: Road, stop: AbortSignal): Pr
   }
 }
 
-const unreachable: Reconciled = { result: "unknown", code: "unreachable", known_by: "nothing", changed: [], certificate: null, words: null };
+const unreachable: Reconciled = {
+  result: "unknown",
+  code: "unreachable",
+  known_by: "nothing",
+  changed: [],
+  certificate: null,
+  words: null,
+};
 
 /** Null when the place did not answer. */
 async function reconcileOnce(intent: Intent, road: Road, operations: Operation[]): Promise<Reconciled | null> {

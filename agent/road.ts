@@ -1,9 +1,9 @@
-import type { Config } from "./config.ts";
-import type { Log } from "./audit/log.ts";
+import type { Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
+import type { Log } from "./audit/log.ts";
+import type { Config } from "./config.ts";
 import type { Host } from "./host/host.ts";
 import type { ReadPolicy } from "./owner/policy.ts";
-import type { Provider } from "../providers/provider.ts";
 
 /** All that a command meets on its way, handed in: DESIGN section 3. */
 export type Road = {

@@ -8,8 +8,8 @@ import { watchClock } from "./clock.ts";
 import { type Config, segmentBytes } from "./config.ts";
 import { dispatcher } from "./dispatch.ts";
 import type { Host } from "./host/host.ts";
-import type { Identity } from "./identity/identity.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
+import type { Identity } from "./identity/identity.ts";
 import type { Logger } from "./logger.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
@@ -102,7 +102,12 @@ function openEpoch(agent: Started, identity: Identity): Log {
   });
 }
 
-async function serve(agent: Started, identity: Identity, log: Log, status: (status: Omit<Status, "since">) => void): Promise<number> {
+async function serve(
+  agent: Started,
+  identity: Identity,
+  log: Log,
+  status: (status: Omit<Status, "since">) => void,
+): Promise<number> {
   const { host, config, say, stop } = agent;
   let failure: { error: unknown } | null = null;
   let ended: Ended | null = null;
@@ -143,7 +148,8 @@ async function serve(agent: Started, identity: Identity, log: Log, status: (stat
     stop: stop.signal,
     post: identity.session.post.bind(identity.session),
     contact(reason: string | null) {
-      if (reason !== null && lost === null) say("warn", "the control plane cannot be reached; nothing is changed until it can", { reason });
+      if (reason !== null && lost === null)
+        say("warn", "the control plane cannot be reached; nothing is changed until it can", { reason });
       if (reason === null && lost !== null) say("info", "the control plane is reached again", { since: lost.since });
       if (reason === null) lost = null;
       else lost ??= { since: new Date(host.clock.now()).toISOString(), reason };
@@ -170,7 +176,13 @@ async function serve(agent: Started, identity: Identity, log: Log, status: (stat
       running: dispatch.running(),
     });
   const poller: Poller = {
-    state: () => ({ ...owner.state(), epoch: identity.epoch, process: processId, trust_version: identity.trustVersion(), version: agent.version }),
+    state: () => ({
+      ...owner.state(),
+      epoch: identity.epoch,
+      process: processId,
+      trust_version: identity.trustVersion(),
+      version: agent.version,
+    }),
     async before() {
       log.tick();
       owner.look();
@@ -196,7 +208,13 @@ async function serve(agent: Started, identity: Identity, log: Log, status: (stat
   return finish(ended, identity, road, say, show);
 }
 
-function finish(ended: Ended | null, identity: Identity, road: Road, say: Logger, show: (state: Status["state"], reason: string) => void): number {
+function finish(
+  ended: Ended | null,
+  identity: Identity,
+  road: Road,
+  say: Logger,
+  show: (state: Status["state"], reason: string) => void,
+): number {
   if (ended === null) {
     write(road, { kind: "stopped", why: "told to" });
     show("stopped", "told to");
@@ -213,7 +231,10 @@ function finish(ended: Ended | null, identity: Identity, road: Road, say: Logger
     });
     return 6;
   }
-  say("error", "Cannot go on: this log is shorter than what was handed in.", { said: ended.message, hint: "Restore the state folder that belongs to this machine, or `reeve leave`." });
+  say("error", "Cannot go on: this log is shorter than what was handed in.", {
+    said: ended.message,
+    hint: "Restore the state folder that belongs to this machine, or `reeve leave`.",
+  });
   return 7;
 }
 
@@ -239,14 +260,20 @@ function ownerWatch(road: Road, clock: ReturnType<typeof watchClock>, say: Logge
       why = now.on ? null : now.why;
       if (road.log.memory.switchOn !== now.on) {
         write(road, { kind: "switch", on: now.on, why: why ?? "" });
-        say(now.on ? "info" : "warn", now.on ? "the owner's switch is on" : "suspended by the customer: every command is refused", { why: why ?? "" });
+        say(
+          now.on ? "info" : "warn",
+          now.on ? "the owner's switch is on" : "suspended by the customer: every command is refused",
+          { why: why ?? "" },
+        );
       }
       const inode = now.on ? now.inode : null;
       if (inode !== null && inode !== last.inode) clock.accept();
       const seen = clock.look();
       if (seen.changed) {
         write(road, { kind: "clock", jumped: seen.jumped, agrees: seen.agrees });
-        say("warn", seen.agrees ? "the clock agrees again" : "the clock jumped: commands are refused", { seconds: seen.jumped });
+        say("warn", seen.agrees ? "the clock agrees again" : "the clock jumped: commands are refused", {
+          seconds: seen.jumped,
+        });
       }
       const read = road.readPolicy("act");
       const digest = read.digest ?? `sha256:${"0".repeat(64)}`;
@@ -254,11 +281,17 @@ function ownerWatch(road: Road, clock: ReturnType<typeof watchClock>, say: Logge
       const revision = "policy" in read ? read.policy.revision : 0;
       const told = `${digest} ${code}`;
       policy = "policy" in read ? { digest, revision } : null;
-      refusing = "refusal" in read ? `${read.refusal.code}: ${read.refusal.because}` : seen.agrees ? null : "the clock jumped";
+      refusing =
+        "refusal" in read ? `${read.refusal.code}: ${read.refusal.because}` : seen.agrees ? null : "the clock jumped";
       if (told !== last.policy) {
         const recorded = road.log.memory.policy;
-        if (recorded?.digest !== digest || recorded.code !== code) write(road, { kind: "policy", policy: digest, revision, code });
-        if ("refusal" in read) say("error", `the policy refuses everything: ${read.refusal.because}`, { code: read.refusal.code, hint: read.refusal.hint });
+        if (recorded?.digest !== digest || recorded.code !== code)
+          write(road, { kind: "policy", policy: digest, revision, code });
+        if ("refusal" in read)
+          say("error", `the policy refuses everything: ${read.refusal.because}`, {
+            code: read.refusal.code,
+            hint: read.refusal.hint,
+          });
         else say("info", "the policy is in force", { revision, digest });
       }
       last = { inode, policy: told };
@@ -280,7 +313,13 @@ async function renew(identity: Identity, road: Road, say: Logger, end: (how: End
 }
 
 /** Returns the digest of the refused statement, which is recorded once, however often it is sent. */
-async function takeTrust(identity: Identity, statements: readonly string[], road: Road, say: Logger, known: string | null): Promise<string | null> {
+async function takeTrust(
+  identity: Identity,
+  statements: readonly string[],
+  road: Road,
+  say: Logger,
+  known: string | null,
+): Promise<string | null> {
   const taken = await identity.acceptTrust(statements);
   for (const { version, digest, keys } of taken.accepted) {
     write(road, { kind: "trust", version, digest, keys: [...keys] });

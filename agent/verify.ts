@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from "../policy/refusal.ts";
-import type { Command } from "./wire/parse.ts";
 import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS } from "./limits.ts";
+import type { Command } from "./wire/parse.ts";
 
 /** What `verify` is told about the agent. Times in seconds unless said; nothing here is read by it. */
 export type AgentState = {
@@ -41,24 +41,57 @@ export function verify(command: Command, at: AgentState): Verified | Refusal {
 
   const known = at.ids.get(claims.jti);
   if (known !== undefined && known.digest !== signed.digest)
-    return no("verify.id-reused", `the id ${claims.jti} belongs to another command, decided in entry ${known.index}`, "Send it under an id of its own.");
+    return no(
+      "verify.id-reused",
+      `the id ${claims.jti} belongs to another command, decided in entry ${known.index}`,
+      "Send it under an id of its own.",
+    );
   if (known !== undefined)
-    return no("verify.replayed", `entry ${known.index} has decided this command already`, "Read that entry; to ask again, send a new command.");
+    return no(
+      "verify.replayed",
+      `entry ${known.index} has decided this command already`,
+      "Read that entry; to ask again, send a new command.",
+    );
   if (claims.iss !== at.trustDomain)
-    return no("verify.issuer", `it was issued by ${claims.iss}, and this agent takes commands of ${at.trustDomain}`, "Send it from the vendor that the cluster joined.");
+    return no(
+      "verify.issuer",
+      `it was issued by ${claims.iss}, and this agent takes commands of ${at.trustDomain}`,
+      "Send it from the vendor that the cluster joined.",
+    );
   if (claims.aud !== at.agentId)
     return no("verify.audience", "it is addressed to another agent", `Address it to ${at.agentId}.`);
   if (claims.epoch !== at.epoch)
-    return no("verify.epoch", `it is for epoch ${claims.epoch}, and this agent is of epoch ${at.epoch}`, "Send it again for the present epoch.");
+    return no(
+      "verify.epoch",
+      `it is for epoch ${claims.epoch}, and this agent is of epoch ${at.epoch}`,
+      "Send it again for the present epoch.",
+    );
   if (claims.exp <= claims.iat || claims.exp - claims.iat > COMMAND_LIFETIME_MAX_SECONDS)
-    return no("verify.lifetime", "it is meant to live longer than a day, or not at all", "Let `exp` be at most 24 h after `iat`.");
+    return no(
+      "verify.lifetime",
+      "it is meant to live longer than a day, or not at all",
+      "Let `exp` be at most 24 h after `iat`.",
+    );
   if (claims.exp <= at.now) return no("verify.expired", `it expired ${at.now - claims.exp} s ago`, "Send it again.");
   if (claims.iat > at.now + CLOCK_SKEW_SECONDS)
-    return no("verify.not-yet-valid", `it was issued ${claims.iat - at.now} s in this machine's future`, "Compare the clocks of both sides.");
+    return no(
+      "verify.not-yet-valid",
+      `it was issued ${claims.iat - at.now} s in this machine's future`,
+      "Compare the clocks of both sides.",
+    );
   if (claims.iat < at.enrolledAt - CLOCK_SKEW_SECONDS)
     return no("verify.before-enrolment", "it was issued before this agent was enrolled", "Send it again.");
   if (!at.clockAgrees)
-    return no("verify.clock", "this machine's clock jumped by more than a minute", "Set the clock right, or let the owner run `reeve resume`.");
-  if (at.suspended !== null) return no("verify.suspended", `the owner's switch is off (${at.suspended})`, "The owner turns it on again with `reeve resume`.");
+    return no(
+      "verify.clock",
+      "this machine's clock jumped by more than a minute",
+      "Set the clock right, or let the owner run `reeve resume`.",
+    );
+  if (at.suspended !== null)
+    return no(
+      "verify.suspended",
+      `the owner's switch is off (${at.suspended})`,
+      "The owner turns it on again with `reeve resume`.",
+    );
   return command as Verified;
 }

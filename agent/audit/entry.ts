@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { CommandId, ClusterName, KeyId, Sha256Hex, Words } from "../wire/names.ts";
 import { REFUSAL_CODES } from "../../policy/refusal.ts";
+import { ClusterName, CommandId, KeyId, Sha256Hex, Words } from "../wire/names.ts";
 
 /**
  * The closed schema of log entries (DESIGN section 7). Fields are only ever added, kinds too.
@@ -147,6 +147,11 @@ export const Entry = z.discriminatedUnion("kind", [
     found: Facts,
     resource: Text,
     signed: Signed,
+    /** The certificate request that was judged, base64 DER; null for other actions. */
+    csr: z
+      .string()
+      .max(24 * 1024)
+      .nullable(),
   }),
   z.strictObject({ ...common, ...Outcome, kind: z.literal("outcome"), command: CommandId, intent: Index }),
   z.strictObject({ ...common, kind: z.literal("cancelled"), command: CommandId }),

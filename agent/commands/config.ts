@@ -26,7 +26,12 @@ export function readConfig(disk: Disk, path: string): { config: Config; bytes: U
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
     const hint = error.code === "ENOENT" ? "Write it, or name another with --config FILE." : `ls -l ${path}`;
-    throw new Complaint(cannot, error.code === "ENOENT" ? "there is no such file" : `it cannot be opened (${error.code})`, hint, error.code === "EACCES" ? 4 : 3);
+    throw new Complaint(
+      cannot,
+      error.code === "ENOENT" ? "there is no such file" : `it cannot be opened (${error.code})`,
+      hint,
+      error.code === "EACCES" ? 4 : 3,
+    );
   }
   if ((file.stat.mode & 0o022) !== 0) throw new Complaint(cannot, "others may write it", `chmod go-w ${path}`, 4);
   const text = decode(file.bytes);

@@ -13,7 +13,8 @@ export function leaveCommand(program: Command, host: Host, print: (text: string)
       const { config } = readConfig(host.disk, options.config);
       const cannot = `leave ${config.cluster}`;
       const folder = `${config.state}/identity`;
-      if (!host.disk.exists(folder)) throw new Complaint(cannot, "this machine never joined", "Nothing is to be done.", 6);
+      if (!host.disk.exists(folder))
+        throw new Complaint(cannot, "this machine never joined", "Nothing is to be done.", 6);
       // The running agent holds the log's lock: it would go on with an identity that is gone.
       const lock = host.disk.lock(`${config.state}/audit/lock`);
       try {

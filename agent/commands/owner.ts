@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { DiskError, type Host } from "../host/host.ts";
-import { printable } from "../render.ts";
 import { readSwitch } from "../owner/switch.ts";
+import { printable } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
 
 /** `suspend` and `resume`: the owner's switch, as the owner's own hands on this machine. Deleting `on` in any other way does the same. */
@@ -20,8 +20,13 @@ export function ownerCommands(program: Command, host: Host, print: (text: string
         if (host.disk.exists(`${directory}/on`)) host.disk.remove(`${directory}/on`);
       });
       const now = readSwitch(host.disk, config.owner);
-      if (now.on) throw new Complaint(`suspend ${config.cluster}`, `${directory}/on is still there`, `rm ${directory}/on`, 4);
-      print(options.json ? `${JSON.stringify({ on: false, why: options.why })}\n` : `suspended: ${printable(options.why)}\n  The agent refuses every command from now on. Applications stay up.\n  To turn it on again: reeve resume\n`);
+      if (now.on)
+        throw new Complaint(`suspend ${config.cluster}`, `${directory}/on is still there`, `rm ${directory}/on`, 4);
+      print(
+        options.json
+          ? `${JSON.stringify({ on: false, why: options.why })}\n`
+          : `suspended: ${printable(options.why)}\n  The agent refuses every command from now on. Applications stay up.\n  To turn it on again: reeve resume\n`,
+      );
     });
   program
     .command("resume")
@@ -36,7 +41,13 @@ export function ownerCommands(program: Command, host: Host, print: (text: string
         if (host.disk.exists(`${directory}/suspended`)) host.disk.remove(`${directory}/suspended`);
       });
       const now = readSwitch(host.disk, config.owner);
-      if (!now.on) throw new Complaint(`resume ${config.cluster}`, now.why, `The folder and the file must belong to uid ${config.owner.uid} or root, and nobody else may write them.`, 4);
+      if (!now.on)
+        throw new Complaint(
+          `resume ${config.cluster}`,
+          now.why,
+          `The folder and the file must belong to uid ${config.owner.uid} or root, and nobody else may write them.`,
+          4,
+        );
       print(options.json ? `${JSON.stringify({ on: true })}\n` : "resumed: commands are judged by the policy again.\n");
     });
 }
@@ -46,7 +57,13 @@ function change(cannot: string, directory: string, act: () => void): void {
     act();
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
-    if (error.code === "ENOENT") throw new Complaint(cannot, `there is no folder ${directory}`, "Compare owner.directory in the config.", 3);
-    throw new Complaint(cannot, `${error.path} cannot be changed (${error.code})`, "Run it as the folder's owner: sudo reeve …", 4);
+    if (error.code === "ENOENT")
+      throw new Complaint(cannot, `there is no folder ${directory}`, "Compare owner.directory in the config.", 3);
+    throw new Complaint(
+      cannot,
+      `${error.path} cannot be changed (${error.code})`,
+      "Run it as the folder's owner: sudo reeve …",
+      4,
+    );
   }
 }

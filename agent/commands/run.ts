@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { Provider } from "../../providers/provider.ts";
 import { LogDamaged, LogUnavailable } from "../audit/log.ts";
 import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
@@ -7,7 +8,6 @@ import type { Machine } from "../host/machine.ts";
 import { loadOrEnrol } from "../identity/load.ts";
 import { logger } from "../logger.ts";
 import { digestOf, run } from "../run.ts";
-import type { Provider } from "../../providers/provider.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
 
 export type RunDeps = {
@@ -36,7 +36,8 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
   const { config, bytes } = readConfig(host.disk, configPath);
   prepareFolders(host, config, machine.uid);
   const say = logger(() => host.clock.now(), machine.terminal, machine.stderr);
-  if (machine.uid === config.owner.uid) say("warn", "the agent runs as the owner of its own policy; give it a user of its own", { uid: machine.uid });
+  if (machine.uid === config.owner.uid)
+    say("warn", "the agent runs as the owner of its own policy; give it a user of its own", { uid: machine.uid });
   const stop = new AbortController();
   machine.onTerminate(() => {
     say("info", "stopping: running commands are finished first");
@@ -70,14 +71,25 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
 function refuseEnvironment(machine: Machine): void {
   const names = forbiddenNames(machine.environ());
   if (names.length > 0)
-    throw new Complaint("run", `the environment holds ${names.slice(0, 8).join(", ")}, which can change what runs`, "Start it with an empty environment (env -i, or the unit that comes with it).", 3);
+    throw new Complaint(
+      "run",
+      `the environment holds ${names.slice(0, 8).join(", ")}, which can change what runs`,
+      "Start it with an empty environment (env -i, or the unit that comes with it).",
+      3,
+    );
   if (machine.execArguments.length > 0)
-    throw new Complaint("run", `the runtime was given ${machine.execArguments.length} options of its own`, "Start the executable plainly.", 3);
+    throw new Complaint(
+      "run",
+      `the runtime was given ${machine.execArguments.length} options of its own`,
+      "Start the executable plainly.",
+      3,
+    );
 }
 
 /** The state folder is the agent's alone; the runtime folder may be read. */
 function prepareFolders(host: Host, config: Config, uid: number): void {
-  for (const folder of [config.state, `${config.state}/identity`, `${config.state}/audit`, `${config.state}/details`]) own(host, folder, 0o700, uid);
+  for (const folder of [config.state, `${config.state}/identity`, `${config.state}/audit`, `${config.state}/details`])
+    own(host, folder, 0o700, uid);
   if (config.csr === undefined) own(host, `${config.state}/csr`, 0o700, uid);
   own(host, config.runtime, 0o755, uid);
 }
@@ -87,9 +99,22 @@ function own(host: Host, folder: string, mode: number, uid: number): void {
   try {
     if (!host.disk.exists(folder)) host.disk.makeDirectory(folder, mode);
     const stat = host.disk.stat(folder);
-    if (stat.kind !== "directory") throw new Complaint(cannot, "it is not a folder", "Name another in the config, or remove what lies there.", 4);
-    if (stat.uid !== uid) throw new Complaint(cannot, `it belongs to uid ${stat.uid}, and the agent runs as uid ${uid}`, `chown ${uid} ${folder}`, 4);
-    if ((stat.mode & 0o077 & ~mode) !== 0) throw new Complaint(cannot, `others may use it (mode ${(stat.mode & 0o777).toString(8)})`, `chmod ${mode.toString(8)} ${folder}`, 4);
+    if (stat.kind !== "directory")
+      throw new Complaint(cannot, "it is not a folder", "Name another in the config, or remove what lies there.", 4);
+    if (stat.uid !== uid)
+      throw new Complaint(
+        cannot,
+        `it belongs to uid ${stat.uid}, and the agent runs as uid ${uid}`,
+        `chown ${uid} ${folder}`,
+        4,
+      );
+    if ((stat.mode & 0o077 & ~mode) !== 0)
+      throw new Complaint(
+        cannot,
+        `others may use it (mode ${(stat.mode & 0o777).toString(8)})`,
+        `chmod ${mode.toString(8)} ${folder}`,
+        4,
+      );
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
     throw new Complaint(cannot, `${error.path}: ${error.code}`, "Create it, owned by the agent's user.", 4);

@@ -19,6 +19,8 @@ export const ENROLMENT_FAULTS = {
   answer: 6,
   trust: 6,
   permission: 4,
+  /** The disk does not take or give the identity. */
+  disk: 4,
   damaged: 6,
   /** Joined to another control plane or cluster than the config names. */
   "joined-elsewhere": 6,

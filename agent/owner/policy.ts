@@ -7,7 +7,9 @@ import type { Disk } from "../host/host.ts";
 import { MAX_POLICY_BYTES } from "../limits.ts";
 import { readOwned } from "./files.ts";
 
-export type ReadPolicy = { readonly policy: Policy; readonly digest: string } | { readonly refusal: Refusal; readonly digest: string | null };
+export type ReadPolicy =
+  | { readonly policy: Policy; readonly digest: string }
+  | { readonly refusal: Refusal; readonly digest: string | null };
 
 /**
  * Reads the owner's policy anew; only a parse under the same digest is kept. Whatever is wrong with it refuses everything.

@@ -14,7 +14,10 @@ export function readSwitch(disk: Disk, owner: Config["owner"]): Switch {
   if (on.what !== "missing") return { on: false, why: on.because };
   const why = readOwned(disk, owner, "suspended", MAX_SWITCH_BYTES);
   if (!("bytes" in why)) return { on: false, why: "by the customer" };
-  return { on: false, why: printable(new TextDecoder().decode(why.bytes).split("\n")[0] ?? "").slice(0, 200) || "by the customer" };
+  return {
+    on: false,
+    why: printable(new TextDecoder().decode(why.bytes).split("\n")[0] ?? "").slice(0, 200) || "by the customer",
+  };
 }
 
 function printable(text: string): string {
