@@ -1,0 +1,485 @@
+/**
+ * `bun run demo`: a vendor and a customer on this machine, from the compiled executables, start to end. Read its output from top to
+ * bottom. Every step says what should be so, and the demo ends with an error when one is not.
+ */
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../../build/command.ts";
+import { freePort, type NameServer, startNameServer, zoneText } from "./bind.ts";
+import { type Executables, executables } from "./executables.ts";
+import { AUTHORITY, BELOW, CLUSTER, configText, GROUP, POLICY, ZONE } from "./files.ts";
+import {
+  type Background,
+  cleanUp,
+  DemoFailed,
+  type Done,
+  heading,
+  must,
+  run,
+  say,
+  show,
+  showCommand,
+  start,
+  stop,
+  stopWorkload,
+  until,
+  workloadPids,
+} from "./stage.ts";
+
+const EXIT_WHOLE_UNWITNESSED = 11;
+const EXIT_DAMAGED = 13;
+
+type Serving = { readonly enrol: string; readonly agents: string; readonly root: string };
+type Stage = Executables & { readonly scratch: string; readonly port: number };
+
+async function demo(scratch: string): Promise<void> {
+  const made = executables();
+  const stage: Stage = { ...made, scratch, port: await freeRange(3) };
+  say(
+    `A vendor and its customer on this machine, in ${scratch} (called DEMO below). Nothing outside of it is changed.`,
+  );
+
+  const trust = await vendorKeys(stage);
+  const { serving, plane } = await vendorServes(stage, ["127.0.0.1:0", "127.0.0.1:0"]);
+  await vendorToken(stage);
+  const names = await customerPlaces(stage);
+  await customerWrites(stage, serving, trust, names);
+  const agent = await agentJoins(stage);
+  await scales(stage);
+  await certificate(stage);
+  await dns(stage, names);
+  await refusals(stage);
+  await cutOff(stage, serving, plane, agent);
+  await switchedOff(stage);
+  await showLog(stage);
+  await verifyLog(stage, join(scratch, "root.pem"));
+  await theEnd(stage, agent);
+}
+
+async function freeRange(count: number): Promise<number> {
+  // The processes of the group listen side by side; whether all ports are free shows when they start.
+  return until(async () => {
+    const port = await freePort();
+    return port + count < 65536 ? port : null;
+  }, "free ports");
+}
+
+async function command(stage: Stage, argv: readonly string[], lines = 40): Promise<Done> {
+  showCommand(argv, stage.scratch);
+  const done = await run(argv);
+  show(done.stdout + done.stderr, stage.scratch, lines);
+  return done;
+}
+
+async function good(stage: Stage, argv: readonly string[], lines = 40): Promise<Done> {
+  const done = await command(stage, argv, lines);
+  if (done.code !== 0) throw new DemoFailed(`exit ${done.code}: ${argv.join(" ")}\n${done.stdout}${done.stderr}`);
+  return done;
+}
+
+/** `send`: what the vendor's operator types. */
+function send(stage: Stage, ...action: string[]): string[] {
+  const who = ["--by", "maria@vendor.example", "--why", "INC-4312"];
+  return [
+    stage.control,
+    "send",
+    "--dir",
+    `${stage.scratch}/control`,
+    "--keys",
+    `${stage.scratch}/keys`,
+    "--cluster",
+    CLUSTER,
+    ...who,
+    "--wait",
+    ...action,
+  ];
+}
+
+async function vendorKeys(stage: Stage): Promise<string> {
+  heading("The vendor makes the key that signs its commands. The server of step 2 cannot read it.");
+  const done = await good(stage, [stage.control, "keys", "init", "--keys", `${stage.scratch}/keys`, "--json"]);
+  const { thumbprint } = JSON.parse(done.stdout) as { thumbprint: string };
+  must(
+    /^[A-Za-z0-9_-]{43}$/.test(thumbprint),
+    "its thumbprint goes into the customer's config; every later key is reached from it",
+  );
+  return thumbprint;
+}
+
+async function vendorServes(
+  stage: Stage,
+  [enrolAt, agentsAt]: readonly [string, string],
+): Promise<{ serving: Serving; plane: Background }> {
+  heading("The vendor serves. The first start makes a root CA, a server certificate and the state.");
+  return serve(stage, enrolAt, agentsAt);
+}
+
+async function serve(
+  stage: Stage,
+  enrolAt: string,
+  agentsAt: string,
+): Promise<{ serving: Serving; plane: Background }> {
+  const argv = [stage.control, "serve", "--dir", `${stage.scratch}/control`, "--enrol", enrolAt, "--agents", agentsAt];
+  showCommand(argv, stage.scratch);
+  const plane = start(argv);
+  const line = await plane.firstLine();
+  show(line, stage.scratch);
+  return { serving: JSON.parse(line) as Serving, plane };
+}
+
+async function vendorToken(stage: Stage): Promise<void> {
+  heading("The vendor gives the customer a join token: good once, for this cluster, for an hour.");
+  const argv = [stage.control, "token", "--dir", `${stage.scratch}/control`, "--cluster", CLUSTER, "--ttl", "1h"];
+  showCommand([...argv, ">", "token"], stage.scratch);
+  const done = await run(argv);
+  const token = done.stdout.trim();
+  must(
+    done.code === 0 && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token),
+    "it is a signed token; it travels in a file of mode 0600 and is never an argument",
+    done.stderr,
+  );
+  writeFileSync(`${stage.scratch}/token`, token, { mode: 0o600 });
+}
+
+/** What is the customer's own: a CA and a name server. Null where this machine has no BIND. */
+async function customerPlaces(stage: Stage): Promise<NameServer | null> {
+  heading("The customer has a CA and a name server of its own.");
+  const folder = `${stage.scratch}/authority`;
+  mkdirSync(folder, { mode: 0o700 });
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", `${folder}/ca.key`];
+  await good(
+    stage,
+    ["openssl", "req", "-x509", ...key, "-out", `${folder}/ca.crt`, "-days", "30", "-subj", "/CN=The customer's CA"],
+    0,
+  );
+  const names = await startNameServer(`${stage.scratch}/bind`, join(ROOT, ".cache"), ZONE, BELOW);
+  if (names === null) {
+    writeFileSync(`${stage.scratch}/${ZONE}.zone`, zoneText(ZONE));
+    say(
+      "  There is no BIND here and none could be fetched (that takes root and Debian's apt-get): a zone file stands in for it.",
+    );
+  } else {
+    must(
+      true,
+      `${names.version} serves ${ZONE}; its own update-policy allows the agent's key A records below ${BELOW} only`,
+    );
+  }
+  return names;
+}
+
+async function customerWrites(stage: Stage, serving: Serving, trust: string, names: NameServer | null): Promise<void> {
+  heading(
+    "The customer writes the config, the policy and the switch `on`. The policy is the customer's word; reeve says it back in sentences.",
+  );
+  const owner = `${stage.scratch}/owner`;
+  mkdirSync(owner, { mode: 0o755 });
+  writeFileSync(`${owner}/policy.yaml`, POLICY, { mode: 0o644 });
+  writeFileSync(`${owner}/on`, "on\n", { mode: 0o644 });
+  const config = configText({
+    folder: stage.scratch,
+    uid: process.getuid?.() ?? 0,
+    enrol: serving.enrol,
+    trust,
+    root: serving.root,
+    workload: [process.execPath, join(ROOT, "test/demo/workload.ts")],
+    port: stage.port,
+    zone: zoneConfig(stage, names),
+  });
+  writeFileSync(`${stage.scratch}/reeve.yaml`, config, { mode: 0o644 });
+  await good(stage, [stage.reeve, "policy", "check", `${owner}/policy.yaml`]);
+}
+
+function zoneConfig(stage: Stage, names: NameServer | null): object {
+  if (names === null) return { file: `${stage.scratch}/${ZONE}.zone` };
+  const secret = `${stage.scratch}/tsig`;
+  writeFileSync(secret, `${names.secret}\n`, { mode: 0o600 });
+  return {
+    server: `127.0.0.1:${names.port}`,
+    tsig: { name: names.key, algorithm: "hmac-sha256", secret_file: secret },
+  };
+}
+
+async function agentJoins(stage: Stage): Promise<Background> {
+  heading(
+    "The customer starts the agent. It listens on nothing: it checks the server against the token's pin, joins, and asks for commands.",
+  );
+  const argv = [stage.reeve, "run", "--config", `${stage.scratch}/reeve.yaml`];
+  showCommand(argv, stage.scratch);
+  const agent = start(argv);
+  await until(async () => ((await status(stage)).code === 0 ? true : null), "the agent to be ready", agent.said);
+  await good(stage, [stage.reeve, "status", "--config", `${stage.scratch}/reeve.yaml`]);
+  must(!existsSync(`${stage.scratch}/token`), "the token is used up, and its file is gone");
+  await good(stage, [stage.control, "fleet", "--dir", `${stage.scratch}/control`]);
+  return agent;
+}
+
+function status(stage: Stage): Promise<Done> {
+  return run([stage.reeve, "status", "--config", `${stage.scratch}/reeve.yaml`, "--json"]);
+}
+
+async function scales(stage: Stage): Promise<void> {
+  heading(
+    "The vendor scales. These are real processes, and the command succeeds when they answer, not when it was asked for.",
+  );
+  await good(stage, send(stage, "scale", "--group", GROUP, "--count", "2"));
+  await workloadAnswers(stage, 2);
+}
+
+/** Asks each process of the group over HTTP, as its users would. */
+async function workloadAnswers(stage: Stage, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    const url = `http://127.0.0.1:${stage.port + n}/`;
+    const answer = await fetch(url).then((response) => response.text());
+    say(`  GET ${url}   ${answer.trim()}`);
+  }
+  const pids = workloadPids(stage.scratch);
+  must(pids.length === count, `${count} processes run and answer: pids ${pids.join(", ")}`, `they are ${pids.length}`);
+}
+
+async function certificate(stage: Stage): Promise<void> {
+  heading(
+    "The vendor has a certificate issued. The key was made here and stays here; the policy judges the request itself.",
+  );
+  const folder = `${stage.scratch}/state/csr`;
+  const request = `${folder}/broker-0.csr`;
+  const key = [
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+    "-nodes",
+    "-keyout",
+    `${stage.scratch}/broker-0.key`,
+  ];
+  await good(
+    stage,
+    [
+      "openssl",
+      "req",
+      "-new",
+      ...key,
+      "-out",
+      request,
+      "-subj",
+      "/",
+      "-addext",
+      `subjectAltName=DNS:broker-0.${BELOW}`,
+    ],
+    0,
+  );
+  const digest = createHash("sha256").update(readFileSync(request)).digest("hex");
+  await good(
+    stage,
+    send(
+      stage,
+      "issue-certificate",
+      "--authority",
+      AUTHORITY,
+      "--csr-sha256",
+      digest,
+      "--usage",
+      "server",
+      "--validity",
+      "7d",
+    ),
+  );
+  const verified = await command(stage, [
+    "openssl",
+    "verify",
+    "-CAfile",
+    `${stage.scratch}/authority/ca.crt`,
+    "-verify_hostname",
+    `broker-0.${BELOW}`,
+    `${folder}/broker-0.crt`,
+  ]);
+  must(verified.code === 0, "openssl agrees with the certificate");
+}
+
+function record(change: string, name: string, value: string): string[] {
+  return [
+    "update-dns",
+    "--zone",
+    ZONE,
+    "--name",
+    name,
+    "--type",
+    "A",
+    "--change",
+    change,
+    "--value",
+    value,
+    "--ttl",
+    "60s",
+  ];
+}
+
+async function dns(stage: Stage, names: NameServer | null): Promise<void> {
+  heading("The vendor changes DNS.");
+  const name = `broker-0.${BELOW}`;
+  await good(stage, send(stage, ...record("create", name, "10.20.0.10")));
+  if (names === null) {
+    const zone = readFileSync(`${stage.scratch}/${ZONE}.zone`, "utf8");
+    must(zone.includes("10.20.0.10"), `the zone file holds ${name}`, zone);
+    return;
+  }
+  showCommand(names.dig(name, "A"), stage.scratch);
+  const answer = await run(names.dig(name, "A"), { env: names.env });
+  show(answer.stdout, stage.scratch);
+  must(answer.stdout.includes("10.20.0.10"), "dig sees the record");
+}
+
+async function refused(stage: Stage, argv: readonly string[], code: string, claim: string): Promise<void> {
+  const done = await command(stage, argv);
+  const said = done.stdout + done.stderr;
+  must(done.code === 1 && said.includes(code), claim, `exit ${done.code}\n${said}`);
+}
+
+async function refusals(stage: Stage): Promise<void> {
+  heading("What the policy does not say is refused. Too many machines:");
+  await refused(
+    stage,
+    send(stage, "scale", "--group", GROUP, "--count", "12"),
+    "policy.count.above-max",
+    "refused, with the rule that came closest and the field that failed",
+  );
+  heading("A name outside of the policy:");
+  await refused(
+    stage,
+    send(stage, ...record("replace", `www.${ZONE}`, "10.20.0.66")),
+    "match.no-rule",
+    "refused; www is what it was",
+  );
+  heading("A command that was carried out already, sent once more:");
+  const first = (await entries(stage)).find((entry) => entry["kind"] === "intent");
+  const id = String(first?.["command"]);
+  const again = [stage.control, "send", "--dir", `${stage.scratch}/control`, "--replay", id, "--wait"];
+  await refused(stage, again, "verify.replayed", "answered from the record, not carried out twice");
+  await workloadAnswers(stage, 2);
+}
+
+async function entries(stage: Stage): Promise<Record<string, unknown>[]> {
+  const done = await run([stage.reeve, "audit", "show", "--config", `${stage.scratch}/reeve.yaml`, "--json"]);
+  if (done.code !== 0) throw new DemoFailed(`audit show: exit ${done.code}\n${done.stderr}`);
+  return done.stdout
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+async function cutOff(stage: Stage, serving: Serving, plane: Background, agent: Background): Promise<void> {
+  heading("The vendor's control plane dies (kill -9). Nothing here needs it.");
+  await stop(plane, "SIGKILL");
+  await until(() => (agent.said().includes("cannot be reached") ? true : null), "the agent to notice", agent.said);
+  show(lastLine(agent, "cannot be reached"), stage.scratch);
+  await workloadAnswers(stage, 2);
+  say("  The vendor starts it again; what it knew is still there.");
+  await serve(stage, new URL(serving.enrol).host, new URL(serving.agents).host);
+  await until(() => (agent.said().includes("reached again") ? true : null), "the agent to come back", agent.said, 30);
+  show(lastLine(agent, "reached again"), stage.scratch);
+  await good(stage, send(stage, "scale", "--group", GROUP, "--count", "3"));
+  await workloadAnswers(stage, 3);
+}
+
+function lastLine(of: Background, holding: string): string {
+  return (
+    of
+      .said()
+      .split("\n")
+      .findLast((line) => line.includes(holding)) ?? ""
+  );
+}
+
+async function switchedOff(stage: Stage): Promise<void> {
+  heading("The customer turns it off, by deleting one file.");
+  const on = `${stage.scratch}/owner/on`;
+  showCommand(["rm", on], stage.scratch);
+  rmSync(on);
+  await refused(
+    stage,
+    send(stage, "scale", "--group", GROUP, "--count", "1"),
+    "verify.suspended",
+    "refused, whatever the policy permits; the workload is left as it is",
+  );
+  await workloadAnswers(stage, 3);
+  await good(stage, [stage.control, "fleet", "--dir", `${stage.scratch}/control`]);
+}
+
+async function showLog(stage: Stage): Promise<void> {
+  heading("All of it is on record: an intent before each change, exactly one outcome after, every refusal.");
+  await good(stage, [stage.reeve, "audit", "show", "--config", `${stage.scratch}/reeve.yaml`], 80);
+  const all = await entries(stage);
+  const kinds = (kind: string): number => all.filter((entry) => entry["kind"] === kind).length;
+  must(
+    kinds("intent") === 4 && kinds("outcome") === 4 && kinds("refused") === 4,
+    "4 intents, 4 outcomes, 4 refusals",
+    JSON.stringify(all.map((entry) => entry["kind"])),
+  );
+}
+
+async function verifyLog(stage: Stage, ca: string): Promise<void> {
+  heading("Anybody can verify the log, without the network, with the control plane's root certificate from elsewhere.");
+  cpSync(`${stage.scratch}/control/ca/root.pem`, ca);
+  const folder = `${stage.scratch}/state/audit`;
+  const whole = await command(stage, [stage.reeve, "audit", "verify", folder, "--ca", ca]);
+  must(
+    whole.code === EXIT_WHOLE_UNWITNESSED,
+    `exit ${EXIT_WHOLE_UNWITNESSED}: whole, but nobody has witnessed it yet, so the newest entries could have been cut`,
+    `exit ${whole.code}`,
+  );
+  heading("Somebody edits one byte of a copy.");
+  const copy = `${stage.scratch}/edited`;
+  cpSync(folder, copy, { recursive: true });
+  editOneByte(copy);
+  const damaged = await command(stage, [stage.reeve, "audit", "verify", copy, "--ca", ca]);
+  must(damaged.code === EXIT_DAMAGED, `exit ${EXIT_DAMAGED}: damaged, and it says where`, `exit ${damaged.code}`);
+}
+
+/** The number of machines that was asked for, in the first intent: 2 becomes 9. */
+function editOneByte(folder: string): void {
+  const segment = readdirSync(folder).find((name) => name.endsWith(".jsonl"));
+  if (segment === undefined) throw new DemoFailed("the log has no segment");
+  const text = readFileSync(`${folder}/${segment}`, "utf8");
+  const edited = text.replace('"asked":{"count":2', '"asked":{"count":9');
+  must(edited !== text && edited.length === text.length, `in ${segment}: "count":2 is now "count":9`);
+  writeFileSync(`${folder}/${segment}`, edited);
+}
+
+async function theEnd(stage: Stage, agent: Background): Promise<void> {
+  heading("The agent is told to stop (SIGTERM): it finishes what runs, and ends. The workload does not notice.");
+  const code = await stop(agent, "SIGTERM");
+  must(code === 0, "the agent ended with exit 0", agent.said());
+  await workloadAnswers(stage, 3);
+  stopWorkload(stage.scratch, "SIGTERM");
+  await until(() => (workloadPids(stage.scratch).length === 0 ? true : null), "the workload's end");
+  must(true, "the demo has stopped the workload itself; nothing is left running");
+}
+
+async function main(): Promise<void> {
+  const started = performance.now();
+  const scratch = mkdtempSync(join(tmpdir(), "reeve-demo-"));
+  process.on("exit", () => cleanUp(scratch));
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)
+    process.on(signal, () => process.exit(code));
+  try {
+    await demo(scratch);
+    say(`\ndemo: every step went as it says, in ${Math.round((performance.now() - started) / 1000)} s`);
+    process.exit(0);
+  } catch (error) {
+    const words =
+      error instanceof DemoFailed
+        ? error.message
+        : error instanceof Error
+          ? (error.stack ?? error.message)
+          : String(error);
+    process.stderr.write(`\nerror: the demo did not go as it says.\n${words}\n`);
+    process.exit(1);
+  }
+}
+
+void main();

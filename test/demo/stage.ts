@@ -1,0 +1,207 @@
+/**
+ * What the demo shows with: headings, commands with their real output, claims that end it when they do not hold, and a cleaning up
+ * that happens however it ends.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+
+const COMMAND_TIMEOUT_SECONDS = 40;
+const STOP_TIMEOUT_SECONDS = 10;
+const MAX_LINE = 150;
+
+/** All that a child is given of our environment: nothing that could bend how the executables start or whom they trust. */
+export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
+  LANG: "C.UTF-8",
+};
+
+/** Something did not go as the demo says. */
+export class DemoFailed extends Error {}
+
+export type Done = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+export type RunOptions = { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> };
+export type Background = {
+  readonly child: ChildProcess;
+  /** Everything written so far, both streams. */
+  said(): string;
+  firstLine(): Promise<string>;
+  ended(): Promise<number | null>;
+};
+
+const colours = process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined;
+const bold = (text: string): string => (colours ? `\x1b[1m${text}\x1b[22m` : text);
+const dim = (text: string): string => (colours ? `\x1b[2m${text}\x1b[22m` : text);
+
+let headings = 0;
+export function heading(text: string): void {
+  headings += 1;
+  print(`\n${bold(`${headings}. ${text}`)}`);
+}
+
+export function say(text: string): void {
+  print(text);
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** A demo step's claim. */
+export function must(holds: boolean, claim: string, instead = ""): void {
+  if (!holds) throw new DemoFailed(`This should be so and is not: ${claim}${instead === "" ? "" : `\n${instead}`}`);
+  print(`  -> ${claim}`);
+}
+
+/** Shows words of others: indented, control characters out, long lines cut. */
+export function show(text: string, scratch: string, lines = 40): void {
+  const all = text.replace(/\n+$/, "").split("\n");
+  if (text.trim() === "") return;
+  for (const line of all.slice(0, lines)) print(`  ${cut(shorten(line, scratch))}`);
+  if (all.length > lines) print(`  … ${all.length - lines} more lines`);
+}
+
+function shorten(text: string, scratch: string): string {
+  return text.replaceAll(scratch, "DEMO").replace(/[\p{Cc}\p{Cf}]/gu, "");
+}
+
+function cut(line: string): string {
+  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line;
+}
+
+export function showCommand(argv: readonly string[], scratch: string): void {
+  const [program, ...rest] = argv;
+  const words = [(program ?? "").split("/").at(-1) ?? "", ...rest].map((word) =>
+    /[ ;{}]/.test(word) ? `'${word}'` : word,
+  );
+  print(dim(`$ ${shorten(words.join(" "), scratch)}`));
+}
+
+/** Runs a command to its end in the clean environment. Never throws for an exit code; does for a command that hangs. */
+export function run(argv: readonly string[], options: RunOptions = {}): Promise<Done> {
+  const [program, ...rest] = argv;
+  if (program === undefined) throw new Error("no program");
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, rest, { env: options.env ?? CLEAN_ENVIRONMENT, stdio: ["pipe", "pipe", "pipe"] });
+    let stdout = "";
+    let stderr = "";
+    const timer = setTimeout(() => {
+      child.kill("SIGKILL");
+      reject(new DemoFailed(`no end after ${COMMAND_TIMEOUT_SECONDS} s: ${argv.join(" ")}\n${stdout}${stderr}`));
+    }, COMMAND_TIMEOUT_SECONDS * 1000);
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      reject(new DemoFailed(`cannot run ${program}: ${error.message}`));
+    });
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, stdout, stderr });
+    });
+    // A program that does not read its input may have closed it: that is its right.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(options.stdin ?? "");
+  });
+}
+
+const background = new Set<ChildProcess>();
+
+/** Starts what stays: killed when the demo ends, however it ends. */
+export function start(argv: readonly string[], env: Readonly<Record<string, string>> = CLEAN_ENVIRONMENT): Background {
+  const [program, ...rest] = argv;
+  if (program === undefined) throw new Error("no program");
+  const child = spawn(program, rest, { env, stdio: ["ignore", "pipe", "pipe"] });
+  background.add(child);
+  let said = "";
+  let stdout = "";
+  const ended = new Promise<number | null>((resolve) => {
+    child.on("error", (error) => {
+      said += `${error.message}\n`;
+      background.delete(child);
+      resolve(null);
+    });
+    child.on("close", (code) => {
+      background.delete(child);
+      resolve(code);
+    });
+  });
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  return {
+    child,
+    said: () => said,
+    firstLine: () =>
+      until(
+        () => (stdout.includes("\n") ? (stdout.split("\n")[0] ?? null) : null),
+        `a first line of ${program}`,
+        () => said,
+      ),
+    ended: () => ended,
+  };
+}
+
+/** Sends a signal and waits for the end; SIGKILL when it does not come. */
+export async function stop(what: Background, signal: NodeJS.Signals): Promise<number | null> {
+  what.child.kill(signal);
+  const timer = setTimeout(() => what.child.kill("SIGKILL"), STOP_TIMEOUT_SECONDS * 1000);
+  const code = await what.ended();
+  clearTimeout(timer);
+  return code;
+}
+
+/** Asks until there is an answer; ends the demo when there is none in time. */
+export async function until<T>(
+  ask: () => T | null | Promise<T | null>,
+  what: string,
+  said: () => string = () => "",
+  seconds = 20,
+): Promise<T> {
+  const end = performance.now() + seconds * 1000;
+  while (performance.now() < end) {
+    const answer = await ask();
+    if (answer !== null) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new DemoFailed(`waited ${seconds} s in vain for ${what}\n${said()}`);
+}
+
+/** Nothing of the demo is left: children, workload, folder. Synchronous, so that it also works in an exit handler. */
+export function cleanUp(scratch: string): void {
+  for (const child of background) child.kill("SIGKILL");
+  stopWorkload(scratch, "SIGKILL");
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+/** The workload's processes outlive the agent by design; each wrote its pid down. Returns how many it signalled. */
+export function stopWorkload(scratch: string, signal: NodeJS.Signals): number {
+  const alive = workloadPids(scratch);
+  for (const pid of alive) process.kill(pid, signal);
+  return alive.length;
+}
+
+/** Pids whose process still is the demo's: a number alone may have been given to somebody else. */
+export function workloadPids(scratch: string): number[] {
+  const folder = `${scratch}/pids`;
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .map(Number)
+    .filter((pid) => pid > 1 && commandLine(pid).includes(scratch));
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    // It is gone.
+    return "";
+  }
+}
