@@ -32,6 +32,8 @@ export type Appender = {
 export type Disk = {
   /** Opens once with O_NOFOLLOW | O_NONBLOCK, stats and reads that descriptor. Throws DiskError. At most `max` bytes, else EFBIG. */
   read(path: string, max: number): { bytes: Uint8Array; stat: Stat };
+  /** At most `length` bytes of a plain file from `from` on, fewer at its end. */
+  range(path: string, from: number, length: number): Uint8Array;
   exists(path: string): boolean;
   /** Names in a folder, sorted. */
   list(path: string): string[];
