@@ -1,0 +1,10 @@
+/** Limits of the policy file, with units. */
+export const MAX_POLICY_BYTES = 256 * 1024;
+/** More errors than this help nobody. */
+export const MAX_POLICY_ERRORS = 100;
+export const MAX_COUNT = 1_000_000;
+export const MAX_TTL_SECONDS = 7 * 24 * 3600;
+export const MAX_VALIDITY_SECONDS = 400 * 24 * 3600;
+/** A refusal is one entry of at most 2 KiB: its sentences are cut to these lengths, in UTF-16 code units. */
+export const MAX_SENTENCE_CHARS = 400;
+export const MAX_FACT_CHARS = 200;
