@@ -62,10 +62,11 @@ type MatchedNow =
 
 /** The owner's policy as it is at this moment. */
 function matchNow(command: Verified, road: Road): MatchedNow {
-  const read = road.readPolicy(subjectOf(command));
+  const cannot = subjectOf(command);
+  const read = road.readPolicy(cannot);
   if ("refusal" in read) return { refusal: read.refusal, digest: read.digest };
-  const revision = checkRevision(read.policy, road.log.memory.history);
-  if (revision !== null) return { refusal: { ...revision, cannot: subjectOf(command) }, digest: read.digest };
+  const older = checkRevision(read.policy, road.log.memory.history, cannot);
+  if (older !== null) return { refusal: older, digest: read.digest };
   const matched = match(read.policy, command.asked, {
     vendor: command.claims.iss,
     cluster: road.cluster,

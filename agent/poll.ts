@@ -120,9 +120,9 @@ function bounded(lines: readonly string[]): string[] {
 /** What an answer other than ok means for the agent. */
 function heard(answer: { fault: FaultCode; message: string } | { unreachable: string }, to: Contact): void {
   if (to.stop.aborted) return;
-  if ("unreachable" in answer) return to.contact(answer.unreachable);
-  if (answer.fault === "fenced") return to.end({ why: "fenced", message: answer.message });
-  to.contact(`${answer.fault}: ${answer.message}`);
+  if ("unreachable" in answer) to.contact(answer.unreachable);
+  else if (answer.fault === "fenced") to.end({ why: "fenced", message: answer.message });
+  else to.contact(`${answer.fault}: ${answer.message}`);
 }
 
 async function pause(to: Contact, milliseconds: number): Promise<void> {

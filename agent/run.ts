@@ -3,6 +3,7 @@ import type { Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
 import { logKeyBinding } from "./audit/note.ts";
+import { timeText } from "./audit/time.ts";
 import { backoff } from "./backoff.ts";
 import { watchClock } from "./clock.ts";
 import { type Config, segmentBytes } from "./config.ts";
@@ -39,7 +40,7 @@ export type Started = {
 
 /** Runs the agent until it is told to stop. Returns the exit code; throws what ends the process: a broken log, our own mistakes. */
 export async function run(agent: Started): Promise<number> {
-  const { host, config, say, stop } = agent;
+  const { host, config, say } = agent;
   const status = statusFile(host.disk, `${config.runtime}/status.json`, () => host.clock.now());
   const base = { pid: agent.pid, version: agent.version, cluster: config.cluster, running: 0 };
   const nobody = { agent: null, epoch: null, policy: null, log: null, out_of_contact: null };
@@ -152,7 +153,7 @@ async function serve(
         say("warn", "the control plane cannot be reached; nothing is changed until it can", { reason });
       if (reason === null && lost !== null) say("info", "the control plane is reached again", { since: lost.since });
       if (reason === null) lost = null;
-      else lost ??= { since: new Date(host.clock.now()).toISOString(), reason };
+      else lost ??= { since: timeText(host.clock.now()), reason };
     },
     end(how: Ended) {
       ended ??= how;
@@ -302,7 +303,7 @@ function ownerWatch(road: Road, clock: ReturnType<typeof watchClock>, say: Logge
 async function renew(identity: Identity, road: Road, say: Logger, end: (how: Ended) => void): Promise<void> {
   const renewal = await identity.renewIfDue();
   if ("renewed" in renewal) {
-    const until = new Date(renewal.renewed.untilMs).toISOString();
+    const until = timeText(renewal.renewed.untilMs);
     write(road, { kind: "renewed", serial: renewal.renewed.serial, until });
     say("info", "the certificate was renewed", { until });
   }

@@ -1,3 +1,4 @@
+import { timeText } from "./audit/time.ts";
 import type { Disk } from "./host/host.ts";
 
 /** What the agent keeps in `status.json` of its runtime folder, for `reeve status`. Times are RFC 3339. */
@@ -21,12 +22,12 @@ export type Status = {
 export function statusFile(disk: Disk, path: string, now: () => number): (status: Omit<Status, "since">) => void {
   let last = "";
   let state = "";
-  let since = new Date(now()).toISOString();
+  let since = timeText(now());
   return (status) => {
     const text = JSON.stringify(status);
     if (text === last) return;
     last = text;
-    if (status.state !== state) since = new Date(now()).toISOString();
+    if (status.state !== state) since = timeText(now());
     state = status.state;
     disk.replace(path, Buffer.from(`${JSON.stringify({ ...status, since })}\n`), 0o644);
   };
