@@ -31,7 +31,8 @@ import {
 const EXIT_WHOLE_UNWITNESSED = 11;
 const EXIT_DAMAGED = 13;
 
-type Serving = { readonly enrol: string; readonly agents: string; readonly root: string };
+/** HOST:PORT of both listeners. */
+type Serving = { readonly enrol: string; readonly agents: string; readonly root_sha256: string };
 type Stage = Executables & { readonly scratch: string; readonly port: number };
 
 async function demo(scratch: string): Promise<void> {
@@ -100,7 +101,7 @@ function send(stage: Stage, ...action: string[]): string[] {
 async function vendorKeys(stage: Stage): Promise<string> {
   heading("The vendor makes the key that signs its commands. The server of step 2 cannot read it.");
   const done = await good(stage, [stage.control, "keys", "init", "--keys", `${stage.scratch}/keys`, "--json"]);
-  const { thumbprint } = JSON.parse(done.stdout) as { thumbprint: string };
+  const { trust_sha256: thumbprint } = JSON.parse(done.stdout) as { trust_sha256: string };
   must(
     /^[A-Za-z0-9_-]{43}$/.test(thumbprint),
     "its thumbprint goes into the customer's config; every later key is reached from it",
@@ -180,9 +181,9 @@ async function customerWrites(stage: Stage, serving: Serving, trust: string, nam
   const config = configText({
     folder: stage.scratch,
     uid: process.getuid?.() ?? 0,
-    enrol: serving.enrol,
+    enrol: `https://${serving.enrol}`,
     trust,
-    root: serving.root,
+    root: serving.root_sha256,
     workload: [process.execPath, join(ROOT, "test/demo/workload.ts")],
     port: stage.port,
     zone: zoneConfig(stage, names),
@@ -375,7 +376,7 @@ async function cutOff(stage: Stage, serving: Serving, plane: Background, agent: 
   show(lastLine(agent, "cannot be reached"), stage.scratch);
   await workloadAnswers(stage, 2);
   say("  The vendor starts it again; what it knew is still there.");
-  await serve(stage, new URL(serving.enrol).host, new URL(serving.agents).host);
+  await serve(stage, serving.enrol, serving.agents);
   await until(() => (agent.said().includes("reached again") ? true : null), "the agent to come back", agent.said, 30);
   show(lastLine(agent, "reached again"), stage.scratch);
   await good(stage, send(stage, "scale", "--group", GROUP, "--count", "3"));
