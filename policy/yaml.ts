@@ -87,14 +87,14 @@ function mapValue(node: Node, path: Path, walk: Walk): unknown {
     else if (key === "<<") fault("a merge key (<<)", "Write the fields out.");
     else if (Object.hasOwn(object, key)) fault(`${key} stands twice`, "Keep one of the two.");
     else if (pair.value === null) fault(`${key} has no value`, "Every field is written out.");
-    else object[key] = valueOf(pair.value, [...path, key], walk);
+    else object[key] = plain(pair.value, [...path, key], walk);
   }
   return object;
 }
 
-function valueOf(node: Node, path: Path, walk: Walk): unknown {
+function plain(node: Node, path: Path, walk: Walk): unknown {
   if (isMap(node)) return mapValue(node, path, walk);
-  if (isSeq<Node>(node)) return node.items.map((item, at) => valueOf(item, [...path, at], walk));
+  if (isSeq<Node>(node)) return node.items.map((item, at) => plain(item, [...path, at], walk));
   return scalarValue(node, path, walk);
 }
 
@@ -141,7 +141,7 @@ export function strictYaml(text: string): StrictYaml {
     if (walk.faults.length === 0) {
       if (root === null)
         walk.faults.push({ offset: 0, path: [], message: "the file is empty", hint: "Delete `on` to suspend." });
-      else value = valueOf(root, [], walk);
+      else value = plain(root, [], walk);
     }
   } catch (error) {
     // Only the parser's and our own recursion over absurdly deep nesting ends here.
