@@ -47,45 +47,45 @@ export function openSession(deps: SessionDeps): OpenSession {
   const underWay = new Set<Promise<unknown>>();
 
   // One at a time, so that no connection with an older certificate is still being made beside one with the newer.
-  function openLine(wait: Wait): Promise<Line | Unreachable> {
+  function openLine(wait: Wait): Promise<{ readonly id: string; readonly line: Line } | Unreachable> {
     const opened = connecting.then(async () => {
       const credentials = deps.credentials();
-      if (line !== null && line.id === credentials.id && !line.line.closed) return line.line;
+      if (line !== null && line.id === credentials.id && !line.line.closed) return line;
       line?.line.close();
       line = null;
       const made = await deps.net.connect(credentials, wait);
-      if (!("unreachable" in made)) line = { id: credentials.id, line: made };
-      return made;
+      if ("unreachable" in made) return made;
+      line = { id: credentials.id, line: made };
+      return line;
     });
     connecting = opened.catch(() => undefined);
     return opened;
   }
 
-  async function send<T>(
-    path: string,
-    text: string,
-    schema: z.ZodType<T>,
-    options: PostOptions,
-  ): Promise<Posted<T>> {
+  async function send<T>(path: string, text: string, schema: z.ZodType<T>, options: PostOptions): Promise<Posted<T>> {
     const wait = { timeoutSeconds: options.timeoutSeconds, signal: options.signal };
-    const connectWait = { timeoutSeconds: Math.min(options.timeoutSeconds, REQUEST_TIMEOUT_SECONDS), signal: options.signal };
+    const connectWait = {
+      timeoutSeconds: Math.min(options.timeoutSeconds, REQUEST_TIMEOUT_SECONDS),
+      signal: options.signal,
+    };
     const open = await openLine(connectWait);
     if ("unreachable" in open) return open;
-    const { id } = deps.credentials();
-    const answer = await open.ask({ method: "POST", path, body: text, maxAnswerBytes: MAX_ANSWER_BYTES }, wait);
+    const answer = await open.line.ask({ method: "POST", path, body: text, maxAnswerBytes: MAX_ANSWER_BYTES }, wait);
     if ("unreachable" in answer) {
       // After silence the connection may be dead; an answer that was refused, or our own abort, says nothing about it.
-      if (!/^(?:answer|aborted)/.test(answer.unreachable)) open.close();
+      if (!/^(?:answer|aborted)/.test(answer.unreachable)) open.line.close();
       return answer;
     }
     const read = readAnswer(answer, schema);
-    if (!("unreachable" in read) && !("fault" in read && read.fault === "certificate")) deps.used(id);
+    if (!("unreachable" in read) && !("fault" in read && read.fault === "certificate")) deps.used(open.id);
     return read;
   }
 
   return {
     async post(path, body, schema, options) {
-      while (closed !== null) await Promise.race([closed, aborted(options.signal)]);
+      while (closed !== null && options.signal?.aborted !== true) {
+        await Promise.race([closed, aborted(options.signal)]);
+      }
       if (options.signal?.aborted === true) return { unreachable: "aborted" };
       const sent = send(path, JSON.stringify(body), schema, options);
       underWay.add(sent);

@@ -1,0 +1,222 @@
+import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
+
+/** Why there is no answer, short: "refused", "timeout", "dns", "reset", "no-route", "aborted", "closed", "network: CODE", "tls: CODE", "answer: WHAT". */
+export type Unreachable = { readonly unreachable: string };
+export type Answer = { readonly status: number; readonly body: Uint8Array };
+export type Ask = {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** JSON text; null for GET. */
+  readonly body: string | null;
+  readonly maxAnswerBytes: number;
+};
+export type Wait = { readonly timeoutSeconds: number; readonly signal?: AbortSignal | undefined };
+
+/** One connection to a server whose certificate was checked before anything was sent on it. */
+export type Line = {
+  /** Many may be under way at once. An answer is JSON, uncompressed, no redirect, within its bound; anything else is unreachable. */
+  ask(ask: Ask, wait: Wait): Promise<Answer | Unreachable>;
+  readonly closed: boolean;
+  /** Drops the connection now; what is under way ends as "closed". */
+  close(): void;
+};
+
+export type Network = {
+  /** Reads the chain a server shows, leaf first as DER, and sends nothing: nobody is trusted yet. */
+  shownChain(url: string, wait: Wait): Promise<{ readonly chain: readonly Uint8Array[] } | Unreachable>;
+  /** `roots`: PEM, the only ones trusted. `client`: certificate chain and PKCS #8 key, PEM. */
+  connect(
+    to: {
+      readonly url: string;
+      readonly roots: readonly string[];
+      readonly client: { readonly certificate: string; readonly key: string } | null;
+    },
+    wait: Wait,
+  ): Promise<Line | Unreachable>;
+};
+
+const CODES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "refused",
+  ENOTFOUND: "dns",
+  EAI_AGAIN: "dns",
+  ETIMEDOUT: "timeout",
+  ECONNRESET: "reset",
+  EPIPE: "reset",
+  EHOSTUNREACH: "no-route",
+  ENETUNREACH: "no-route",
+};
+
+function reasonOf(error: unknown): string {
+  const code = String((error as { code?: unknown } | null)?.code ?? "unknown").replace(/[^A-Z0-9_]/gi, "");
+  if (code.includes("HTTP2")) return "reset";
+  // errno names have no underscore; what TLS finds wrong has one.
+  return CODES[code] ?? `${/^E[A-Z0-9]+$|^unknown$/.test(code) ? "network" : "tls"}: ${code}`;
+}
+
+type Place = { readonly host: string; readonly port: number };
+function placeOf(url: string): Place {
+  const parsed = new URL(url);
+  return { host: parsed.hostname.replace(/^\[|\]$/g, ""), port: Number(parsed.port || 443) };
+}
+
+type TlsOptions = {
+  rejectUnauthorized: boolean;
+  ca?: string[];
+  cert?: string;
+  key?: string;
+};
+
+/** A TLS connection after its handshake. Nothing was written on it. */
+function openTls(place: Place, options: TlsOptions, wait: Wait): Promise<TLSSocket | Unreachable> {
+  return new Promise((resolve) => {
+    if (wait.signal?.aborted === true) return resolve({ unreachable: "aborted" });
+    const socket = connectTls({
+      host: place.host,
+      port: place.port,
+      ALPNProtocols: ["h2"],
+      minVersion: "TLSv1.3",
+      // Explicit: a variable (NODE_TLS_REJECT_UNAUTHORIZED) must not decide it.
+      ...options,
+    });
+    const end = (result: TLSSocket | Unreachable) => {
+      clearTimeout(timer);
+      wait.signal?.removeEventListener("abort", onAbort);
+      if ("unreachable" in result) socket.destroy();
+      resolve(result);
+    };
+    const onAbort = () => end({ unreachable: "aborted" });
+    const timer = setTimeout(() => end({ unreachable: "timeout" }), wait.timeoutSeconds * 1000);
+    wait.signal?.addEventListener("abort", onAbort, { once: true });
+    // Stays for the socket's life: an error without a listener would end the process.
+    socket.on("error", (error) => end({ unreachable: reasonOf(error) }));
+    socket.once("close", () => end({ unreachable: "reset" }));
+    socket.once("secureConnect", () => end(socket));
+  });
+}
+
+/** The socket's peer is who `place` names, by a chain to the given roots. A missing answer of the runtime counts as no. */
+function peerFault(socket: TLSSocket, place: Place): string | null {
+  if (socket.authorized !== true) return "tls: unauthorized";
+  if (socket.alpnProtocol !== "h2") return "tls: no HTTP/2";
+  return checkServerIdentity(place.host, socket.getPeerCertificate()) === undefined ? null : "tls: name";
+}
+
+async function shownChain(url: string, wait: Wait): ReturnType<Network["shownChain"]> {
+  // Nobody is trusted here, so nobody is refused; nothing is sent either.
+  const socket = await openTls(placeOf(url), { rejectUnauthorized: false }, wait);
+  if ("unreachable" in socket) return socket;
+  const chain: Uint8Array[] = [];
+  let certificate = socket.getPeerCertificate(true);
+  while (certificate?.raw !== undefined && chain.length < 8) {
+    chain.push(new Uint8Array(certificate.raw));
+    const issuer = certificate.issuerCertificate;
+    if (issuer === undefined || issuer === certificate || issuer.raw?.equals(certificate.raw) === true) break;
+    certificate = issuer;
+  }
+  socket.destroy();
+  return { chain };
+}
+
+async function connect(to: Parameters<Network["connect"]>[0], wait: Wait): Promise<Line | Unreachable> {
+  const place = placeOf(to.url);
+  const client = to.client === null ? {} : { cert: to.client.certificate, key: to.client.key };
+  // A socket of its own for each line: no pool that could hand out a connection made with an older certificate.
+  const socket = await openTls(place, { rejectUnauthorized: true, ca: [...to.roots], ...client }, wait);
+  if ("unreachable" in socket) return socket;
+  const fault = peerFault(socket, place);
+  if (fault !== null) {
+    socket.destroy();
+    return { unreachable: fault };
+  }
+  return lineOver(socket, to.url);
+}
+
+function lineOver(socket: TLSSocket, url: string): Line {
+  let why = "closed";
+  let closed = false;
+  const session = connectHttp2(url, { createConnection: () => socket, settings: { enablePush: false } });
+  const shut = () => {
+    closed = true;
+    if (!session.destroyed) session.destroy();
+    socket.destroy();
+  };
+  const onError = (error: unknown) => {
+    why = reasonOf(error);
+    shut();
+  };
+  session.on("error", onError);
+  socket.on("error", onError);
+  session.once("close", shut);
+  session.once("goaway", shut);
+  socket.once("close", shut);
+  return {
+    ask: (ask, wait) => askOver(session, ask, wait, () => why),
+    get closed() {
+      return closed;
+    },
+    close: shut,
+  };
+}
+
+function headerFault(headers: Readonly<Record<string, unknown>>): string | null {
+  const status = Number(headers[constants.HTTP2_HEADER_STATUS]);
+  if (status >= 300 && status < 400) return "answer: redirect";
+  if (!Number.isInteger(status) || status < 200 || status > 599) return "answer: status";
+  if (headers["content-encoding"] !== undefined) return "answer: compressed";
+  const type = String(headers["content-type"] ?? "");
+  return /^application\/json(?:; *charset=utf-8)?$/i.test(type) ? null : "answer: not JSON";
+}
+
+function askOver(
+  session: ClientHttp2Session,
+  ask: Ask,
+  wait: Wait,
+  whyClosed: () => string,
+): Promise<Answer | Unreachable> {
+  return new Promise((resolve) => {
+    if (wait.signal?.aborted === true) return resolve({ unreachable: "aborted" });
+    if (session.destroyed || session.closed) return resolve({ unreachable: whyClosed() });
+    const stream = session.request({
+      [constants.HTTP2_HEADER_METHOD]: ask.method,
+      [constants.HTTP2_HEADER_PATH]: ask.path,
+      accept: "application/json",
+      ...(ask.body === null ? {} : { "content-type": "application/json" }),
+    });
+    let status = 0;
+    let size = 0;
+    const parts: Uint8Array[] = [];
+    let ended = false;
+    const end = (result: Answer | Unreachable) => {
+      if (ended) return;
+      ended = true;
+      clearTimeout(timer);
+      wait.signal?.removeEventListener("abort", onAbort);
+      session.removeListener("close", onClose);
+      if ("unreachable" in result && !stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
+      resolve(result);
+    };
+    const onAbort = () => end({ unreachable: "aborted" });
+    const onClose = () => end({ unreachable: whyClosed() });
+    const timer = setTimeout(() => end({ unreachable: "timeout" }), wait.timeoutSeconds * 1000);
+    wait.signal?.addEventListener("abort", onAbort, { once: true });
+    session.once("close", onClose);
+    stream.on("error", (error) => end({ unreachable: reasonOf(error) }));
+    stream.on("response", (headers) => {
+      status = Number(headers[constants.HTTP2_HEADER_STATUS]);
+      const fault = headerFault(headers);
+      if (fault !== null) end({ unreachable: fault });
+    });
+    stream.on("data", (part: Uint8Array) => {
+      size += part.length;
+      if (size > ask.maxAnswerBytes) end({ unreachable: "answer: too long" });
+      else parts.push(new Uint8Array(part));
+    });
+    stream.on("end", () => end(status === 0 ? { unreachable: "reset" } : { status, body: Buffer.concat(parts) }));
+    stream.on("close", () => end({ unreachable: whyClosed() }));
+    stream.end(ask.body ?? undefined);
+  });
+}
+
+/** The machine's network. The agent only ever connects; nothing here can accept. */
+export const realNetwork: Network = { shownChain, connect };

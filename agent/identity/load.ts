@@ -1,0 +1,210 @@
+import { isRefusal } from "../../policy/refusal.ts";
+import type { Config } from "../config.ts";
+import { DiskError, type Host } from "../host/host.ts";
+import type { Network } from "../host/network.ts";
+import { spiffeId } from "../wire/names.ts";
+import { certificatePem } from "../wire/x509.ts";
+import { digestOf, enrol } from "./enrol.ts";
+import { type EnrolmentFault, enrolmentFault, isEnrolmentFault } from "./fault.ts";
+import type { Identity, Renewal } from "./identity.ts";
+import { logKeyOf, signWith, spkiOf } from "./keys.ts";
+import { leafOf, newestSlot, promoted, type RenewDeps, renew } from "./renew.ts";
+import { type Credentials, openSession } from "./session.ts";
+import { damaged, diskFault, openStore, type Store, type Stored } from "./store.ts";
+import { readTokenText, removeToken, type TokenSource } from "./token.ts";
+import { commandKeysOf, extendTrust, rootsOf, type Trust, walkTrust } from "./trust.ts";
+
+/**
+ * The identity on disk, or a new one by the join token. `uid`: the user that this process runs as.
+ * A fault with exit 5 may be tried again; every other needs somebody to do what its hint says.
+ */
+export async function loadOrEnrol(
+  host: Host,
+  net: Network,
+  config: Config,
+  token: TokenSource | null,
+  uid: number,
+): Promise<Identity | EnrolmentFault> {
+  try {
+    const store = openStore(host, config.state, uid);
+    if (isEnrolmentFault(store)) return store;
+    if (store.isFenced()) return fenced();
+    const stored = await storedOrEnrolled(host, net, config, store, token, uid);
+    if (isEnrolmentFault(stored)) return stored;
+    const elsewhere = joinedElsewhere(stored, config);
+    if (elsewhere !== null) return elsewhere;
+    const trust = await walkTrust(stored.trust, placeOf(stored));
+    const kept = isRefusal(trust) ? null : checkKept(stored);
+    if (isRefusal(trust) || kept !== null) return kept ?? damaged(`${config.state}/identity/agent.json`);
+    // Stopped before this line, the next start comes here again: the token is burnt, and only its file is left.
+    store.removePending();
+    return removeUsedToken(host, token, stored, uid) ?? identityOf(host, net, config, store, stored, trust);
+  } catch (error) {
+    return diskFault(error);
+  }
+}
+
+async function storedOrEnrolled(
+  host: Host,
+  net: Network,
+  config: Config,
+  store: Store,
+  token: TokenSource | null,
+  uid: number,
+): Promise<Stored | EnrolmentFault> {
+  const stored = store.load();
+  if (stored !== null) return stored;
+  const text = readTokenText(host.disk, token, uid);
+  return typeof text === "string" ? enrol(host, net, config, store, text) : text;
+}
+
+/** Unlinks the file if it still holds the token that made this identity; another token there is not ours to touch. */
+function removeUsedToken(host: Host, token: TokenSource | null, stored: Stored, uid: number): EnrolmentFault | null {
+  if (token?.kind !== "file" || !host.disk.exists(token.path)) return null;
+  const text = readTokenText(host.disk, token, uid);
+  return typeof text === "string" && digestOf(text) === stored.token_sha256 ? removeToken(host.disk, token) : null;
+}
+
+function joinedElsewhere(stored: Stored, config: Config): EnrolmentFault | null {
+  const wanted: readonly (readonly [string, string, string | undefined])[] = [
+    ["cluster", stored.cluster, config.cluster],
+    ["control_plane.enrol", stored.enrol_url, config.control_plane.enrol],
+    ["control_plane.trust_sha256", stored.trust_sha256, config.control_plane.trust_sha256],
+    ["control_plane.root_sha256", stored.root_sha256, config.control_plane.root_sha256 ?? stored.root_sha256],
+  ];
+  const other = wanted.find(([, joined, asked]) => joined !== asked);
+  if (other === undefined) return null;
+  return enrolmentFault(
+    "joined-elsewhere",
+    `Cannot start: this agent has joined with ${other[0]} ${other[1]}, the config now says ${other[2]}.`,
+    "Bring the config back, or leave the other control plane first: reeve leave.",
+  );
+}
+
+function placeOf(stored: Stored) {
+  return { cluster: stored.cluster, trustDomain: stored.trust_domain, pin: stored.trust_sha256 };
+}
+
+/** What the agent stored must hold together: keys fit their certificates, the root its digest. */
+function checkKept(stored: Stored): EnrolmentFault | null {
+  try {
+    const fits = [stored.current, ...(stored.next === null ? [] : [stored.next])].every(
+      (slot) => Buffer.compare(leafOf(slot).spki, spkiOf(slot.key)) === 0,
+    );
+    logKeyOf(stored.log_key);
+    const rootFits = digestOf(Buffer.from(stored.root, "base64")) === stored.root_sha256;
+    return fits && rootFits ? null : damaged("the stored identity");
+  } catch {
+    return damaged("the stored identity");
+  }
+}
+
+function fenced(): EnrolmentFault {
+  return enrolmentFault(
+    "fenced",
+    "Cannot start: this agent was fenced.",
+    "Find out why (reeve audit show). To join again: reeve leave, and a new join token from the vendor.",
+  );
+}
+
+function identityOf(
+  host: Host,
+  net: Network,
+  config: Config,
+  store: Store,
+  loaded: Stored,
+  loadedTrust: Trust,
+): Identity {
+  let stored = loaded;
+  let trust = loadedTrust;
+  const agentId = spiffeId(stored.trust_domain, stored.cluster);
+  const pinned = new Uint8Array(Buffer.from(stored.root, "base64"));
+  const jitters = new Map<string, number>();
+  let renewing: Promise<Renewal> | null = null;
+  const save = (next: Stored) => {
+    store.save(next);
+    stored = next;
+  };
+  const roots = () => rootsOf(trust, pinned);
+  const rootPems = () => roots().map(certificatePem);
+  const credentials = (): Credentials => ({
+    id: digestOf(JSON.stringify([newestSlot(stored).chain, rootPems()])),
+    url: stored.agents_url,
+    roots: rootPems(),
+    client: clientOf(stored),
+  });
+  const used = (id: string) => {
+    const after = promoted(stored);
+    if (after !== null && id === credentials().id) ignoringDisk(() => save(after));
+  };
+  const session = openSession({ net, clock: host.clock, credentials, used });
+  const deps: RenewDeps = {
+    host,
+    net,
+    session,
+    agentId,
+    roots,
+    rootPems,
+    stored: () => stored,
+    save,
+    jitter(serial) {
+      const known = jitters.get(serial);
+      if (known !== undefined) return known;
+      const drawn = (host.random.bytes(1)[0] ?? 0) / 256;
+      jitters.set(serial, drawn);
+      return drawn;
+    },
+  };
+  return {
+    agentId,
+    trustDomain: stored.trust_domain,
+    cluster: stored.cluster,
+    epoch: stored.epoch,
+    enrolledAtMs: stored.enrolled_at_ms,
+    chain: () => newestSlot(stored).chain,
+    rootPem: certificatePem(pinned),
+    logKey: logKeyOf(stored.log_key),
+    commandKeys: () => commandKeysOf(trust),
+    trustVersion: () => trust.newest?.version ?? 0,
+    sign: (bytes) => signWith(newestSlot(stored).key, bytes),
+    session,
+    renewIfDue(signal) {
+      renewing ??= orTryLater(renew(deps, signal)).finally(() => {
+        renewing = null;
+      });
+      return renewing;
+    },
+    acceptTrust: (statements) =>
+      extendTrust(trust, statements, placeOf(stored), config.key_rotation, (next) => {
+        save({ ...stored, trust: [...next.statements] });
+        trust = next;
+      }),
+    markFenced: (reason) => store.saveFenced(reason, host.clock.now()),
+  };
+}
+
+function clientOf(stored: Stored): { certificate: string; key: string } {
+  const slot = newestSlot(stored);
+  // The root is not presented: the server knows it.
+  const shown = slot.chain.slice(0, -1).map((der) => certificatePem(new Uint8Array(Buffer.from(der, "base64"))));
+  return { certificate: shown.join(""), key: slot.key };
+}
+
+/** Dropping the older key may wait for the next answer: the newer one is used whether it is dropped or not. */
+function ignoringDisk(drop: () => void): void {
+  try {
+    drop();
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+  }
+}
+
+/** A disk that does not take the renewal now leaves the certificate in use as it was: the same request goes out again later. */
+async function orTryLater(renewal: Promise<Renewal>): Promise<Renewal> {
+  try {
+    return await renewal;
+  } catch (error) {
+    if (error instanceof DiskError) return { unreachable: `disk: ${error.code}` };
+    throw error;
+  }
+}

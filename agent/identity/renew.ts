@@ -1,0 +1,169 @@
+import type { Host } from "../host/host.ts";
+import type { Network } from "../host/network.ts";
+import { CERTIFICATE_GRACE_SECONDS, MAX_ANSWER_BYTES, REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
+import { type FaultCode, NonceAnswer, RenewAnswer } from "../wire/protocol.ts";
+import { type CheckedLeaf, checkChain } from "../wire/x509.ts";
+import { chainFault } from "./enrol.ts";
+import { type EnrolmentFault, enrolmentFault } from "./fault.ts";
+import type { Renewal } from "./identity.ts";
+import { newAsking, signWith } from "./keys.ts";
+import { type OpenSession, type Posted, readAnswer } from "./session.ts";
+import type { Asking, Slot, Stored } from "./store.ts";
+
+const JITTER = 0.1;
+
+/** When to renew, in the unit of the arguments: at two thirds of the lifetime and up to a tenth of it later. `random`: 0 ≤ r < 1. */
+export function renewAt(notBefore: number, notAfter: number, random: number): number {
+  return notBefore + (notAfter - notBefore) * (2 / 3 + JITTER * random);
+}
+
+/** The slot that is used: the newest that was issued. Never an older one again, for that is what a copy would do. */
+export function newestSlot(stored: Stored): Slot {
+  return stored.next ?? stored.current;
+}
+
+export type RenewDeps = {
+  readonly host: Host;
+  readonly net: Network;
+  readonly session: OpenSession;
+  readonly agentId: string;
+  /** DER and PEM of the roots in force. */
+  roots(): readonly Uint8Array[];
+  rootPems(): readonly string[];
+  stored(): Stored;
+  /** Durable when it returns. */
+  save(stored: Stored): void;
+  /** 0 ≤ r < 1, the same for the same certificate as long as the process runs. */
+  jitter(serial: string): number;
+};
+
+/** Renews the newest certificate if it is time, with a new key, over mTLS; past its end, within the grace, by a signature of its key. */
+export async function renew(deps: RenewDeps, signal: AbortSignal | undefined): Promise<Renewal> {
+  const leaf = leafOf(newestSlot(deps.stored()));
+  const now = deps.host.clock.now();
+  const atMs = renewAt(leaf.notBeforeMs, leaf.notAfterMs, deps.jitter(leaf.serial));
+  if (now < atMs) return { notDue: { atMs } };
+  const expiredFor = now - leaf.notAfterMs;
+  if (expiredFor > CERTIFICATE_GRACE_SECONDS * 1000) return { fault: pastGrace(expiredFor) };
+  const asking = await durableAsking(deps);
+  const answered =
+    expiredFor >= 0 ? await askWithinGrace(deps, asking, signal) : await overSession(deps, asking, signal);
+  if ("unreachable" in answered.posted) return answered.posted;
+  if ("fault" in answered.posted) return refusedRenewal(answered.posted.fault, answered.posted.message);
+  return take(deps, asking, answered.signer, answered.posted.ok.chain);
+}
+
+/** A slot's own chain, checked when it was stored; its validity is the caller's question. */
+export function leafOf(slot: Slot): CheckedLeaf {
+  const chain = slot.chain.map((der) => new Uint8Array(Buffer.from(der, "base64")));
+  const checked = checkChain(chain, chain.slice(-1), null);
+  if ("bad" in checked) throw new Error(`a stored chain does not hold: ${checked.bad}`);
+  return checked.leaf;
+}
+
+/** The key whose certificate is asked for. After a lost answer the same request is sent again. */
+async function durableAsking(deps: RenewDeps): Promise<Asking> {
+  const { asking } = deps.stored();
+  if (asking !== null) return asking;
+  const made = await newAsking(deps.agentId);
+  // Stopped after this line, the next start asks with this key; the certificate in use is not touched.
+  deps.save({ ...deps.stored(), asking: made });
+  return made;
+}
+
+type Answered = { readonly posted: Posted<{ chain: string[] }>; readonly signer: Slot };
+
+async function overSession(deps: RenewDeps, asking: Asking, signal: AbortSignal | undefined): Promise<Answered> {
+  const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, ...(signal === undefined ? {} : { signal }) };
+  const signer = newestSlot(deps.stored());
+  return { posted: await deps.session.post("/v1/renew", { csr: asking.csr }, RenewAnswer, options), signer };
+}
+
+/**
+ * Only the slot that the control plane holds for current is heard. That is `next` if a first use arrived, and `current` if none did:
+ * an agent that stopped right after it stored `next` cannot know, so it asks with both, the newer first.
+ */
+async function askWithinGrace(deps: RenewDeps, asking: Asking, signal: AbortSignal | undefined): Promise<Answered> {
+  const { next, current } = deps.stored();
+  const newest = next ?? current;
+  const first: Answered = { posted: await overEnrolment(deps, asking, newest, signal), signer: newest };
+  const unknownThere = "fault" in first.posted && first.posted.fault === "certificate";
+  if (next === null || !unknownThere) return first;
+  return { posted: await overEnrolment(deps, asking, current, signal), signer: current };
+}
+
+async function overEnrolment(
+  deps: RenewDeps,
+  asking: Asking,
+  slot: Slot,
+  signal: AbortSignal | undefined,
+): Promise<Posted<{ chain: string[] }>> {
+  const wait = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal };
+  const url = deps.stored().enrol_url;
+  const line = await deps.net.connect({ url, roots: deps.rootPems(), client: null }, wait);
+  if ("unreachable" in line) return line;
+  try {
+    const maxAnswerBytes = MAX_ANSWER_BYTES;
+    const asked = await line.ask({ method: "GET", path: "/v1/nonce", body: null, maxAnswerBytes }, wait);
+    if ("unreachable" in asked) return asked;
+    const nonce = readAnswer(asked, NonceAnswer);
+    if (!("ok" in nonce)) return nonce;
+    const text = `reeve-renew\n${nonce.ok.nonce}\n${asking.csr}`;
+    const signature = Buffer.from(signWith(slot.key, Buffer.from(text))).toString("base64url");
+    const body = JSON.stringify({ csr: asking.csr, chain: slot.chain, nonce: nonce.ok.nonce, signature });
+    const answer = await line.ask({ method: "POST", path: "/v1/renew", body, maxAnswerBytes }, wait);
+    return "unreachable" in answer ? answer : readAnswer(answer, RenewAnswer);
+  } finally {
+    line.close();
+  }
+}
+
+/** Stores the new slot before its first use, with every request of the older one ended and its connection closed. */
+async function take(deps: RenewDeps, asking: Asking, signer: Slot, chain: string[]): Promise<Renewal> {
+  const bad = chainFault(chain, deps.roots(), deps.agentId, asking.key, deps.host.clock.now());
+  if (bad !== null) return { unreachable: `answer: ${bad}` };
+  const next: Slot = { key: asking.key, chain };
+  const leaf = leafOf(next);
+  await deps.session.exchange(() => {
+    // Stopped before this line, the same request is sent again over the older certificate, and nobody used the new one.
+    // Stopped after it, the newer one is used from the first connection on.
+    deps.save({ ...deps.stored(), current: signer, next, asking: null });
+  });
+  return { renewed: { serial: leaf.serial, untilMs: leaf.notAfterMs } };
+}
+
+/** The state after the newest certificate was seen to be taken by the control plane: the older key is not needed any more. */
+export function promoted(stored: Stored): Stored | null {
+  return stored.next === null ? null : { ...stored, current: stored.next, next: null };
+}
+
+function pastGrace(milliseconds: number): EnrolmentFault {
+  const days = Math.floor(milliseconds / (24 * 3600 * 1000));
+  return enrolmentFault(
+    "expired",
+    `Cannot renew: the certificate expired ${days} days ago, and the grace is ${CERTIFICATE_GRACE_SECONDS / 86_400} days.`,
+    "Run `reeve leave`, ask the vendor for a new join token, and start again.",
+  );
+}
+
+function refusedRenewal(code: FaultCode, words: string): Renewal {
+  if (code === "fenced") {
+    return {
+      fault: enrolmentFault(
+        "fenced",
+        `Cannot renew: the control plane has fenced this agent (${words}).`,
+        "The owner and the control plane's operator must both say that it goes on.",
+      ),
+    };
+  }
+  if (code === "certificate") {
+    return {
+      fault: enrolmentFault(
+        "refused",
+        `Cannot renew: the control plane does not take this certificate (${words}).`,
+        "It may know a newer agent of this cluster. Ask the vendor; to go on here: `reeve leave` and a new join token.",
+      ),
+    };
+  }
+  return { unreachable: `answer: ${code}` };
+}

@@ -1,0 +1,76 @@
+import { createHash } from "node:crypto";
+import { isRefusal, type Refusal, refuse } from "../../policy/refusal.ts";
+import type { TrustClaims } from "../wire/protocol.ts";
+import { checkTrust } from "../wire/trust.ts";
+import type { TrustAccepted } from "./identity.ts";
+
+/** What the statements are judged against; from the config and the certificate, never from an answer. */
+export type TrustPlace = { readonly cluster: string; readonly trustDomain: string; readonly pin: string };
+
+/** The statements in force: `newest` is complete, what it does not name stops at once. Null before the first. */
+export type Trust = { readonly statements: readonly string[]; readonly newest: TrustClaims | null };
+export const NO_TRUST: Trust = { statements: [], newest: null };
+
+/** Walks statements from the pin on, all at once: what a new machine does, and each start over what it stored. */
+export async function walkTrust(statements: readonly string[], place: TrustPlace): Promise<Trust | Refusal> {
+  let newest: TrustClaims | null = null;
+  for (const statement of statements) {
+    const claims: TrustClaims | Refusal = await checkTrust(statement, { ...place, before: newest });
+    if (isRefusal(claims)) return claims;
+    newest = claims;
+  }
+  return { statements, newest };
+}
+
+/**
+ * Takes newer statements in order, until one is refused. The first is taken by the pin; a later one, signed as it must be, still waits
+ * for the owner unless `rotation` is "automatic". `keep` makes the new state durable before it counts.
+ */
+export async function extendTrust(
+  trust: Trust,
+  statements: readonly string[],
+  place: TrustPlace,
+  rotation: "approve" | "automatic",
+  keep: (trust: Trust) => void,
+): Promise<TrustAccepted> {
+  let state = trust;
+  const accepted: { version: number; digest: string; keys: string[] }[] = [];
+  for (const statement of statements) {
+    if (state.statements.includes(statement)) continue;
+    const digest = `sha256:${createHash("sha256").update(statement).digest("hex")}`;
+    const claims = await judge(statement, state, place, rotation);
+    if (isRefusal(claims))
+      return { accepted, refused: { refusal: claims, digest, bytes: Buffer.byteLength(statement) } };
+    state = { statements: [...state.statements, statement], newest: claims };
+    keep(state);
+    accepted.push({ version: claims.version, digest, keys: claims.command_keys.map((key) => key.kid) });
+  }
+  return { accepted, refused: null };
+}
+
+async function judge(
+  statement: string,
+  state: Trust,
+  place: TrustPlace,
+  rotation: "approve" | "automatic",
+): Promise<TrustClaims | Refusal> {
+  const claims = await checkTrust(statement, { ...place, before: state.newest });
+  if (isRefusal(claims) || state.newest === null || rotation === "automatic") return claims;
+  return refuse(
+    "trust.needs-approval",
+    `take trust statement ${claims.version}`,
+    "the config says key_rotation: approve, and this agent cannot take approvals yet",
+    "Set key_rotation: automatic if a command key of the version before may name the next keys.",
+  );
+}
+
+export function commandKeysOf(trust: Trust): ReadonlyMap<string, string> {
+  return new Map(trust.newest?.command_keys.map((key) => [key.kid, key.x]) ?? []);
+}
+
+/** DER of the roots in force; the pinned one until a statement names them. */
+export function rootsOf(trust: Trust, pinned: Uint8Array): readonly Uint8Array[] {
+  return trust.newest === null
+    ? [pinned]
+    : trust.newest.roots.map((root) => new Uint8Array(Buffer.from(root, "base64")));
+}
