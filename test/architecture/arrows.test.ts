@@ -35,7 +35,7 @@ const NEVER = ["bun:ffi", "bun:jsc", "node:vm", "node:v8"];
 const CONTRACT = ["providers/provider.ts", "providers/gate.ts"];
 
 const ARROWS: readonly Area[] = [
-  { area: "policy/", ours: ["policy/"], others: { only: ["yaml", "zod"] } },
+  { area: "policy/", ours: ["policy/"], others: { only: ["node:crypto", "yaml", "zod"] } },
   {
     area: "agent/wire/",
     ours: ["agent/wire/", "agent/limits.ts", "policy/"],
