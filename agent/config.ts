@@ -1,5 +1,5 @@
-import { parseDocument } from "yaml";
 import { z } from "zod";
+import { strictYaml } from "../policy/yaml.ts";
 import { Base64Url32, ClusterName, ResourceName, Sha256Hex } from "./wire/names.ts";
 
 const AbsolutePath = z.string().regex(/^\/[^\0]*$/, "an absolute path");
@@ -83,34 +83,19 @@ export type Config = z.infer<typeof Config>;
 
 export type ConfigFault = { readonly line: number; readonly column: number; readonly message: string };
 
-/** Parses the config's text. Never throws on bad input. */
+/** Parses the config's text, in the same strict YAML as a policy. Never throws on bad input. */
 export function parseConfig(text: string): { config: Config } | { faults: readonly ConfigFault[] } {
-  const document = parseDocument(text, {
-    version: "1.2",
-    schema: "core",
-    uniqueKeys: true,
-    merge: false,
-    strict: true,
-  });
-  const first = document.errors[0] ?? document.warnings[0];
-  if (first !== undefined) {
-    const at = first.linePos?.[0] ?? { line: 1, col: 1 };
-    return { faults: [{ line: at.line, column: at.col, message: first.message.split("\n")[0] ?? "not YAML" }] };
-  }
-  let value: unknown;
-  try {
-    value = document.toJS({ maxAliasCount: 0 });
-  } catch {
-    return { faults: [{ line: 1, column: 1, message: "an alias: write the value out" }] };
-  }
-  const parsed = Config.safeParse(value);
+  const yaml = strictYaml(text);
+  if (yaml.faults.length > 0)
+    return { faults: yaml.faults.map((fault) => ({ ...yaml.positionOf(fault.offset), message: fault.message })) };
+  const parsed = Config.safeParse(yaml.value);
   if (parsed.success) return { config: parsed.data };
   return {
-    faults: parsed.error.issues.map((issue) => ({
-      line: 1,
-      column: 1,
-      message: `${issue.path.join(".") || "the file"}: ${issue.message}`,
-    })),
+    faults: parsed.error.issues.map((issue) => {
+      const unknown = issue.code === "unrecognized_keys" ? issue.keys[0] : undefined;
+      const place = unknown === undefined ? yaml.place(issue.path) : yaml.keyPlace(issue.path, unknown);
+      return { ...place, message: `${issue.path.join(".") || "the file"}: ${issue.message}` };
+    }),
   };
 }
 

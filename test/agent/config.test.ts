@@ -1,0 +1,39 @@
+import { describe, expect, test } from "bun:test";
+import { parseConfig } from "../../agent/config.ts";
+
+const GOOD = `version: 1
+cluster: prod-eu-1
+control_plane: { enrol: "https://control.vendor.example:8443", trust_sha256: ${"A".repeat(43)} }
+token: { credential: reeve-token }
+provider: local
+`;
+
+describe("the config", () => {
+  test("a short one is read, and what it leaves out has the documented defaults", () => {
+    const parsed = parseConfig(GOOD);
+    if (!("config" in parsed)) throw new Error(JSON.stringify(parsed));
+    expect(parsed.config.state).toBe("/var/lib/reeve");
+    expect(parsed.config.key_rotation).toBe("approve");
+    expect(parsed.config.owner).toEqual({ directory: "/etc/reeve/owner", uid: 0 });
+  });
+  const bad: [string, string, RegExp][] = [
+    ["an unknown field", `${GOOD}keyrotation: automatic\n`, /^6:1: .*keyrotation/i],
+    ["a field twice", `${GOOD}provider: local\n`, /unique|twice|duplicate/i],
+    ["an anchor", GOOD.replace("prod-eu-1", "&a prod-eu-1"), /anchor/],
+    ["http", GOOD.replace("https:", "http:"), /^3:\d+: control_plane.enrol/],
+    ["a relative state folder", `${GOOD}state: var\n`, /^6:\d+: state: an absolute path/],
+    ["a provider that is not there", GOOD.replace("provider: local", "provider: aws"), /^5:\d+: provider/],
+    ["no token source", GOOD.replace("token: { credential: reeve-token }\n", ""), /token/],
+    ["nothing", "", /./],
+    ["not YAML", "a: [", /./],
+  ];
+  for (const [what, text, message] of bad) {
+    test(`${what} is refused with its place`, () => {
+      const parsed = parseConfig(text);
+      if ("config" in parsed) throw new Error("it was read");
+      expect(parsed.faults.map((fault) => `${fault.line}:${fault.column}: ${fault.message}`).join("; ")).toMatch(
+        message,
+      );
+    });
+  }
+});
