@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 const COMMAND_TIMEOUT_SECONDS = 40;
 const STOP_TIMEOUT_SECONDS = 10;
 const MAX_LINE = 150;
+const EXIT_CANNOT_RUN = 127;
 
 /** All that a child is given of our environment: nothing that could bend how the executables start or whom they trust. */
 export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
@@ -76,7 +77,7 @@ export function showCommand(argv: readonly string[], scratch: string): void {
   print(dim(`$ ${shorten(words.join(" "), scratch)}`));
 }
 
-/** Runs a command to its end in the clean environment. Never throws for an exit code; does for a command that hangs. */
+/** Runs a command to its end in the clean environment. An exit code is the caller's to judge, 127 when it cannot be run; a command that hangs ends the demo. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<Done> {
   const [program, ...rest] = argv;
   if (program === undefined) throw new Error("no program");
@@ -96,7 +97,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
     });
     child.on("error", (error) => {
       clearTimeout(timer);
-      reject(new DemoFailed(`cannot run ${program}: ${error.message}`));
+      resolve({ code: EXIT_CANNOT_RUN, stdout, stderr: `cannot run ${program}: ${error.message}` });
     });
     child.on("close", (code) => {
       clearTimeout(timer);
