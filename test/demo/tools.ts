@@ -1,5 +1,5 @@
 /** Programs that reeve is shown against: openssl, named, dig. Installed ones, or Debian's, unpacked under .cache. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CLEAN_ENVIRONMENT, run } from "./stage.ts";
 
@@ -12,7 +12,9 @@ type Place = { readonly root: string; readonly env: Readonly<Record<string, stri
 const INSTALLED: Place = { root: "/", env: CLEAN_ENVIRONMENT };
 
 function findIn(place: Place, name: string): Tool | null {
-  const path = FOLDERS.map((folder) => join(place.root, folder, name)).find((candidate) => existsSync(candidate));
+  const path = FOLDERS.map((folder) => join(place.root, folder, name)).find(
+    (candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile() === true,
+  );
   return path === undefined ? null : { path, env: place.env };
 }
 
