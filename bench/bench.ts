@@ -1,0 +1,68 @@
+/**
+ * `bun run bench [--quick] [--write]`: each figure beside its peer, measured in one run. Nothing here passes or fails on time: the figures
+ * are printed with their targets. `--write` puts them into docs/BENCH.md.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { agentFigures } from "./agent.ts";
+import { appends } from "./appends.ts";
+import { decisions } from "./decisions.ts";
+import { type Effort, type Figure, tableOf } from "./figure.ts";
+import { roadFigure } from "./road.ts";
+import { verifyFigure } from "./verify.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Promise<Figure[]>])[] = [
+  ["agent", agentFigures],
+  ["road", roadFigure],
+  ["decisions", decisions],
+  ["appends", appends],
+  ["verify", verifyFigure],
+];
+
+function page(figures: readonly Figure[], quick: boolean): string {
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Bun ${Bun.version}`;
+  const missed = figures.filter(({ reached }) => !reached);
+  const misses =
+    missed.length === 0
+      ? "Every target was reached in this run.\n"
+      : missed.map(({ what, ratio, ours, target }) => `- Not reached: ${what}: ${ratio || ours}, target ${target}.\n`).join("");
+  return `# Figures
+
+Written by \`bun run bench --write\`${quick ? " (quick: fewer rounds)" : ""} on ${machine}.
+Each is measured beside its peer in the same run, in turn, round after round; of what waits for the disk the median is shown, of what only
+computes the best round. No figure fails a build: they are to be compared, on one machine, before and after a change.
+
+${tableOf(figures)}
+${misses}`;
+}
+
+async function bench(): Promise<void> {
+  const flags = process.argv.slice(2);
+  const only = flags.find((flag) => flag.startsWith("--only="))?.slice("--only=".length);
+  const unknown = flags.find((flag) => !["--quick", "--write"].includes(flag) && !flag.startsWith("--only="));
+  if (unknown !== undefined || (only !== undefined && !PARTS.some(([name]) => name === only))) {
+    process.stderr.write(`error: Cannot bench: ${unknown ?? `--only=${only}`} is not known.\nhint: bun run bench [--quick] [--write] [--only=PART]\n`);
+    process.exit(2);
+  }
+  const quick = flags.includes("--quick");
+  // Beside the sources, not in /tmp, which may be memory: what is measured are syncs of a disk.
+  mkdirSync(join(ROOT, ".cache"), { recursive: true });
+  const figures: Figure[] = [];
+  for (const [name, part] of PARTS) {
+    if (only !== undefined && only !== name) continue;
+    process.stderr.write(`measuring: ${name}\n`);
+    const scratch = mkdtempSync(join(name === "agent" ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`));
+    try {
+      figures.push(...(await part({ quick }, scratch)));
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  }
+  const text = page(figures, quick);
+  process.stdout.write(text);
+  if (flags.includes("--write")) writeFileSync(join(ROOT, "docs", "BENCH.md"), text);
+}
+
+await bench();
