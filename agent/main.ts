@@ -9,6 +9,7 @@ import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import { DiskError } from "./host/host.ts";
 import { realMachine } from "./host/machine.ts";
+import { realNetwork } from "./host/network.ts";
 import { realHost } from "./host/real.ts";
 import { complaint } from "./render.ts";
 
@@ -36,6 +37,7 @@ async function main(): Promise<void> {
   runCommand(program, {
     host,
     machine,
+    net: realNetwork,
     version: VERSION,
     exit,
     async provider(config) {

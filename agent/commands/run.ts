@@ -5,6 +5,7 @@ import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Machine } from "../host/machine.ts";
+import type { Network } from "../host/network.ts";
 import { loadOrEnrol } from "../identity/load.ts";
 import { logger } from "../logger.ts";
 import { digestOf, run } from "../run.ts";
@@ -13,6 +14,7 @@ import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
 export type RunDeps = {
   readonly host: Host;
   readonly machine: Machine;
+  readonly net: Network;
   readonly version: string;
   /** Loads the configured provider, and only that one. */
   provider(config: Config): Promise<Provider>;
@@ -55,7 +57,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       provider,
       say,
       stop,
-      identify: () => loadOrEnrol({ host, config, credentials: machine.credentials, uid: machine.uid }),
+      identify: () => loadOrEnrol({ host, net: deps.net, config, credentials: machine.credentials, uid: machine.uid }),
       ready: () => machine.notify("--ready"),
     });
   } catch (error) {

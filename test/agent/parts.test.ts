@@ -1,0 +1,109 @@
+import { describe, expect, test } from "bun:test";
+import { watchClock } from "../../agent/clock.ts";
+import { forbiddenNames } from "../../agent/environment.ts";
+import { MAX_REFUSAL_ENTRY_BYTES } from "../../agent/limits.ts";
+import { lineBytes, outcomeBody, refusedBody } from "../../agent/record.ts";
+import { complaint, printable } from "../../agent/render.ts";
+import type { Command } from "../../agent/wire/parse.ts";
+import { refuse } from "../../policy/refusal.ts";
+
+describe("the environment", () => {
+  test("every family of names that can change what runs is found, in either case, also empty", () => {
+    const environ = [
+      "PATH=/bin",
+      "HOME=/",
+      "BUN_OPTIONS=",
+      "node_options=x",
+      "LD_PRELOAD=x",
+      "SSL_CERT_DIR=x",
+      "aws_profile=x",
+      "GOOGLE_APPLICATION_CREDENTIALS=x",
+      "AZURE_X=x",
+      "https_proxy=x",
+      "ALL_PROXY=x",
+      "NO_PROXY=",
+      "PROXY=x",
+      "NOTIFY_SOCKET=/x",
+    ];
+    expect(forbiddenNames(`${environ.join("\0")}\0`).length).toBe(11);
+    expect(
+      forbiddenNames("PATH=/bin\0NOTIFY_SOCKET=/x\0CREDENTIALS_DIRECTORY=/y\0INVOCATION_ID=1\0PROXYLESS=1\0"),
+    ).toEqual([]);
+  });
+});
+
+describe("the clock", () => {
+  test("a jump of over a minute against the monotonic clock is told once, until both agree or the owner accepts it", () => {
+    let wall = 1_000_000;
+    let mono = 0;
+    const watch = watchClock({ now: () => wall, monotonic: () => mono, sleep: () => Promise.resolve() });
+    wall += 60_000;
+    mono += 0;
+    expect(watch.look()).toEqual({ agrees: true, jumped: 60, changed: false });
+    wall += 1000;
+    expect(watch.look()).toEqual({ agrees: false, jumped: 61, changed: true });
+    expect(watch.look().changed).toBe(false);
+    wall -= 30_000;
+    expect(watch.look()).toEqual({ agrees: true, jumped: 31, changed: true });
+    wall -= 200_000;
+    expect(watch.look().agrees).toBe(false);
+    watch.accept();
+    expect(watch.look().agrees).toBe(true);
+  });
+});
+
+describe("words of others", () => {
+  test("no control, format or bidi character reaches a terminal", () => {
+    expect(printable("a\u001b[31mb\u202ec\u0000\n")).toBe("a\\u{1b}[31mb\\u{202e}c\\u{0}\\u{a}");
+    expect(complaint("x", "y\u001b", "z")).toBe("error: Cannot x: y\\u{1b}.\nhint: z\n");
+  });
+});
+
+describe("entries", () => {
+  const command = (long: string, values: string[]): Command =>
+    ({
+      signed: { kid: "k".repeat(64), digest: `sha256:${"a".repeat(64)}`, text: "", payload: "" },
+      asked: { action: "update-dns", args: { zone: "z", name: "n", type: "A", change: "create", values, ttl: 60 } },
+      claims: { jti: "01936d00-0000-7000-8000-000000000001", by: long, why: long, exp: 1 },
+    }) as unknown as Command;
+
+  test("a refusal's entry stays under its limit whatever the vendor's words", () => {
+    for (const long of ["x", "€".repeat(256), "😀".repeat(128)]) {
+      const refusal = refuse("policy.values", "x", "€".repeat(512), "€".repeat(512), { found: "f".repeat(999) });
+      const body = refusedBody(
+        command(
+          long,
+          Array.from({ length: 32 }, () => "v".repeat(255)),
+        ),
+        refusal,
+        `sha256:${"b".repeat(64)}`,
+        null,
+      );
+      expect(lineBytes(body) + 150).toBeLessThanOrEqual(MAX_REFUSAL_ENTRY_BYTES);
+      expect(body).toMatchObject({ kind: "refused", code: "policy.values" });
+    }
+  });
+
+  test("an outcome with more operations than fit says how many are left out", () => {
+    const operation = {
+      operation: "local.process.start",
+      resource: "g".repeat(900),
+      request: null,
+      status: "ok",
+      milliseconds: 1,
+      changes: true,
+    };
+    const executed = { result: "succeeded" as const, code: null, changed: [], certificate: null, words: null };
+    const body = outcomeBody(
+      "01936d00-0000-7000-8000-000000000001",
+      3,
+      executed,
+      "answer",
+      Array.from({ length: 400 }, () => operation),
+      null,
+    );
+    expect(lineBytes(body)).toBeLessThan(64 * 1024);
+    expect(body.operations.at(-1)?.operation).toBe("(more)");
+    expect(body.operations.at(-1)?.resource).toContain(String(400 - body.operations.length + 1));
+  });
+});
