@@ -244,4 +244,6 @@ export const realDisk: Disk = {
   lock,
 };
 
-export const realHost: Host = { clock: realClock, random: realRandom, disk: realDisk };
+export function realHost(): Host {
+  return { clock: realClock, random: realRandom, disk: realDisk };
+}
