@@ -2,8 +2,8 @@ import { Database } from "bun:sqlite";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CLUSTER } from "./log.ts";
 import { type Effort, type Figure, median } from "./figure.ts";
+import { CLUSTER } from "./log.ts";
 
 const DIST = join(import.meta.dirname, "..", "dist");
 /** The agent refuses an environment that could change what it runs; the control plane needs nothing either. */
@@ -119,7 +119,7 @@ export async function agentFigures({ quick }: Effort, scratch: string): Promise<
   if (pin === undefined) throw new Error(`keys init says no thumbprint: ${made}`);
   const serve = ["serve", "--dir", data, "--enrol", "127.0.0.1:0", "--agents", "127.0.0.1:0"];
   const control = spawn(join(DIST, "reeve-control"), serve, { env: CLEAN, stdio: ["ignore", "pipe", "ignore"] });
-  const children = [control];
+  const children: ChildProcess[] = [control];
   try {
     const { enrol } = JSON.parse(await firstLine(control)) as { enrol: string };
     const token = vendor("token", "--dir", data, "--cluster", CLUSTER).trim();
@@ -141,7 +141,10 @@ export async function agentFigures({ quick }: Effort, scratch: string): Promise<
     await Bun.sleep(seconds * 1000);
     const megabytes = residentMegabytes(idle.child.pid ?? 0);
     state.close();
-    const [poll, spread] = [median(starts), `${Math.min(...starts).toFixed(0)} to ${Math.max(...starts).toFixed(0)} ms`];
+    const [poll, spread] = [
+      median(starts),
+      `${Math.min(...starts).toFixed(0)} to ${Math.max(...starts).toFixed(0)} ms`,
+    ];
     return [
       {
         what: "start to first poll, enrolled",

@@ -1,5 +1,16 @@
 import { Database } from "bun:sqlite";
-import { closeSync, constants, fdatasyncSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type Effort, type Figure, inTurn, perSecond, times } from "./figure.ts";
 import { benchLog, sampleEntry } from "./log.ts";

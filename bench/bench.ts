@@ -27,7 +27,9 @@ function page(figures: readonly Figure[], quick: boolean): string {
   const misses =
     missed.length === 0
       ? "Every target was reached in this run.\n"
-      : missed.map(({ what, ratio, ours, target }) => `- Not reached: ${what}: ${ratio || ours}, target ${target}.\n`).join("");
+      : missed
+          .map(({ what, ratio, ours, target }) => `- Not reached: ${what}: ${ratio || ours}, target ${target}.\n`)
+          .join("");
   return `# Figures
 
 Written by \`bun run bench --write\`${quick ? " (quick: fewer rounds)" : ""} on ${machine}.
@@ -43,7 +45,9 @@ async function bench(): Promise<void> {
   const only = flags.find((flag) => flag.startsWith("--only="))?.slice("--only=".length);
   const unknown = flags.find((flag) => !["--quick", "--write"].includes(flag) && !flag.startsWith("--only="));
   if (unknown !== undefined || (only !== undefined && !PARTS.some(([name]) => name === only))) {
-    process.stderr.write(`error: Cannot bench: ${unknown ?? `--only=${only}`} is not known.\nhint: bun run bench [--quick] [--write] [--only=PART]\n`);
+    process.stderr.write(
+      `error: Cannot bench: ${unknown ?? `--only=${only}`} is not known.\nhint: bun run bench [--quick] [--write] [--only=PART]\n`,
+    );
     process.exit(2);
   }
   const quick = flags.includes("--quick");

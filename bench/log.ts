@@ -7,8 +7,12 @@ import { realHost } from "../agent/host/real.ts";
 export const CLUSTER = "prod-eu-1";
 export const AGENT_ID = `spiffe://vendor.example/cluster/${CLUSTER}/agent`;
 
-/** A log of its own in `folder`, as `reeve run` opens it, over the real disk. Its certificate chain vouches for nothing. */
-export function benchLog(folder: string): Log {
+/** What vouches for a log's key in entry 0. Without one the log can be written, and not be verified. */
+export type Voucher = { readonly chain: readonly string[]; sign(origin: string, key: string): string };
+const NOBODY: Voucher = { chain: ["MA=="], sign: () => "" };
+
+/** A log of its own in `folder`/audit, as `reeve run` opens it, over the real disk. */
+export function benchLog(folder: string, voucher: Voucher = NOBODY): Log {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   const x = publicKey.export({ format: "jwk" }).x;
   if (x === undefined) throw new Error("a public key without x");
@@ -24,8 +28,8 @@ export function benchLog(folder: string): Log {
       kind: "epoch",
       origin,
       log_keys: [{ key, from: 0 }],
-      chain: ["MA=="],
-      signature: "",
+      chain: [...voucher.chain],
+      signature: voucher.sign(origin, key),
       before: null,
       config: `sha256:${"0".repeat(64)}`,
     }),

@@ -164,7 +164,8 @@ export async function roadFigure({ quick }: Effort, scratch: string): Promise<Fi
     for (const text of texts) await execute(text, road);
     const taken = Bun.nanoseconds() - start;
     const wrote = road.log.size - before;
-    if (wrote !== 2 * perRound) throw new Error(`${perRound} commands wrote ${wrote} entries: not all were carried out`);
+    if (wrote !== 2 * perRound)
+      throw new Error(`${perRound} commands wrote ${wrote} entries: not all were carried out`);
     return taken / perRound;
   };
   const syncs = (): number => {
