@@ -31,6 +31,10 @@ const FORBIDDEN: Readonly<Record<string, readonly [string, string]>> = {
   "doc-end": ["a document marker (...)", "A policy is one document: take the marker out."],
 };
 
+/** In double quotes only `\"` and `\\`: any other escape would be a second spelling of what it stands for. */
+const ESCAPE = /^"(?:[^\\]|\\["\\])*\\[^"\\]/;
+const HIDDEN = ["an escape (\\)", "Write the character itself."] as const;
+
 /** Looks at the tokens, so that nothing hides behind what the parser makes of them. */
 function forbiddenTokens(text: string): YamlFault[] {
   const faults: YamlFault[] = [];
@@ -43,7 +47,8 @@ function forbiddenTokens(text: string): YamlFault[] {
       continue;
     }
     if (lexeme === CST.DOCUMENT || lexeme === CST.FLOW_END || lexeme === CST.BOM) continue;
-    const found = scalar ? undefined : FORBIDDEN[CST.tokenType(lexeme) ?? ""];
+    const type = scalar ? "scalar" : (CST.tokenType(lexeme) ?? "");
+    const found = FORBIDDEN[type] ?? (type === "double-quoted-scalar" && ESCAPE.test(lexeme) ? HIDDEN : undefined);
     if (found !== undefined) faults.push({ offset, path: [], message: found[0], hint: found[1] });
     scalar = false;
     offset += lexeme.length;

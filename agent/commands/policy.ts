@@ -9,6 +9,13 @@ import { printable } from "../render.ts";
 function print(line: string): void {
   process.stdout.write(`${printable(line)}\n`);
 }
+/** JSON stays JSON: what `printable` would show otherwise is escaped as RFC 8259 section 7 says. */
+function printJson(value: object): void {
+  const hidden = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
+  const escaped = (char: string): string =>
+    char.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  process.stdout.write(`${JSON.stringify(value).replace(hidden, escaped)}\n`);
+}
 function complain(line: string): void {
   process.stderr.write(`${printable(line)}\n`);
 }
@@ -43,7 +50,7 @@ function exitFor(errors: readonly PolicyError[]): number {
 function unreadable(path: string, why: string, json: boolean): void {
   process.exitCode = 3;
   if (json) {
-    print(JSON.stringify({ valid: false, errors: [{ code: "policy.unreadable", message: why }] }));
+    printJson({ valid: false, errors: [{ code: "policy.unreadable", message: why }] });
     return;
   }
   complain(`error: Cannot check ${path}: ${why}.`);
@@ -68,7 +75,7 @@ function check(path: string, options: { json?: true }): void {
   const loaded = loadPolicy(file.bytes);
   if ("errors" in loaded) {
     process.exitCode = exitFor(loaded.errors);
-    if (json) print(JSON.stringify({ valid: false, errors: loaded.errors }));
+    if (json) printJson({ valid: false, errors: loaded.errors });
     else showErrors(path, loaded.errors);
     return;
   }
@@ -76,7 +83,7 @@ function check(path: string, options: { json?: true }): void {
   const tests = policy.tests.length;
   const said = { sentences: sentences(policy), warnings: warnings(policy) };
   if (json) {
-    print(JSON.stringify({ valid: true, digest, revision: policy.revision, tests, ...said }));
+    printJson({ valid: true, digest, revision: policy.revision, tests, ...said });
     return;
   }
   for (const sentence of said.sentences) print(sentence);
