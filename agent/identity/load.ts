@@ -11,20 +11,28 @@ import { logKeyOf, signWith, spkiOf } from "./keys.ts";
 import { leafOf, newestSlot, promoted, type RenewDeps, renew } from "./renew.ts";
 import { type Credentials, openSession } from "./session.ts";
 import { damaged, diskFault, openStore, type Store, type Stored } from "./store.ts";
-import { readTokenText, removeToken, type TokenSource } from "./token.ts";
+import { readTokenText, removeToken, type TokenSource, tokenSource } from "./token.ts";
 import { commandKeysOf, extendTrust, rootsOf, type Trust, walkTrust } from "./trust.ts";
 
 /**
  * The identity on disk, or a new one by the join token. `uid`: the user that this process runs as.
+ * `credentials`: systemd's credentials folder, or null.
  * A fault with exit 5 may be tried again; every other needs somebody to do what its hint says.
  */
-export async function loadOrEnrol(
-  host: Host,
-  net: Network,
-  config: Config,
-  token: TokenSource | null,
-  uid: number,
-): Promise<Identity | EnrolmentFault> {
+export async function loadOrEnrol({
+  host,
+  net,
+  config,
+  credentials,
+  uid,
+}: {
+  host: Host;
+  net: Network;
+  config: Config;
+  credentials: string | null;
+  uid: number;
+}): Promise<Identity | EnrolmentFault> {
+  const token = tokenSource(config, credentials);
   try {
     const store = openStore(host, config.state, uid);
     if (isEnrolmentFault(store)) return store;

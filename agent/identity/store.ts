@@ -52,7 +52,7 @@ const Stored = z.strictObject({
 });
 export type Stored = z.infer<typeof Stored>;
 
-const NAMES = { agent: "agent.json", pending: "pending.json", root: "root.pem", fenced: "fenced.json" } as const;
+export const NAMES = { agent: "agent.json", pending: "pending.json", root: "root.pem", fenced: "fenced.json" } as const;
 
 /** `<state>/identity`: 0700, files 0600, owned by the agent's own user; anything else is refused, never repaired. */
 export type Store = {
@@ -154,16 +154,6 @@ export function diskFault(error: unknown): EnrolmentFault {
   );
 }
 
-function removeIfThere(disk: Disk, path: string): void {
+export function removeIfThere(disk: Disk, path: string): void {
   if (disk.exists(path)) disk.remove(path);
-}
-
-/**
- * Removes the identity durably, not the log. The certificate's key goes first: a stop after any line leaves either an identity
- * that `leave` removes when run again, or none.
- */
-export function leave(host: Host, state: string): void {
-  for (const name of [NAMES.agent, NAMES.pending, NAMES.root, NAMES.fenced]) {
-    removeIfThere(host.disk, `${state}/identity/${name}`);
-  }
 }
