@@ -1,0 +1,71 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { getegid, geteuid } from "node:process";
+import { CallFailed } from "../provider.ts";
+import type { GroupConfig } from "./probe.ts";
+import { type ProcessId, processAt } from "./processes.ts";
+
+/** All that a started program gets to know: nothing of the agent's own environment. */
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const SETPRIV = "/usr/bin/setpriv";
+const SYSTEMD_RUN = "/usr/bin/systemd-run";
+/** There exactly where systemd is the init system (sd_booted(3)). */
+const SYSTEMD_RUNS = "/run/systemd/system";
+
+export type Launch = {
+  readonly command: readonly string[];
+  readonly user: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+};
+
+/** Program and arguments of process `n`. */
+export function commandOf(group: GroupConfig, n: number): string[] {
+  return group.command.map((part, index) => (index === 0 ? part : part.replaceAll("{n}", String(n))));
+}
+
+/** How the program is started on this machine. Each wrapper becomes the next by exec, so the pid is the program's own. */
+function wrapped({ command, user }: Launch): string[] {
+  const uid = geteuid?.() ?? -1;
+  const own = `${uid}:${getegid?.() ?? -1}`;
+  let words = [...command];
+  if (user !== undefined && user !== own) {
+    if (uid !== 0)
+      throw new CallFailed(
+        "needs-root",
+        `the group's processes run as ${user}, and only root can start them; the agent runs as ${own}`,
+        "none",
+      );
+    const [reuid, regid] = user.split(":");
+    words = [SETPRIV, `--reuid=${reuid}`, `--regid=${regid}`, "--clear-groups", "--no-new-privs", "--", ...words];
+  }
+  // In a scope of its own it is no part of the agent's unit and outlives it.
+  if (uid === 0 && existsSync(SYSTEMD_RUNS)) words = [SYSTEMD_RUN, "--scope", "--collect", "--quiet", "--", ...words];
+  return words;
+}
+
+/** Whether the group's processes run under the agent's own user, because the config names no other. */
+export function sharesUser(user: string | undefined): boolean {
+  return user === undefined;
+}
+
+/**
+ * Starts one program in a session of its own, without the agent's descriptors and environment. `leave` is called right before.
+ * Null when it ended at once. Throws CallFailed when it could not be started.
+ */
+export async function launch(what: Launch, leave: () => void): Promise<ProcessId | null> {
+  const [program, ...rest] = wrapped(what);
+  if (program === undefined) throw new Error("an empty command passed the config's schema");
+  leave();
+  const child = spawn(program, rest, { detached: true, stdio: "ignore", cwd: "/", env: { PATH, ...what.env } });
+  child.unref();
+  const error = await new Promise<Error | null>((resolve) => {
+    child.once("error", resolve);
+    child.once("spawn", () => resolve(null));
+  });
+  if (error !== null || child.pid === undefined) {
+    const code = error !== null && "code" in error ? String(error.code) : "not-started";
+    throw new CallFailed(code, error?.message ?? "no process id", "none");
+  }
+  const found = processAt(child.pid);
+  return found === null ? null : { pid: found.pid, start: found.start };
+}
