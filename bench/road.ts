@@ -30,7 +30,7 @@ rules:
     group: ${GROUP}
     count: { min: 0, max: 9 }
     change: { up: 9, down: 9 }
-    rate: 1000000 per hour
+    rate: 100000 per hour
     when: always
     approval: none
 tests: []
@@ -62,7 +62,7 @@ function instantProvider(): Provider {
       ],
       places: () => [place],
       async describe(gate) {
-        const state = await gate.call<ScaleState>("bench.read", `group:${GROUP}`, async (leave) => {
+        const state = await gate.call<ScaleState>("bench.read", GROUP, async (leave) => {
           leave(place);
           return { value: { count }, request: null };
         });
@@ -70,7 +70,7 @@ function instantProvider(): Provider {
       },
       async execute(gate, args) {
         const from = count;
-        await gate.call("bench.change", `group:${GROUP}`, async (leave) => {
+        await gate.call("bench.change", GROUP, async (leave) => {
           leave(place);
           count = args.count;
           return { value: null, request: null };

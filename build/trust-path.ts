@@ -10,8 +10,21 @@ import { fail, ROOT } from "./command.ts";
 /** Lines of code of ours that a reviewer can read in an hour. */
 const AIM_LINES = 1_500;
 
-/** Where the path begins and ends: what takes commands, what finishes them after a crash, the disk, and the provider. */
-const ROOTS = ["agent/poll.ts", "agent/execute.ts", "agent/recover.ts", "agent/host/real.ts"];
+/**
+ * Where the path begins and ends: what takes commands, what finishes them after a crash, and all that the road is handed as arguments:
+ * the log, the owner's policy and switch, the keys, the disk, and the provider.
+ */
+const ROOTS = [
+  "agent/poll.ts",
+  "agent/dispatch.ts",
+  "agent/execute.ts",
+  "agent/recover.ts",
+  "agent/audit/log.ts",
+  "agent/owner/policy.ts",
+  "agent/owner/switch.ts",
+  "agent/wire/trust.ts",
+  "agent/host/real.ts",
+];
 const PROVIDER = "providers/local";
 
 /** The order to read in: the road's own. A path sorts by the first of these that it starts with. */
@@ -137,7 +150,11 @@ function table(ours: readonly Part[], theirs: readonly Package[]): string {
     "|---:|---|---:|---|",
     ...ours.map(({ path, lines }, at) => `| ${at + 1} | [${path}](../${path}) | ${lines} | ${purpose(path)} |`),
     "",
-    `${total} lines of code of ours in ${ours.length} files, beside an aim of ${AIM_LINES}.`,
+    `${total} lines of code of ours in ${ours.length} files, beside an aim of ${AIM_LINES}:`,
+    "",
+    "```",
+    ...shares(ours),
+    "```",
     "",
     "| package | version | lines reached | licence |",
     "|---|---|---:|---|",
@@ -162,6 +179,25 @@ function listed(text: string): string {
   return [...text.matchAll(/^\| \d+ \| \[([^\]]+)\]/gm)].map((row) => row[1]).join("\n");
 }
 
+/** Lines by what they belong to, so that the total can be judged. */
+const SHARES = [
+  ["the road (agent/)", /^agent\/[^/]+$/],
+  ["formats (agent/wire/)", /^agent\/wire\//],
+  ["the log (agent/audit/)", /^agent\/audit\//],
+  ["the owner's folder (agent/owner/)", /^agent\/owner\//],
+  ["disk and clock (agent/host/)", /^agent\/host\//],
+  ["the policy (policy/)", /^policy\//],
+  ["the gate and the contract (providers/)", /^providers\/[^/]+$/],
+  ["the local provider (providers/local/)", /^providers\/local\//],
+] as const;
+
+function shares(ours: readonly Part[]): string[] {
+  return SHARES.map(([name, pattern]) => {
+    const lines = ours.filter(({ path }) => pattern.test(path)).reduce((sum, part) => sum + part.lines, 0);
+    return `${String(lines).padStart(6)}  ${name}`;
+  });
+}
+
 function print(ours: readonly Part[], theirs: readonly Package[]): void {
   for (const { path, lines } of ours) process.stdout.write(`${String(lines).padStart(6)}  ${path}\n`);
   const total = ours.reduce((sum, { lines }) => sum + lines, 0);
@@ -169,6 +205,7 @@ function print(ours: readonly Part[], theirs: readonly Package[]): void {
     `${String(total).padStart(6)}  lines of code of ours in ${ours.length} files; the aim is ${AIM_LINES}`,
   );
   process.stdout.write(total > AIM_LINES ? `: ${total - AIM_LINES} over it\n\n` : "\n\n");
+  process.stdout.write(`${shares(ours).join("\n")}\n\n`);
   for (const { name, version, lines, licence } of theirs) {
     process.stdout.write(`${String(lines).padStart(6)}  ${name} ${version} (${licence})\n`);
   }
