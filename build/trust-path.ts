@@ -129,7 +129,7 @@ function packages(paths: readonly string[]): Package[] {
 /** `name version` of each row of docs/DEPENDENCIES.md: `| name | version | why | …`. */
 export function justified(text: string): Set<string> {
   return new Set(
-    [...text.matchAll(/^\| `([^`]+)` \| ([^ |]+) \| [^|]*\S[^|]* \|/gm)].map((row) => `${row[1]} ${row[2]}`),
+    [...text.matchAll(/^\| `([^`]+)` \| ([^ |]+) \| [^|]*[^|\s][^|]* \|/gm)].map((row) => `${row[1]} ${row[2]}`),
   );
 }
 
