@@ -1,0 +1,105 @@
+import { type ClusterRow, type CommandRow, nowSeconds, OPEN_STATES, type Sql } from "./store.ts";
+import { printable } from "./terminal.ts";
+
+/** An agent polls at least this often; one that did not for so long is not heard from. */
+const SILENT_SECONDS = 120;
+
+export type Alarm = { readonly kind: string; readonly words: string; readonly at: number };
+export type FleetCluster = {
+  readonly cluster: string;
+  readonly state: string;
+  readonly reason: string | null;
+  readonly epoch: number;
+  /** Unix seconds. */
+  readonly last_seen: number | null;
+  readonly version: string | null;
+  readonly trust_version: number;
+  readonly open_commands: number;
+  readonly entries: number;
+  readonly alarms: readonly Alarm[];
+};
+
+export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
+  const rows = await sql.rows<ClusterRow>("select * from clusters order by cluster");
+  const fleet: FleetCluster[] = [];
+  for (const row of rows) {
+    const alarms = await sql.rows<Alarm>(
+      "select kind, words, at from alarms where cluster = $1 order by at, kind",
+      row.cluster,
+    );
+    const [log] = await sql.rows<{ size: number }>(
+      "select size from logs where cluster = $1 and epoch = $2",
+      row.cluster,
+      row.epoch,
+    );
+    const open = (await readCommands(sql, row.cluster)).filter((command) => OPEN_STATES.includes(command.state));
+    fleet.push({
+      cluster: row.cluster,
+      state: stateOf(row),
+      reason: row.reason === "" ? null : row.reason,
+      epoch: row.epoch,
+      last_seen: row.last_seen,
+      version: row.version,
+      trust_version: row.trust_version,
+      open_commands: open.length,
+      entries: log?.size ?? 0,
+      alarms,
+    });
+  }
+  return fleet;
+}
+
+/** DESIGN section 9's states. */
+function stateOf(row: ClusterRow): string {
+  if (row.epoch === 0) return "never started";
+  if (row.last_seen === null || row.last_seen + SILENT_SECONDS < nowSeconds()) return "not heard from";
+  if (row.state === "suspended") return "suspended by customer";
+  return row.state === "refusing" ? "refusing everything" : "ready";
+}
+
+/** Newest first. What expired in the queue says so. */
+export async function readCommands(sql: Sql, cluster: string): Promise<CommandRow[]> {
+  const rows = await sql.rows<CommandRow>("select * from commands where cluster = $1 order by id desc", cluster);
+  const now = nowSeconds();
+  return rows.map((row) => (row.state === "queued" && row.exp <= now ? { ...row, state: "expired" as const } : row));
+}
+
+export function fleetText(fleet: readonly FleetCluster[]): string {
+  if (fleet.length === 0) return "no cluster yet\n";
+  const rows = fleet.map((one) => [
+    one.cluster,
+    one.state + (one.reason === null ? "" : ` (${one.reason})`),
+    one.epoch === 0 ? "-" : String(one.epoch),
+    one.last_seen === null ? "-" : `${Math.max(0, nowSeconds() - one.last_seen)} s ago`,
+    String(one.open_commands),
+  ]);
+  const alarms = fleet.flatMap((one) =>
+    one.alarms.map(
+      (alarm) => `alarm: ${one.cluster}: ${alarm.words} (${alarm.kind}, ${new Date(alarm.at * 1000).toISOString()})`,
+    ),
+  );
+  return table([["cluster", "state", "epoch", "last seen", "open commands"], ...rows], alarms);
+}
+
+export function commandsText(rows: readonly CommandRow[]): string {
+  if (rows.length === 0) return "no command yet\n";
+  return table(
+    [
+      ["command", "resource", "state", "code"],
+      ...rows.map((row) => [row.id, row.resource, row.state, row.code ?? "-"]),
+    ],
+    [],
+  );
+}
+
+function table(rows: readonly (readonly string[])[], below: readonly string[]): string {
+  const clean = rows.map((row) => row.map(printable));
+  const widths = (clean[0] ?? []).map((_, column) => Math.max(...clean.map((row) => (row[column] ?? "").length)));
+  const body = clean.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+  return `${[...body, ...below.map(printable)].join("\n")}\n`;
+}

@@ -1,0 +1,247 @@
+import { createSecureServer, type Http2SecureServer } from "node:http2";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
+import { type Context, Hono } from "hono";
+import type { z } from "zod";
+import { EnrolRequest, GraceRenewRequest, PollRequest, RenewRequest, ReportRequest } from "../agent/wire/protocol.ts";
+import { enrol, type Plane } from "./enrol.ts";
+import { FAULT_STATUS, Faulted } from "./fault.ts";
+import { admit, type Peer, type Presented } from "./peer.ts";
+import { handOut, notePoll, type Told } from "./poll.ts";
+import { makeNonces, renew, renewInGrace } from "./renew.ts";
+import { takeReport } from "./report.ts";
+import type { Sql } from "./store.ts";
+
+const MAX_ENROL_BYTES = 128 * 1024;
+const MAX_SMALL_BYTES = 64 * 1024;
+/** MAX_ENTRIES_PER_REPORT entries are far smaller than this in practice; an agent splits what is larger. */
+const MAX_REPORT_BYTES = 4 * 1024 * 1024;
+const BODY_TIMEOUT_MS = 20_000;
+
+type Bindings = { readonly Bindings: HttpBindings | Http2Bindings };
+type App = Hono<Bindings>;
+type Call = Context<Bindings>;
+
+/** What wakes held polls: something changed for somebody, or the server stops. */
+export type Wake = { wait(milliseconds: number, gone: AbortSignal): Promise<void>; readonly stopping: AbortSignal };
+export type Settings = { readonly redeliverSeconds: number };
+
+/** The enrolment listener: server TLS only. Nobody is known here; what it takes proves itself. */
+export function enrolmentApp(plane: Plane): App {
+  const app = newApp();
+  const nonces = makeNonces();
+  app.get("/v1/nonce", (c) => c.json({ nonce: nonces.make() }));
+  app.post("/v1/enroll", async (c) => {
+    const body = await readBody(c, EnrolRequest, MAX_ENROL_BYTES);
+    return c.json(await enrol(plane, body.token, body.csr));
+  });
+  app.post("/v1/renew", async (c) =>
+    c.json(await renewInGrace(plane, nonces, await readBody(c, GraceRenewRequest, MAX_ENROL_BYTES))),
+  );
+  return app;
+}
+
+/** The agents' listener: each call is by a certificate that we issued, looked at anew for each call. */
+export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
+  const app = newApp();
+  const told = new Map<string, Told>();
+  const asPeer = <T>(c: Call, work: (sql: Sql, peer: Peer) => Promise<T | Faulted>): Promise<T> =>
+    inTransaction(plane, presented(c), work);
+  app.post("/v1/renew", async (c) => {
+    await asPeer(c, async (_sql, peer) => peer);
+    const body = await readBody(c, RenewRequest, MAX_SMALL_BYTES);
+    return c.json(await asPeer(c, (sql, peer) => renew(plane, sql, peer, body.csr)));
+  });
+  app.post("/v1/reports", async (c) => {
+    await asPeer(c, async (_sql, peer) => peer);
+    const body = await readBody(c, ReportRequest, MAX_REPORT_BYTES);
+    return c.json(await asPeer(c, (sql, peer) => takeReport(sql, plane.trustDomain, peer, body)));
+  });
+  app.post("/v1/commands", async (c) => {
+    await asPeer(c, async (_sql, peer) => peer);
+    const body = await readBody(c, PollRequest, MAX_SMALL_BYTES);
+    const heard = await asPeer(c, async (sql, peer) => (await notePoll(sql, plane.trustDomain, peer, body)) ?? peer);
+    const key = `${heard.cluster}/${heard.epoch}`;
+    const words: Told = told.get(key) ?? { process: body.process, words: new Set() };
+    told.set(key, words);
+    const until = Date.now() + body.hold * 1000;
+    const gone = goneSignal(c);
+    for (;;) {
+      if (gone.aborted) throw new Faulted("unavailable", "the caller has gone");
+      const last = Date.now() >= until || wake.stopping.aborted;
+      const answer = await asPeer(c, async (sql, peer) => ({
+        value: await handOutOrFault(sql, peer, body, words, last, settings),
+      }));
+      if (answer.value instanceof Faulted) throw answer.value;
+      if (answer.value !== null) return c.json(answer.value);
+      // At most a second: a change that came between the look and the wait is not missed for long.
+      await wake.wait(Math.min(1000, Math.max(10, until - Date.now())), gone);
+    }
+  });
+  app.post("/v1/witness", async (c) => {
+    await asPeer(c, async (_sql, peer) => peer);
+    throw new Faulted("not-available", "this control plane takes no cosignatures yet");
+  });
+  return app;
+}
+
+function handOutOrFault(
+  sql: Sql,
+  peer: Peer,
+  poll: PollRequest,
+  told: Told,
+  last: boolean,
+  settings: Settings,
+): ReturnType<typeof handOut> {
+  return handOut(sql, peer, poll, told, last, settings.redeliverSeconds);
+}
+
+async function inTransaction<T>(
+  plane: Plane,
+  who: Presented,
+  work: (sql: Sql, peer: Peer) => Promise<T | Faulted>,
+): Promise<T> {
+  // A refusal is returned from the transaction, not thrown in it: its alarm is kept.
+  const result = await plane.store.transaction(async (sql): Promise<T | Faulted> => {
+    const peer = await admit(sql, who);
+    return peer instanceof Faulted ? peer : work(sql, peer);
+  });
+  if (result instanceof Faulted) throw result;
+  return result;
+}
+
+function newApp(): App {
+  const app: App = new Hono();
+  app.notFound((c) => fault(c, new Faulted("not-found", "there is nothing here")));
+  app.onError((error, c) => {
+    if (error instanceof Faulted) return fault(c, error);
+    // Our own mistake, or the disk's: said here, and the caller learns nothing of it.
+    process.stderr.write(
+      `${JSON.stringify({ time: new Date().toISOString(), level: "error", what: "a call failed", error: String(error) })}\n`,
+    );
+    return fault(c, new Faulted("unavailable", "this did not work; try again"));
+  });
+  return app;
+}
+
+function fault(c: Call, faulted: Faulted): Response {
+  return c.json({ code: faulted.code, message: faulted.message.slice(0, 512) }, FAULT_STATUS[faulted.code]);
+}
+
+/** The body as the schema says, at most `max` bytes and in BODY_TIMEOUT_MS. Throws Faulted: too-large, malformed. */
+async function readBody<T>(c: Call, schema: z.ZodType<T>, max: number): Promise<T> {
+  const text = await readText(c.req.raw.body, max);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Faulted("malformed", "the body is not JSON");
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const field = parsed.error.issues[0]?.path.map(String).join(".") ?? "";
+  throw new Faulted("malformed", `the body is not of its form${/^[a-z0-9_.]{1,64}$/.test(field) ? ` (${field})` : ""}`);
+}
+
+async function readText(body: ReadableStream<Uint8Array> | null, max: number): Promise<string> {
+  if (body === null) throw new Faulted("malformed", "there is no body");
+  const reader = body.getReader();
+  const late = AbortSignal.timeout(BODY_TIMEOUT_MS);
+  late.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (late.aborted) throw new Faulted("malformed", "the body came too slowly");
+    if (done) break;
+    size += value.length;
+    if (size > max) {
+      await reader.cancel().catch(() => undefined);
+      throw new Faulted("too-large", `the body is over ${max} bytes`);
+    }
+    chunks.push(value);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+  } catch {
+    throw new Faulted("malformed", "the body is not UTF-8");
+  }
+}
+
+/** The other side's certificate, read from the TLS socket of this very call. Anything missing is an end, never a pass. */
+function presented(c: Call): Presented {
+  const { incoming } = c.env;
+  const socket = (
+    "stream" in incoming && incoming.stream ? (incoming.stream.session?.socket as unknown) : incoming.socket
+  ) as TLSSocket | undefined;
+  if (socket === undefined || typeof socket.getPeerCertificate !== "function")
+    throw new Faulted("certificate", "there is no certificate to look at");
+  const certificate = socket.getPeerCertificate(false);
+  if (
+    !(certificate?.raw instanceof Uint8Array) ||
+    typeof certificate.serialNumber !== "string" ||
+    socket.authorized !== true
+  )
+    throw new Faulted("certificate", "there is no certificate to look at");
+  return { authorized: true, raw: certificate.raw, serial: certificate.serialNumber.toLowerCase() };
+}
+
+/** Aborted when the caller has gone: nothing is handed out to nobody. */
+function goneSignal(c: Call): AbortSignal {
+  const gone = new AbortController();
+  const { outgoing } = c.env;
+  outgoing.once("close", () => gone.abort());
+  return gone.signal;
+}
+
+export type Listening = { readonly port: number; close(): Promise<void> };
+
+/** Binds one listener. `clients`: the root that a client's certificate must come from; null asks for none. */
+export async function listen(
+  app: App,
+  plane: Pick<Plane, "authority">,
+  host: string,
+  port: number,
+  clients: string | null,
+): Promise<Listening> {
+  const server: Http2SecureServer = createSecureServer(
+    {
+      allowHTTP1: true,
+      minVersion: "TLSv1.3",
+      key: plane.authority.server.key,
+      cert: plane.authority.server.cert,
+      ...(clients === null ? {} : { ca: clients, requestCert: true, rejectUnauthorized: true }),
+    },
+    getRequestListener(app.fetch as never, { overrideGlobalObjects: false }) as never,
+  );
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => keep(sockets, socket));
+  server.on("secureConnection", (socket: Socket) => keep(sockets, socket));
+  server.on("tlsClientError", () => undefined);
+  server.on("sessionError", () => undefined);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.removeListener("error", reject);
+      resolve();
+    });
+  });
+  server.on("error", () => undefined);
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a listener without an address");
+  return { port: address.port, close: () => closeServer(server, sockets) };
+}
+
+function keep(sockets: Set<Socket>, socket: Socket): void {
+  sockets.add(socket);
+  socket.on("error", () => undefined);
+  socket.once("close", () => sockets.delete(socket));
+}
+
+/** No new connections; those that are open get a moment for the answer they wait for. */
+async function closeServer(server: Http2SecureServer, sockets: ReadonlySet<Socket>): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 300))]);
+  for (const socket of sockets) socket.destroy();
+}

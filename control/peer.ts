@@ -1,0 +1,59 @@
+import { Faulted } from "./fault.ts";
+import { nowSeconds, raiseAlarm, readCluster, type Sql } from "./store.ts";
+
+/** An agent whose certificate this control plane issued and still takes. */
+export type Peer = { readonly cluster: string; readonly epoch: number; readonly serial: string };
+export type CertificateRow = {
+  readonly serial: string;
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly slot: "current" | "pending" | "old";
+  readonly spki: string;
+  readonly chain: string;
+  readonly not_after: number;
+  readonly used_at: number | null;
+};
+/** What the TLS layer says of the other side. Every field is checked to be there. */
+export type Presented = { readonly authorized: boolean; readonly raw: Uint8Array; readonly serial: string };
+
+/**
+ * Who speaks: decided by the very certificate that we issued, byte for byte, so that nothing is left to reading names out of one.
+ * A pending certificate becomes current by its first use, and the one before is refused from then on.
+ * Throws Faulted: certificate (not ours, or replaced), fenced (of another epoch than the cluster's).
+ */
+export async function admit(sql: Sql, presented: Presented): Promise<Peer | Faulted> {
+  const row = await findCertificate(sql, presented.serial, Buffer.from(presented.raw).toString("base64"));
+  if (!presented.authorized || row === null) return new Faulted("certificate", "this certificate is not known here");
+  const cluster = await readCluster(sql, row.cluster);
+  if (cluster === null || cluster.epoch !== row.epoch) {
+    await raiseAlarm(
+      sql,
+      row.cluster,
+      "fenced-agent",
+      String(row.epoch),
+      `an agent of epoch ${row.epoch} still speaks`,
+    );
+    return new Faulted("fenced", `epoch ${row.epoch} is over: another agent has enrolled`);
+  }
+  if (row.slot === "old") return new Faulted("certificate", "this certificate has been replaced by a newer one");
+  if (row.not_after <= nowSeconds()) return new Faulted("certificate", "this certificate has expired");
+  if (row.slot === "pending") {
+    await sql.run(
+      "update certificates set slot = 'old' where cluster = $1 and epoch = $2 and slot = 'current'",
+      row.cluster,
+      row.epoch,
+    );
+    await sql.run("update certificates set slot = 'current' where serial = $1", row.serial);
+  }
+  if (row.used_at === null)
+    await sql.run("update certificates set used_at = $1 where serial = $2", nowSeconds(), row.serial);
+  return { cluster: row.cluster, epoch: row.epoch, serial: row.serial };
+}
+
+/** The issued certificate with this serial, if `leaf` (base64 DER) is exactly that one. */
+export async function findCertificate(sql: Sql, serial: string, leaf: string): Promise<CertificateRow | null> {
+  const [row] = await sql.rows<CertificateRow>("select * from certificates where serial = $1", serial);
+  if (row === undefined) return null;
+  const chain = JSON.parse(row.chain) as string[];
+  return chain[0] === leaf ? row : null;
+}

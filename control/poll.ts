@@ -1,0 +1,122 @@
+import type { PollAnswer, PollRequest } from "../agent/wire/protocol.ts";
+import { Faulted } from "./fault.ts";
+import type { Peer } from "./peer.ts";
+import { takeCheckpoint } from "./report.ts";
+import { type CommandRow, nowSeconds, raiseAlarm, readCluster, type Sql } from "./store.ts";
+
+/** The same agent process may hold a command without an entry of it yet, or the answer was lost: after this it gets it again. */
+export const REDELIVER_SECONDS = 30;
+
+/** What an agent process has heard already, so that a standing word does not end every long poll at once. Lost at a restart: harmless. */
+export type Told = { process: string; words: Set<string> };
+
+/** What a poll says about the agent, before it waits. A newer process id takes the older one's place. */
+export async function notePoll(sql: Sql, trustDomain: string, peer: Peer, poll: PollRequest): Promise<Faulted | null> {
+  if (poll.epoch !== peer.epoch) return new Faulted("malformed", "the epoch is not the one of the certificate");
+  // Before entry 0 was handed in no checkpoint can be judged, and no command is handed out (chooseCommands looks again).
+  const fault = await takeCheckpoint(sql, trustDomain, peer, poll.checkpoint);
+  if (fault !== null) return fault;
+  await sql.run(
+    `update clusters set process = $1, checkpoint = $2, state = $3, reason = $4, version = $5, trust_version = $6, last_seen = $7
+     where cluster = $8`,
+    poll.process,
+    poll.checkpoint,
+    poll.state,
+    poll.reason,
+    poll.version,
+    poll.trust_version,
+    nowSeconds(),
+    peer.cluster,
+  );
+  return null;
+}
+
+/** Null while there is nothing new to say. Commands that are handed out are marked in the same transaction, before they leave. */
+export async function handOut(
+  sql: Sql,
+  peer: Peer,
+  poll: PollRequest,
+  told: Told,
+  last: boolean,
+  redeliverSeconds: number,
+): Promise<PollAnswer | Faulted | null> {
+  const cluster = await readCluster(sql, peer.cluster);
+  if (cluster?.epoch !== peer.epoch) {
+    await raiseAlarm(
+      sql,
+      peer.cluster,
+      "fenced-agent",
+      String(peer.epoch),
+      `an agent of epoch ${peer.epoch} still speaks`,
+    );
+    return new Faulted("fenced", `epoch ${peer.epoch} is over: another agent has enrolled`);
+  }
+  const trust = await sql.rows<{ version: number; jws: string }>(
+    "select version, jws from trust where cluster = $1 and version > $2 order by version limit 8",
+    peer.cluster,
+    poll.trust_version,
+  );
+  const cancel = await sql.rows<{ id: string }>(
+    "select id from commands where cluster = $1 and epoch = $2 and cancel = 1 and state = 'handed-out' order by id limit 64",
+    peer.cluster,
+    peer.epoch,
+  );
+  const commands = cluster.process === poll.process ? await chooseCommands(sql, peer, poll, redeliverSeconds) : [];
+  if (told.process !== poll.process) {
+    told.process = poll.process;
+    told.words.clear();
+  }
+  const words = [...trust.map((one) => `trust ${one.version}`), ...cancel.map((one) => `cancel ${one.id}`)];
+  const fresh = words.some((word) => !told.words.has(word));
+  if (commands.length === 0 && !fresh && !last) return null;
+  told.words = new Set(words);
+  return { commands, cancel: cancel.map((one) => one.id), trust: trust.map((one) => one.jws) };
+}
+
+async function chooseCommands(sql: Sql, peer: Peer, poll: PollRequest, redeliverSeconds: number): Promise<string[]> {
+  const now = nowSeconds();
+  const [log] = await sql.rows<{ size: number }>(
+    "select size from logs where cluster = $1 and epoch = $2",
+    peer.cluster,
+    peer.epoch,
+  );
+  if (log === undefined || log.size === 0 || poll.take === 0) return [];
+  await sql.run(
+    "update commands set state = 'expired' where cluster = $1 and state = 'queued' and exp <= $2",
+    peer.cluster,
+    now,
+  );
+  const rows = await sql.rows<CommandRow>(
+    "select * from commands where cluster = $1 and epoch = $2 and (state in ('queued', 'handed-out', 'intent') or replay = 1) order by id",
+    peer.cluster,
+    peer.epoch,
+  );
+  const due = (row: CommandRow): boolean =>
+    row.handed_process !== poll.process || (row.handed_at ?? 0) + redeliverSeconds <= now;
+  const busy = new Set(
+    rows
+      .filter((row) => row.state === "intent" || (row.state === "handed-out" && !due(row)))
+      .map((row) => row.resource),
+  );
+  const texts: string[] = [];
+  // What was handed out before comes first: it holds its resource.
+  const ordered = [...rows.filter((row) => row.state !== "queued"), ...rows.filter((row) => row.state === "queued")];
+  for (const row of ordered) {
+    if (texts.length >= poll.take) break;
+    if (row.replay === 1) await sql.run("update commands set replay = 2 where id = $1", row.id);
+    else if (row.state === "intent" || busy.has(row.resource)) continue;
+    else await markHandedOut(sql, row, poll.process, now);
+    busy.add(row.resource);
+    texts.push(row.jws);
+  }
+  return texts;
+}
+
+async function markHandedOut(sql: Sql, row: CommandRow, process: string, now: number): Promise<void> {
+  await sql.run(
+    "update commands set state = 'handed-out', handed_at = $1, handed_process = $2 where id = $3",
+    now,
+    process,
+    row.id,
+  );
+}

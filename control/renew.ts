@@ -1,0 +1,122 @@
+import { createHmac, randomBytes, timingSafeEqual, verify, X509Certificate } from "node:crypto";
+import type { z } from "zod";
+import { CERTIFICATE_GRACE_SECONDS } from "../agent/limits.ts";
+import { spiffeId } from "../agent/wire/names.ts";
+import type { GraceRenewRequest, RenewAnswer } from "../agent/wire/protocol.ts";
+import { readAgentCsr } from "./csr.ts";
+import type { Plane } from "./enrol.ts";
+import { Faulted } from "./fault.ts";
+import { type CertificateRow, findCertificate, type Peer } from "./peer.ts";
+import { nowSeconds, readCluster, type Sql } from "./store.ts";
+
+const NONCE_LIFETIME_MS = 60_000;
+
+/** Single-use nonces. Those given out are not kept, so that asking for many costs nothing; those used are, until they expire. */
+export type Nonces = { make(): string; use(nonce: string): boolean };
+
+/** A nonce is 8 bytes of time, 8 of chance, 16 of an HMAC whose key dies with the process. */
+export function makeNonces(now: () => number = Date.now): Nonces {
+  const key = randomBytes(32);
+  const used = new Map<string, number>();
+  const tag = (head: Uint8Array): Buffer => createHmac("sha256", key).update(head).digest().subarray(0, 16);
+  return {
+    make() {
+      const head = Buffer.concat([Buffer.alloc(8), randomBytes(8)]);
+      head.writeBigUInt64BE(BigInt(now() + NONCE_LIFETIME_MS));
+      return Buffer.concat([head, tag(head)]).toString("base64url");
+    },
+    use(nonce) {
+      for (const [one, until] of used) if (until <= now()) used.delete(one);
+      const bytes = Buffer.from(nonce, "base64url");
+      if (bytes.length !== 32 || bytes.toString("base64url") !== nonce) return false;
+      const head = bytes.subarray(0, 16);
+      if (!timingSafeEqual(tag(head), bytes.subarray(16))) return false;
+      const until = Number(head.readBigUInt64BE());
+      if (until <= now() || used.has(nonce)) return false;
+      used.set(nonce, until);
+      return true;
+    },
+  };
+}
+
+/**
+ * A certificate for a new key, into the second slot. Asked again with the same key while that one is pending, the answer is the same.
+ * Throws Faulted: csr-invalid.
+ */
+export async function renew(
+  plane: Plane,
+  sql: Sql,
+  peer: Pick<Peer, "cluster" | "epoch">,
+  csr: string,
+): Promise<z.infer<typeof RenewAnswer>> {
+  const id = spiffeId(plane.trustDomain, peer.cluster);
+  const request = await readAgentCsr(csr, id);
+  if (typeof request === "string") throw new Faulted("csr-invalid", `the certificate request is refused: ${request}`);
+  const slots = await sql.rows<CertificateRow>(
+    "select * from certificates where cluster = $1 and epoch = $2",
+    peer.cluster,
+    peer.epoch,
+  );
+  const known = slots.find((row) => row.spki === request.spkiSha256);
+  if (known?.slot === "pending") return { chain: JSON.parse(known.chain) as string[] };
+  if (known !== undefined)
+    throw new Faulted("csr-invalid", "a renewal brings a new key, and this one has had a certificate");
+  const issued = await plane.authority.issue(id, request.spki);
+  // Another pending one was never used, and now never will be.
+  await sql.run(
+    "update certificates set slot = 'old' where cluster = $1 and epoch = $2 and slot = 'pending'",
+    peer.cluster,
+    peer.epoch,
+  );
+  await sql.run(
+    "insert into certificates (serial, cluster, epoch, slot, spki, chain, not_after) values ($1, $2, $3, 'pending', $4, $5, $6)",
+    issued.serial,
+    peer.cluster,
+    peer.epoch,
+    request.spkiSha256,
+    JSON.stringify(issued.chain),
+    issued.notAfter,
+  );
+  return { chain: [...issued.chain] };
+}
+
+/**
+ * Renews for an agent whose certificate expired at most CERTIFICATE_GRACE_SECONDS ago, on the enrolment listener: the current slot
+ * of the current epoch, and proof of its key over a fresh nonce. Throws Faulted: malformed (nonce), certificate, fenced, csr-invalid.
+ */
+export async function renewInGrace(
+  plane: Plane,
+  nonces: Nonces,
+  request: z.infer<typeof GraceRenewRequest>,
+): Promise<z.infer<typeof RenewAnswer>> {
+  if (!nonces.use(request.nonce)) throw new Faulted("malformed", "the nonce is not one of ours, or not fresh");
+  const leaf = readCertificate(request.chain[0] ?? "");
+  if (leaf === null) throw new Faulted("malformed", "the chain holds no certificate");
+  const signed = Buffer.from(`reeve-renew\n${request.nonce}\n${request.csr}`);
+  const signature = Buffer.from(request.signature, "base64url");
+  if (
+    signature.length !== 64 ||
+    !verify("sha256", signed, { key: leaf.publicKey, dsaEncoding: "ieee-p1363" }, signature)
+  )
+    throw new Faulted("certificate", "the signature is not by the certificate's key");
+  return plane.store.transaction(async (sql) => {
+    const row = await findCertificate(sql, leaf.serialNumber.toLowerCase(), leaf.raw.toString("base64"));
+    if (row === null) throw new Faulted("certificate", "this certificate is not known here");
+    if ((await readCluster(sql, row.cluster))?.epoch !== row.epoch)
+      throw new Faulted("fenced", `epoch ${row.epoch} is over: another agent has enrolled`);
+    if (row.slot !== "current") throw new Faulted("certificate", "this certificate is not the current one");
+    if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
+      throw new Faulted("certificate", "this certificate expired more than 7 days ago");
+    return renew(plane, sql, row, request.csr);
+  });
+}
+
+/** Null for bytes that are no certificate with a P-256 key: every one of ours has one. */
+function readCertificate(base64: string): X509Certificate | null {
+  try {
+    const certificate = new X509Certificate(Buffer.from(base64, "base64"));
+    return certificate.publicKey.asymmetricKeyDetails?.namedCurve === "prime256v1" ? certificate : null;
+  } catch {
+    return null;
+  }
+}

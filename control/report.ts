@@ -1,0 +1,296 @@
+import { X509Certificate } from "node:crypto";
+import { Entry } from "../agent/audit/entry.ts";
+import { parseCheckpoint, verifyLogKeyBinding, verifyNote } from "../agent/audit/note.ts";
+import {
+  emptyTree,
+  grow,
+  leafHash,
+  rootOfTree,
+  type Tree,
+  type TreeState,
+  treeOf,
+  treeState,
+} from "../agent/audit/tree.ts";
+import { parseCanonical } from "../agent/wire/canonical.ts";
+import { logOrigin, spiffeId } from "../agent/wire/names.ts";
+import { namesPrototype } from "../agent/wire/parse.ts";
+import type { ReportRequest } from "../agent/wire/protocol.ts";
+import { Faulted } from "./fault.ts";
+import { findCertificate, type Peer } from "./peer.ts";
+import { bumpChanges, type CommandRow, type CommandState, raiseAlarm, type Sql } from "./store.ts";
+
+const MAX_AHEAD = 16;
+/** A checkpoint whose entries have not all been handed in: kept until they are. `root` in base64. */
+type Ahead = { readonly size: number; readonly root: string };
+type LogRow = { readonly log_key: string; readonly size: number; readonly peaks: string; readonly ahead: string };
+type Log = { readonly key: Buffer; readonly tree: Tree; readonly ahead: readonly Ahead[] };
+
+/** The index that is wanted next. */
+type Taken = { readonly next: number };
+
+/**
+ * Takes entries in order and without a gap, from `from` on. Those it has already are compared byte for byte. When they begin beyond
+ * what is wanted next none is taken; the answer says what is. Nothing is written unless all of it, and the checkpoint, is true;
+ * a refusal is returned, not thrown, so that its alarm is kept.
+ */
+export async function takeReport(
+  sql: Sql,
+  trustDomain: string,
+  peer: Peer,
+  report: ReportRequest,
+): Promise<Taken | Faulted> {
+  const before = await readLog(sql, peer);
+  const have = before?.tree.size ?? 0;
+  const claimed = parseCheckpoint(report.checkpoint);
+  if (claimed === null) return new Faulted("malformed", "the checkpoint cannot be read");
+  if (report.from > have || report.entries.length === 0)
+    return probe(sql, trustDomain, peer, before, report.checkpoint, claimed.size);
+  if (claimed.size < report.from + report.entries.length)
+    return new Faulted("malformed", "the checkpoint does not cover the entries");
+  const changed = await compareKnown(sql, peer, report, have);
+  if (changed !== null) return changed;
+  const fresh = report.entries.slice(have - report.from);
+  const entries = fresh.map((line, at) => readEntry(line, have + at, peer));
+  const log = before ?? (await beginLog(sql, trustDomain, peer, entries[0]));
+  if (log instanceof Faulted) return log;
+  const roots = fresh.map((line) => {
+    grow(log.tree, leafHash(line));
+    return rootOfTree(log.tree).toString("base64");
+  });
+  const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, report.checkpoint, roots);
+  if (ahead instanceof Faulted) return ahead;
+  await writeEntries(sql, peer, have, fresh, roots);
+  await writeLog(sql, peer, { ...log, ahead });
+  for (const [at, entry] of entries.entries()) await settle(sql, peer, entry, fresh[at] ?? "");
+  // A resource may be free now: held polls look again.
+  await bumpChanges(sql);
+  return { next: log.tree.size };
+}
+
+/** An agent that asks what is wanted next. Its log can be longer than what was handed in, never shorter. */
+async function probe(
+  sql: Sql,
+  trustDomain: string,
+  peer: Peer,
+  log: Log | null,
+  note: string,
+  size: number,
+): Promise<Taken | Faulted> {
+  if (log === null) return { next: 0 };
+  const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, note, []);
+  if (ahead instanceof Faulted) return ahead;
+  if (size < log.tree.size) {
+    const words = `the log has ${size} entries, and ${log.tree.size} were handed in`;
+    await raiseAlarm(sql, peer.cluster, "log-shorter", `${peer.epoch}/${size}`, words);
+  }
+  return { next: log.tree.size };
+}
+
+async function readLog(sql: Sql, peer: Peer): Promise<Log | null> {
+  const [row] = await sql.rows<LogRow>(
+    "select * from logs where cluster = $1 and epoch = $2",
+    peer.cluster,
+    peer.epoch,
+  );
+  if (row === undefined) return null;
+  return {
+    key: Buffer.from(row.log_key, "base64"),
+    tree: treeOf(JSON.parse(row.peaks) as TreeState),
+    ahead: JSON.parse(row.ahead) as Ahead[],
+  };
+}
+
+async function compareKnown(sql: Sql, peer: Peer, report: ReportRequest, have: number): Promise<Faulted | null> {
+  const rows = await sql.rows<{ position: number; line: string }>(
+    "select position, line from entries where cluster = $1 and epoch = $2 and position >= $3 and position < $4 order by position",
+    peer.cluster,
+    peer.epoch,
+    report.from,
+    Math.min(have, report.from + report.entries.length),
+  );
+  const other = rows.find((row) => row.line !== report.entries[row.position - report.from]);
+  if (other === undefined) return null;
+  const words = `entry ${other.position} was handed in twice with different bytes`;
+  await raiseAlarm(sql, peer.cluster, "log-changed", `${peer.epoch}/${other.position}`, words);
+  return new Faulted("conflict", words);
+}
+
+function readEntry(line: string, position: number, peer: Peer): Entry {
+  const read = parseCanonical(line);
+  if ("fault" in read || namesPrototype(read.value))
+    throw new Faulted("malformed", `entry ${position} is not canonical JSON`);
+  const entry = Entry.safeParse(read.value);
+  if (!entry.success) throw new Faulted("malformed", `entry ${position} is not of the schema`);
+  const { index, cluster, epoch, kind } = entry.data;
+  if (index !== position || cluster !== peer.cluster || epoch !== peer.epoch || (kind === "epoch") !== (position === 0))
+    throw new Faulted("malformed", `entry ${position} does not belong in this place of this log`);
+  return entry.data;
+}
+
+/** Entry 0 binds the log's key to a certificate that this control plane issued for this cluster and epoch. */
+async function beginLog(sql: Sql, trustDomain: string, peer: Peer, first: Entry | undefined): Promise<Log | Faulted> {
+  if (first?.kind !== "epoch") return new Faulted("malformed", "the log begins with no epoch entry");
+  const origin = logOrigin(spiffeId(trustDomain, peer.cluster), peer.epoch);
+  const [bound] = first.log_keys;
+  const key = Buffer.from(bound?.key ?? "", "base64");
+  const wellFormed =
+    key.length === 32 && key.toString("base64") === bound?.key && bound.from === 0 && first.origin === origin;
+  if (!wellFormed) return new Faulted("malformed", "the log's key or origin is not of its form");
+  const leaf = await issuedLeaf(sql, first.chain[0] ?? "", peer);
+  if (leaf === null) return new Faulted("malformed", "entry 0 names no certificate of this epoch");
+  const spki = leaf.publicKey.export({ type: "spki", format: "der" });
+  if (!verifyLogKeyBinding(spki, origin, bound.key, 0, first.signature))
+    return new Faulted("malformed", "the certificate's key did not sign the log's key");
+  return { key, tree: emptyTree(), ahead: [] };
+}
+
+async function issuedLeaf(sql: Sql, base64: string, peer: Peer): Promise<X509Certificate | null> {
+  try {
+    const leaf = new X509Certificate(Buffer.from(base64, "base64"));
+    const row = await findCertificate(sql, leaf.serialNumber.toLowerCase(), base64);
+    return row?.cluster === peer.cluster && row.epoch === peer.epoch ? leaf : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Each entry is kept with the root of the tree that ends with it: any checkpoint can be compared later. */
+async function writeEntries(
+  sql: Sql,
+  peer: Peer,
+  from: number,
+  lines: readonly string[],
+  roots: readonly string[],
+): Promise<void> {
+  const text = "insert into entries (cluster, epoch, position, line, root) values ($1, $2, $3, $4, $5)";
+  for (const [at, line] of lines.entries())
+    await sql.run(text, peer.cluster, peer.epoch, from + at, line, roots[at] ?? "");
+}
+
+async function writeLog(sql: Sql, peer: Peer, log: Log): Promise<void> {
+  await sql.run(
+    `insert into logs (cluster, epoch, log_key, size, peaks, ahead) values ($1, $2, $3, $4, $5, $6)
+     on conflict (cluster, epoch) do update set size = excluded.size, peaks = excluded.peaks, ahead = excluded.ahead`,
+    peer.cluster,
+    peer.epoch,
+    log.key.toString("base64"),
+    log.tree.size,
+    JSON.stringify(treeState(log.tree)),
+    JSON.stringify(log.ahead),
+  );
+}
+
+/** Judges the checkpoint of a poll. Null when nothing speaks against it, or when there is no entry 0 yet to judge it by. */
+export async function takeCheckpoint(sql: Sql, trustDomain: string, peer: Peer, note: string): Promise<Faulted | null> {
+  const log = await readLog(sql, peer);
+  if (log === null) return null;
+  const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, note, []);
+  if (ahead instanceof Faulted) return ahead;
+  if (JSON.stringify(ahead) !== JSON.stringify(log.ahead)) await writeLog(sql, peer, { ...log, ahead });
+  return null;
+}
+
+/**
+ * Compares a signed checkpoint, and those kept before, with the entries that were handed in; `roots` are those of the newest ones,
+ * not written yet. The answer is what is still ahead of the entries.
+ */
+async function judgeCheckpoint(
+  sql: Sql,
+  trustDomain: string,
+  peer: Peer,
+  log: Log,
+  note: string,
+  roots: readonly string[],
+): Promise<readonly Ahead[] | Faulted> {
+  const checkpoint = parseCheckpoint(note);
+  const origin = logOrigin(spiffeId(trustDomain, peer.cluster), peer.epoch);
+  if (checkpoint === null || checkpoint.origin !== origin || verifyNote(note, origin, log.key) === null)
+    return new Faulted("malformed", "the checkpoint is not signed by the log's key");
+  const written = log.tree.size - roots.length;
+  const claimed: Ahead[] = [...log.ahead, { size: checkpoint.size, root: checkpoint.root.toString("base64") }];
+  for (const one of claimed.filter((each) => each.size <= log.tree.size && each.size > 0)) {
+    const root = one.size > written ? roots[one.size - written - 1] : await rootAt(sql, peer, one.size);
+    if (one.root === root) continue;
+    const words = `the signed checkpoint of size ${one.size} is not the one of the entries that were handed in`;
+    await raiseAlarm(sql, peer.cluster, "log-forked", `${peer.epoch}/${one.size}`, words);
+    return new Faulted("conflict", words);
+  }
+  const ahead = new Map(
+    claimed.filter((each) => each.size > log.tree.size).map((each) => [`${each.size} ${each.root}`, each]),
+  );
+  return [...ahead.values()].slice(-MAX_AHEAD);
+}
+
+async function rootAt(sql: Sql, peer: Peer, size: number): Promise<string | null> {
+  const text = "select root from entries where cluster = $1 and epoch = $2 and position = $3";
+  const [row] = await sql.rows<{ root: string }>(text, peer.cluster, peer.epoch, size - 1);
+  return row?.root ?? null;
+}
+
+/** What an entry says about a command. */
+async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise<void> {
+  if (entry.kind === "rejected") {
+    const [row] = await sql.rows<CommandRow>(
+      "select * from commands where digest = $1 and cluster = $2",
+      entry.digest,
+      peer.cluster,
+    );
+    if (row !== undefined && isOpen(row.state)) await become(sql, row.id, "refused", entry.code, line);
+    return;
+  }
+  const said = stateSaid(entry);
+  if (said === null) return;
+  const [row] = await sql.rows<CommandRow>(
+    "select * from commands where id = $1 and cluster = $2 and epoch = $3",
+    said.command,
+    peer.cluster,
+    peer.epoch,
+  );
+  if (row === undefined || (said.digest !== null && said.digest !== row.digest)) return;
+  if (entry.kind === "refused" && entry.code === "verify.replayed") {
+    await sql.run("update commands set replay = 0, replay_line = $1 where id = $2", line, row.id);
+    return;
+  }
+  if (isOpen(row.state)) await become(sql, row.id, said.state, said.code, line);
+}
+
+type Said = {
+  readonly command: string;
+  readonly digest: string | null;
+  readonly state: CommandState;
+  readonly code: string | null;
+};
+function stateSaid(entry: Entry): Said | null {
+  switch (entry.kind) {
+    case "refused":
+      return {
+        command: entry.command,
+        digest: entry.digest,
+        state: entry.code === "verify.cancelled" ? "cancelled" : "refused",
+        code: entry.code,
+      };
+    case "considered":
+    case "intent":
+      return { command: entry.command, digest: entry.digest, state: entry.kind, code: null };
+    case "outcome":
+      return { command: entry.command, digest: null, state: entry.result, code: entry.code };
+    case "cancelled":
+      return { command: entry.command, digest: null, state: "cancelled", code: null };
+    default:
+      return null;
+  }
+}
+
+function isOpen(state: CommandState): boolean {
+  return state === "queued" || state === "handed-out" || state === "intent";
+}
+
+async function become(sql: Sql, id: string, state: CommandState, code: string | null, line: string): Promise<void> {
+  await sql.run(
+    "update commands set state = $1, code = $2, line = $3, cancel = 0 where id = $4",
+    state,
+    code,
+    line,
+    id,
+  );
+}

@@ -1,0 +1,163 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { openAuthority } from "./ca.ts";
+import type { Plane } from "./enrol.ts";
+import { agentsApp, enrolmentApp, listen, type Wake } from "./listeners.ts";
+import { REDELIVER_SECONDS } from "./poll.ts";
+import { openSqlite } from "./sqlite.ts";
+import { readMeta, type Store, writeMeta } from "./store.ts";
+import { Complaint } from "./terminal.ts";
+
+const WATCH_MS = 150;
+
+export type ServeOptions = {
+  readonly dir: string;
+  readonly enrol: string;
+  readonly agents: string;
+  readonly trustDomain: string | undefined;
+  /** Address to bind; without it the host of each listener. */
+  readonly bind: string | undefined;
+  readonly redeliverSeconds?: number;
+};
+export type Ready = {
+  readonly enrol: string;
+  readonly agents: string;
+  readonly root_sha256: string;
+  readonly trust_domain: string;
+};
+export type Serving = { readonly ready: Ready; stop(): Promise<void> };
+
+/** Starts the control plane on its folder; the first start makes the root CA, the token key and the state. Command keys are not its business. */
+export async function serve(options: ServeOptions): Promise<Serving> {
+  const enrolAt = address(options.enrol);
+  const agentsAt = address(options.agents);
+  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
+  const authority = await openAuthority(options.dir, [enrolAt.host, agentsAt.host]);
+  const store = await openSqlite(join(options.dir, "state.db"));
+  const trustDomain = await settleTrustDomain(store, options.trustDomain);
+  const stopping = new AbortController();
+  const wake = await watch(store, stopping.signal);
+  // Ports are known only when bound; nobody is answered before both are.
+  const plane = { store, authority, trustDomain, enrolUrl: "", agentsUrl: "" };
+  const settings = { redeliverSeconds: options.redeliverSeconds ?? REDELIVER_SECONDS };
+  const agents = await bind(
+    agentsApp(plane, wake, settings),
+    plane,
+    options.bind ?? agentsAt.host,
+    agentsAt.port,
+    authority.rootPem,
+  );
+  plane.agentsUrl = `https://${withPort(options.agents, agents.port)}`;
+  const enrolment = await bind(enrolmentApp(plane), plane, options.bind ?? enrolAt.host, enrolAt.port, null);
+  plane.enrolUrl = `https://${withPort(options.enrol, enrolment.port)}`;
+  await store.transaction(async (sql) => {
+    await writeMeta(sql, "enrol_url", plane.enrolUrl);
+    await writeMeta(sql, "agents_url", plane.agentsUrl);
+  });
+  return {
+    ready: {
+      enrol: plane.enrolUrl.slice("https://".length),
+      agents: plane.agentsUrl.slice("https://".length),
+      root_sha256: authority.rootSha256,
+      trust_domain: trustDomain,
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all([agents.close(), enrolment.close()]);
+      await store.transaction(async () => undefined);
+      store.close();
+    },
+  };
+}
+
+async function bind(
+  app: Parameters<typeof listen>[0],
+  plane: Plane,
+  host: string,
+  port: number,
+  clients: string | null,
+): ReturnType<typeof listen> {
+  try {
+    return await listen(app, plane, host, port, clients);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    throw new Complaint(
+      5,
+      `listen on ${host}:${port}`,
+      `the system answers ${String(code ?? error)}`,
+      "Choose another address, or stop what holds this one.",
+    );
+  }
+}
+
+async function settleTrustDomain(store: Store, wanted: string | undefined): Promise<string> {
+  return store.transaction(async (sql) => {
+    const known = await readMeta(sql, "trust_domain");
+    if (known !== null && wanted !== undefined && wanted !== known)
+      throw new Complaint(
+        3,
+        "serve",
+        `this folder belongs to the trust domain ${known}, not ${wanted}`,
+        "A trust domain never changes; use another folder.",
+      );
+    if (known !== null) return known;
+    await writeMeta(sql, "trust_domain", wanted ?? "vendor.example");
+    return wanted ?? "vendor.example";
+  });
+}
+
+function address(text: string): { readonly host: string; readonly port: number } {
+  const match = /^(\[[0-9a-f:]+\]|[a-zA-Z0-9.-]+):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65535)
+    throw new Complaint(2, "serve", `${JSON.stringify(text)} is not HOST:PORT`, "Write for example 127.0.0.1:8443.");
+  return { host: (match[1] ?? "").replace(/^\[|\]$/g, ""), port };
+}
+
+function withPort(text: string, port: number): string {
+  return text.replace(/\d+$/, String(port));
+}
+
+/** One look at the store in each WATCH_MS serves all held polls, also for what other processes wrote. */
+async function watch(store: Store, stopping: AbortSignal): Promise<Wake> {
+  const look = (): Promise<string | null> => store.transaction((sql) => readMeta(sql, "changes"));
+  let seen = await look();
+  const sleepers = new Set<() => void>();
+  const all = (): void => {
+    for (const sleeper of sleepers) sleeper();
+  };
+  stopping.addEventListener("abort", all, { once: true });
+  const tick = async (): Promise<void> => {
+    if (stopping.aborted) return;
+    if (sleepers.size > 0) {
+      const now = await look();
+      if (now !== seen) all();
+      seen = now;
+    }
+    setTimeout(() => void tick().catch(retick), WATCH_MS);
+  };
+  const retick = (error: unknown): void => {
+    if (stopping.aborted) return;
+    process.stderr.write(
+      `${JSON.stringify({ time: new Date().toISOString(), level: "error", what: "the state cannot be read", error: String(error) })}\n`,
+    );
+    setTimeout(() => void tick().catch(retick), WATCH_MS);
+  };
+  await tick();
+  return {
+    stopping,
+    wait: (milliseconds, gone) =>
+      new Promise((resolve) => {
+        const end = (): void => {
+          clearTimeout(timer);
+          sleepers.delete(end);
+          gone.removeEventListener("abort", end);
+          resolve();
+        };
+        const timer = setTimeout(end, milliseconds);
+        sleepers.add(end);
+        gone.addEventListener("abort", end, { once: true });
+        if (stopping.aborted || gone.aborted) end();
+      }),
+  };
+}

@@ -1,0 +1,131 @@
+/**
+ * The control plane's state behind one interface. SQL is limited to what SQLite and PostgreSQL both take: `$1` placeholders,
+ * text and bigint columns, `on conflict`. control/sqlite.ts is one engine; several replicas would bring another.
+ */
+export type Value = string | number | null;
+export type Sql = {
+  rows<T>(text: string, ...values: readonly Value[]): Promise<T[]>;
+  /** The number of changed rows. */
+  run(text: string, ...values: readonly Value[]): Promise<number>;
+};
+export type Store = {
+  /** One transaction that may write, alone: durable when it resolves, undone when `work` throws. */
+  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  close(): void;
+};
+
+export const SCHEMA: readonly string[] = [
+  "create table if not exists meta (name text primary key, value text not null)",
+  `create table if not exists clusters (cluster text primary key, epoch bigint not null, enrolled_at bigint not null,
+    process text, checkpoint text, state text, reason text, version text, trust_version bigint not null, last_seen bigint)`,
+  `create table if not exists tokens (jti text primary key, cluster text not null, exp bigint not null,
+    spki text, epoch bigint, answer text)`,
+  `create table if not exists certificates (serial text primary key, cluster text not null, epoch bigint not null,
+    slot text not null, spki text not null, chain text not null, not_after bigint not null, used_at bigint)`,
+  "create table if not exists trust (cluster text not null, version bigint not null, jws text not null, primary key (cluster, version))",
+  `create table if not exists commands (id text primary key, cluster text not null, epoch bigint not null, resource text not null,
+    jws text not null, digest text not null, exp bigint not null, state text not null, code text, handed_at bigint,
+    handed_process text, cancel bigint not null, replay bigint not null, replay_line text, line text)`,
+  "create index if not exists commands_by_cluster on commands (cluster, state)",
+  "create index if not exists commands_by_digest on commands (digest)",
+  `create table if not exists logs (cluster text not null, epoch bigint not null, log_key text not null, size bigint not null,
+    peaks text not null, ahead text not null, primary key (cluster, epoch))`,
+  `create table if not exists entries (cluster text not null, epoch bigint not null, position bigint not null, line text not null,
+    root text not null, primary key (cluster, epoch, position))`,
+  `create table if not exists alarms (cluster text not null, kind text not null, about text not null, words text not null,
+    at bigint not null, primary key (cluster, kind, about))`,
+];
+
+export const COMMAND_STATES = [
+  "queued",
+  "handed-out",
+  "intent",
+  "succeeded",
+  "failed",
+  "unknown",
+  "refused",
+  "considered",
+  "cancelled",
+  "expired",
+] as const;
+export type CommandState = (typeof COMMAND_STATES)[number];
+/** What still keeps a resource busy, or will. */
+export const OPEN_STATES: readonly CommandState[] = ["queued", "handed-out", "intent"];
+
+export type CommandRow = {
+  readonly id: string;
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly resource: string;
+  readonly jws: string;
+  readonly digest: string;
+  readonly exp: number;
+  readonly state: CommandState;
+  readonly code: string | null;
+  readonly handed_at: number | null;
+  readonly handed_process: string | null;
+  readonly cancel: number;
+  readonly replay: number;
+  readonly replay_line: string | null;
+  /** The newest entry about it, as it was handed in. */
+  readonly line: string | null;
+};
+export type ClusterRow = {
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly enrolled_at: number;
+  readonly process: string | null;
+  readonly checkpoint: string | null;
+  readonly state: "ready" | "suspended" | "refusing" | null;
+  readonly reason: string | null;
+  readonly version: string | null;
+  readonly trust_version: number;
+  readonly last_seen: number | null;
+};
+
+export async function readMeta(sql: Sql, name: string): Promise<string | null> {
+  const [row] = await sql.rows<{ value: string }>("select value from meta where name = $1", name);
+  return row?.value ?? null;
+}
+
+export async function writeMeta(sql: Sql, name: string, value: string): Promise<void> {
+  await sql.run(
+    "insert into meta (name, value) values ($1, $2) on conflict (name) do update set value = excluded.value",
+    name,
+    value,
+  );
+}
+
+/** Wakes the polls that `serve` holds, from whichever process. */
+export async function bumpChanges(sql: Sql): Promise<void> {
+  await writeMeta(sql, "changes", String(Number((await readMeta(sql, "changes")) ?? "0") + 1));
+}
+
+export async function readCluster(sql: Sql, cluster: string): Promise<ClusterRow | null> {
+  const [row] = await sql.rows<ClusterRow>("select * from clusters where cluster = $1", cluster);
+  return row ?? null;
+}
+
+/** Makes a cluster known; epoch 0 means that nobody has enrolled. */
+export async function ensureCluster(sql: Sql, cluster: string): Promise<void> {
+  await sql.run(
+    "insert into clusters (cluster, epoch, enrolled_at, trust_version) values ($1, 0, 0, 0) on conflict (cluster) do nothing",
+    cluster,
+  );
+}
+
+/** An alarm stays until an operator looked; the same one is kept once, so that nobody can fill the store with them. */
+export async function raiseAlarm(sql: Sql, cluster: string, kind: string, about: string, words: string): Promise<void> {
+  await sql.run(
+    "insert into alarms (cluster, kind, about, words, at) values ($1, $2, $3, $4, $5) on conflict (cluster, kind, about) do nothing",
+    cluster,
+    kind,
+    about,
+    words,
+    nowSeconds(),
+  );
+}
+
+export function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -1,0 +1,38 @@
+/** Others' words as they may reach a terminal: control, format, private and separator characters become visible escapes. */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu,
+    (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+}
+
+/** What an operator hears instead of a result. `exit`: NAMES.md's codes. */
+export class Complaint extends Error {
+  constructor(
+    readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 8,
+    readonly cannot: string,
+    readonly because: string,
+    readonly hint: string,
+  ) {
+    super(`Cannot ${cannot}: ${because}.`);
+    this.name = "Complaint";
+  }
+}
+
+export function complaintText(complaint: Complaint): string {
+  return `error: ${printable(complaint.message)}\nhint: ${printable(complaint.hint)}\n`;
+}
+
+/** Seconds of `90s`, `15m`, `1h`, `30d`; throws a Complaint of usage. */
+export function seconds(text: string, cannot: string): number {
+  const match = /^([1-9]\d{0,8})([smhd])$/.exec(text);
+  const unit = { s: 1, m: 60, h: 3600, d: 86400 }[match?.[2] ?? ""];
+  if (match === null || unit === undefined)
+    throw new Complaint(
+      2,
+      cannot,
+      `${JSON.stringify(text)} is no duration`,
+      "Write an integer and a unit: 90s, 15m, 1h, 30d.",
+    );
+  return Number(match[1]) * unit;
+}
