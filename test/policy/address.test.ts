@@ -54,7 +54,7 @@ test("only one spelling of an address is an address", () => {
     "1:2:3::4:5:6:7:8",
     "12345::",
     // RFC 5952 section 4.2: the longest run, the first among equals, never a single group.
-    "2001:0:0:1::1",
+    "2001::1:0:0:0:1",
     "1:0:0:2::3:4",
     "2001:db8::1:1:1:1:1",
   ];
