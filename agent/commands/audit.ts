@@ -1,0 +1,252 @@
+import { Command, InvalidArgumentError } from "commander";
+import type { Entry } from "../audit/entry.ts";
+import { linesOf, segmentName, segmentsIn, textOf } from "../audit/folder.ts";
+import { readLine } from "../audit/line.ts";
+import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
+import { type Disk, DiskError } from "../host/host.ts";
+import { realHost } from "../host/real.ts";
+import { printable, refusalLines } from "../render.ts";
+import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
+
+const MAX_CA_BYTES = 256 * 1024;
+const FOLLOW_EVERY_MS = 500;
+const NAME_WIDTH = 13;
+
+type Where = { readonly config: string; readonly log?: string };
+type ShowOptions = Where & {
+  readonly follow?: true;
+  readonly json?: true;
+  readonly verbose?: true;
+  readonly last?: number;
+  readonly command?: string;
+};
+type VerifyOptions = Where & { readonly ca?: string; readonly json?: true };
+
+/** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. */
+export function auditCommand(): Command {
+  const audit = new Command("audit").description("read the log, and check that it is whole");
+  audit
+    .command("show")
+    .description("print the log's entries, a line each")
+    .option("--config <file>", "the agent's config, which says where the log is", DEFAULT_CONFIG)
+    .option("--log <folder>", "the log's folder, instead of the config's")
+    .option("-f, --follow", "go on with new entries until interrupted")
+    .option("--json", "print the entries as they are on disk")
+    .option("--verbose", "print refusals in full")
+    .option("--last <n>", "only the last N entries", count)
+    .option("--command <id>", "only entries of this command")
+    .action(show);
+  audit
+    .command("verify")
+    .description("check every entry, and say how far the log can be relied on")
+    .option("--config <file>", "the agent's config, which says where the log is", DEFAULT_CONFIG)
+    .option("--log <folder>", "the log's folder, instead of the config's")
+    .option("--ca <file>", "the vendor's root CA as PEM, from elsewhere than this machine")
+    .option("--json", "print the verdict as JSON")
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 whole, witnessed beyond the control plane · 10 witnessed by the control plane only · 11 whole, but the newest could have been cut · 12 incomplete · 13 damaged · 14 could not look",
+    )
+    .action(verify);
+  return audit;
+}
+
+function count(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError("a number of 1 and more.");
+  return Number(text);
+}
+
+function folderOf(disk: Disk, where: Where): { folder: string; state: string | null } {
+  if (where.log !== undefined) return { folder: where.log, state: null };
+  const { state } = readConfig(disk, where.config).config;
+  return { folder: `${state}/audit`, state };
+}
+
+async function show(options: ShowOptions): Promise<void> {
+  const { disk, clock } = realHost();
+  const { folder } = folderOf(disk, options);
+  const wanted = (entry: Entry): boolean =>
+    options.command === undefined || ("command" in entry && entry.command === options.command);
+  let place = beginning(disk, folder);
+  let shown: Shown[] = [];
+  const print = ({ line, entry }: Shown): void => {
+    if (options.json) console.log(line);
+    else for (const text of linesFor(entry, options.verbose === true)) console.log(text);
+  };
+  place = read(disk, folder, place, (one) => {
+    if (!wanted(one.entry)) return;
+    if (options.last === undefined) return print(one);
+    shown.push(one);
+    if (shown.length > 2 * options.last) shown = shown.slice(-options.last);
+  });
+  if (options.last !== undefined) shown.slice(-options.last).forEach(print);
+  while (options.follow) {
+    await clock.sleep(FOLLOW_EVERY_MS);
+    place = read(disk, folder, place, (one) => wanted(one.entry) && print(one));
+  }
+}
+
+type Shown = { readonly line: string; readonly entry: Entry };
+/** The next line to be read: its index, and where it begins in its segment. */
+type Place = { readonly segment: number; readonly offset: number; readonly index: number };
+
+function beginning(disk: Disk, folder: string): Place {
+  const cannot = "show the log";
+  try {
+    const first = segmentsIn(disk, folder)[0];
+    if (first === undefined)
+      throw new Complaint(cannot, `there is none in ${folder}`, "Name its folder with --log FOLDER.", COULD_NOT_LOOK);
+    return { segment: first, offset: 0, index: first };
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    throw new Complaint(
+      cannot,
+      `${folder} cannot be read (${error.code})`,
+      "Run it as the agent's user or as root.",
+      error.code === "EACCES" ? 4 : COULD_NOT_LOOK,
+    );
+  }
+}
+
+/** Reads whole lines from a place on, and says where to go on. An unfinished last line waits for its end. */
+function read(disk: Disk, folder: string, from: Place, take: (one: Shown) => unknown): Place {
+  let place = from;
+  for (;;) {
+    for (const { bytes, offset, ended } of linesOf(disk, `${folder}/${segmentName(place.segment)}`, place.offset)) {
+      if (!ended) break;
+      const line = textOf(bytes) ?? "";
+      const parsed = readLine(line);
+      if (!("entry" in parsed))
+        throw new Complaint(
+          "show the log",
+          `line ${place.index} in ${segmentName(place.segment)} is no entry (${parsed.fault})`,
+          "reeve audit verify says what is wrong with it.",
+          1,
+        );
+      take({ line, entry: parsed.entry });
+      place = { ...place, offset: offset + bytes.length + 1, index: place.index + 1 };
+    }
+    const next = segmentsIn(disk, folder).find((first) => first > place.segment);
+    // A gap is verify's to judge; show goes on with what there is.
+    if (next === undefined) return place;
+    place = { segment: next, offset: 0, index: next };
+  }
+}
+
+function linesFor(entry: Entry, verbose: boolean): string[] {
+  const head = `${entry.time}  ${String(entry.index).padStart(6)}  ${entry.kind.padEnd(NAME_WIDTH)}`;
+  const line = `${head} ${printable(summaryOf(entry))}`.trimEnd();
+  if (!verbose || entry.kind !== "refused") return [line];
+  return [line, ...refusalLines(wishOf(entry), entry).map((text) => `    ${text}`)];
+}
+
+type Asking = Extract<Entry, { kind: "refused" | "considered" | "intent" }>;
+
+function wishOf(entry: Asking): string {
+  const asked = Object.entries(entry.asked).map(
+    ([name, value]) => `${name}=${Array.isArray(value) ? value.join(",") : value}`,
+  );
+  return `${entry.action} ${asked.join(" ")}`;
+}
+
+function byOf(entry: Asking): string {
+  return `by "${entry.by.says.operator}" (key ${entry.by.key})`;
+}
+
+/** What an entry says, in a line. */
+function summaryOf(entry: Entry): string {
+  switch (entry.kind) {
+    case "epoch":
+      return `epoch ${entry.epoch} begins; log ${entry.origin}`;
+    case "started":
+      return `reeve ${entry.version} on ${entry.runtime}`;
+    case "stopped":
+      return entry.why;
+    case "trust":
+      return `statement ${entry.version} in force; command keys ${entry.keys.join(", ")}`;
+    case "trust-refused":
+      return `${entry.code}  ${entry.bytes} bytes ${entry.digest}`;
+    case "renewed":
+      return `certificate ${entry.serial}, valid until ${entry.until}`;
+    case "policy":
+      return entry.code === null
+        ? `revision ${entry.revision} in force  ${entry.policy}`
+        : `refuses everything: ${entry.code}  ${entry.policy}`;
+    case "switch":
+      return entry.on ? "on" : `off: ${entry.why}`;
+    case "clock":
+      return entry.agrees ? "agrees again" : `jumped by ${entry.jumped} s: commands are refused`;
+    case "torn":
+      return `${entry.bytes} bytes of an unfinished write were moved to ${entry.name}`;
+    case "gate":
+      return `${entry.code}  ${entry.operation} on ${entry.resource}  command ${entry.command}`;
+    case "rejected":
+      return `${entry.code}  ${entry.bytes} bytes ${entry.digest}`;
+    case "refused":
+      return `${wishOf(entry)}  ${entry.rule === null ? "" : `rule ${entry.rule}  `}${entry.code}  ${byOf(entry)}`;
+    case "considered":
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  dry run: would be permitted  ${byOf(entry)}`;
+    case "intent":
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  ${byOf(entry)}  command ${entry.command}`;
+    case "outcome": {
+      const changes = entry.changed.map(({ what, from, to }) => `${what} ${from ?? "-"} -> ${to ?? "-"}`);
+      const code = entry.code === null ? "" : ` ${entry.code}`;
+      const known = entry.known_by === "answer" ? "" : `  known by ${entry.known_by}`;
+      return `${entry.result}${code}  of entry ${entry.intent}${known}  ${changes.join("; ") || "changed nothing"}`;
+    }
+    case "cancelled":
+      return `command ${entry.command}`;
+  }
+}
+
+async function verify(options: VerifyOptions): Promise<void> {
+  const { disk } = realHost();
+  const { folder, state } = folderOf(disk, options);
+  const beside = state === null ? null : `${state}/identity/root.pem`;
+  const ca = options.ca === undefined ? null : readCa(disk, options.ca);
+  const verdict = await verifyLog(disk, folder, { ca });
+  process.exitCode = verdict.exit;
+  if (options.json) console.log(JSON.stringify(verdict));
+  else for (const line of verdictLines(folder, verdict, beside)) console.log(printable(line));
+}
+
+function readCa(disk: Disk, path: string): string {
+  try {
+    return Buffer.from(disk.read(path, MAX_CA_BYTES).bytes).toString("utf8");
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    throw new Complaint(
+      "verify the log",
+      `${path} cannot be read (${error.code})`,
+      "Give the CA's PEM file.",
+      COULD_NOT_LOOK,
+    );
+  }
+}
+
+function verdictLines(folder: string, verdict: Verdict, beside: string | null): string[] {
+  const { checkpoints, vouched, damage } = verdict;
+  const kinds = Object.entries(verdict.kinds).map(([kind, number]) => `${number} ${kind}`);
+  const head = checkpoints.newest;
+  const lines = [
+    `log        ${verdict.origin ?? folder}`,
+    `looked at  ${verdict.size - verdict.from} entries in ${verdict.segments} segments, ${verdict.bytes} bytes: ${kinds.join(", ") || "none"}`,
+    `time       ${verdict.oldest ?? "-"} to ${verdict.newest ?? "-"}`,
+    `root       ${verdict.root ?? "unknown, for entries are missing"}`,
+    `heads      ${checkpoints.checked} checkpoints signed by the log's key hold${head === null ? "" : `, the newest of size ${head.size} at ${head.time}`}`,
+    `key        ${vouched === null ? `${verdict.key ?? "unknown"}: vouched for by nobody (${verdict.unvouched ?? "-"})` : `${verdict.key}: vouched for by ${vouched.by}, SHA-256 ${vouched.sha256}`}`,
+    "witnesses  none",
+    ...verdict.open.map(({ command, intent }) => `open       command ${command}: intent ${intent} has no outcome yet`),
+    ...verdict.remarks.map((remark) => `remark     ${remark}`),
+    `verdict    ${verdict.says}`,
+  ];
+  if (damage !== null)
+    return [
+      ...lines,
+      `hint: Compare entry ${damage.index} with what was handed to the control plane, and with a copy.`,
+    ];
+  if (verdict.exit !== COULD_NOT_LOOK) return lines;
+  const where =
+    beside === null ? "" : ` The one in ${beside} lies in the same state folder, and proves nothing to a third party.`;
+  return [...lines, `hint: Give the vendor's root CA, from elsewhere than this machine: --ca FILE.${where}`];
+}
