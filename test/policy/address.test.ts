@@ -59,7 +59,16 @@ test("only one spelling of an address is an address", () => {
     "2001:db8::1:1:1:1:1",
   ];
   for (const text of bad) expect([text, parseAddress(text)]).toEqual([text, null]);
-  const good = ["0.0.0.0", "255.255.255.255", "::", "::1", "1::", "2001:db8::1", "1:2:3:4:5:6:7:8", "2001:db8:0:1:1:1:1:1"];
+  const good = [
+    "0.0.0.0",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "1::",
+    "2001:db8::1",
+    "1:2:3:4:5:6:7:8",
+    "2001:db8:0:1:1:1:1:1",
+  ];
   for (const text of good) expect([text, parseAddress(text)?.length]).toEqual([text, text.includes(":") ? 16 : 4]);
 });
 
@@ -76,6 +85,19 @@ test("every IPv6 address has a spelling, the URL standard's, and it comes back a
 });
 
 test("a CIDR is refused with /0, host bits, other lengths, leading zeros or another spelling", () => {
-  const bad = ["0.0.0.0/0", "::/0", "10.0.0.1/8", "10.0.0.0/33", "2001:db8::/129", "10.0.0.0/08", "10.0.0.0", "10.0.0.0/", "2001:db8::1/64", "2001:DB8::/32", "10.0.0.0/8/8", "10.0.0.0/-1"];
+  const bad = [
+    "0.0.0.0/0",
+    "::/0",
+    "10.0.0.1/8",
+    "10.0.0.0/33",
+    "2001:db8::/129",
+    "10.0.0.0/08",
+    "10.0.0.0",
+    "10.0.0.0/",
+    "2001:db8::1/64",
+    "2001:DB8::/32",
+    "10.0.0.0/8/8",
+    "10.0.0.0/-1",
+  ];
   for (const text of bad) expect([text, "fault" in parseCidr(text)]).toEqual([text, true]);
 });

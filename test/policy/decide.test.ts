@@ -52,17 +52,28 @@ test("over the maximum: the refusal says rule, field, limit and what to ask for,
 });
 
 test("another vendor, cluster, cloud, a dry run that is refused and the agent's own group match nothing", () => {
-  const code = (at: Partial<At>, by = policy): string => refusal(decide(scale(8), machines(7), EMPTY, NOW, by, { ...AT, ...at })).code;
+  const code = (at: Partial<At>, by = policy): string =>
+    refusal(decide(scale(8), machines(7), EMPTY, NOW, by, { ...AT, ...at })).code;
   expect(code({ vendor: "other.example" })).toBe("match.vendor");
   expect(code({ cluster: "prod-eu-2" })).toBe("match.cluster");
   expect(code({ cloud: "aws" })).toBe("match.place");
   expect(code({ ownGroups: ["prod-eu-1-brokers"] })).toBe("match.own-group");
-  expect(code({ dryRun: true }, policyOf(EXAMPLE.replace("dry_run: allowed", "dry_run: refused")))).toBe("match.dry-run");
-  expect(ruleOf(decide(scale(8), machines(7), EMPTY, NOW, policy, { ...AT, dryRun: true }))).toBe("allowed brokers-grow");
+  expect(code({ dryRun: true }, policyOf(EXAMPLE.replace("dry_run: allowed", "dry_run: refused")))).toBe(
+    "match.dry-run",
+  );
+  expect(ruleOf(decide(scale(8), machines(7), EMPTY, NOW, policy, { ...AT, dryRun: true }))).toBe(
+    "allowed brokers-grow",
+  );
 });
 
 test("a resource that no rule names is refused, also one that differs by its case or its end", () => {
-  for (const group of ["prod-eu-1-broker", "prod-eu-1-brokers2", "Prod-eu-1-brokers", "prod-eu-1-brokers.", "__proto__"]) {
+  for (const group of [
+    "prod-eu-1-broker",
+    "prod-eu-1-brokers2",
+    "Prod-eu-1-brokers",
+    "prod-eu-1-brokers.",
+    "__proto__",
+  ]) {
     expect(refusal(decide(scale(8, group), machines(7))).code).toBe("match.no-rule");
   }
 });
@@ -81,13 +92,22 @@ test("a rate slides over intents: the one that leaves the window makes room", ()
   const history = (...times: number[]): History => ({ ...EMPTY, intents: new Map([["brokers-grow", times]]) });
   const four = [NOW - hour + 1, NOW - 3, NOW - 2, NOW - 1];
   const refused = refusal(decide(scale(8), machines(7), history(...four)));
-  expect(refused).toMatchObject({ code: "policy.rate", field: "rate", rule: "brokers-grow", limit: "rate: 4 per hour" });
+  expect(refused).toMatchObject({
+    code: "policy.rate",
+    field: "rate",
+    rule: "brokers-grow",
+    limit: "rate: 4 per hour",
+  });
   expect(refused.hint).toContain("2026-11-24T09:00:01Z".slice(0, 16));
-  expect(ruleOf(decide(scale(8), machines(7), history(NOW - hour, NOW - 3, NOW - 2, NOW - 1)))).toBe("allowed brokers-grow");
+  expect(ruleOf(decide(scale(8), machines(7), history(NOW - hour, NOW - 3, NOW - 2, NOW - 1)))).toBe(
+    "allowed brokers-grow",
+  );
   // Intents of another rule do not count, a time in the future does.
   const other: History = { ...EMPTY, intents: new Map([["brokers-shrink", four]]) };
   expect(ruleOf(decide(scale(8), machines(7), other))).toBe("allowed brokers-grow");
-  expect(refusal(decide(scale(8), machines(7), history(...four.map((time) => time + 2 * hour)))).code).toBe("policy.rate");
+  expect(refusal(decide(scale(8), machines(7), history(...four.map((time) => time + 2 * hour)))).code).toBe(
+    "policy.rate",
+  );
 });
 
 test("what the log does not remember counts as used up until the window has passed", () => {
@@ -99,7 +119,11 @@ test("what the log does not remember counts as used up until the window has pass
 test("outside its window a rule does not permit", () => {
   const text = EXAMPLE.replace("when: always", "when: Mon-Fri 08:00-09:30 Europe/Berlin");
   const refused = refusal(decide(scale(8), machines(7), EMPTY, NOW, policyOf(text)));
-  expect(refused).toMatchObject({ code: "policy.when", rule: "brokers-grow", limit: "when: Mon-Fri 08:00-09:30 Europe/Berlin" });
+  expect(refused).toMatchObject({
+    code: "policy.when",
+    rule: "brokers-grow",
+    limit: "when: Mon-Fri 08:00-09:30 Europe/Berlin",
+  });
 });
 
 test("allowed beats waiting, waiting beats refused, and the first id wins among equals", () => {
@@ -113,7 +137,9 @@ test("allowed beats waiting, waiting beats refused, and the first id wins among 
   expect(ask(add(rule("b", waits), rule("a", waits)))).toBe("wait a");
   expect(ask(add(rule("c", "none"), rule("b", "none")))).toBe("allowed b");
   const used: History = { ...EMPTY, intents: new Map([["b", [NOW - 1]]]) };
-  expect(ruleOf(decide(scale(5, "g"), machines(4), used, NOW, add(rule("b", "none"), rule("a", waits))))).toBe("wait a");
+  expect(ruleOf(decide(scale(5, "g"), machines(4), used, NOW, add(rule("b", "none"), rule("a", waits))))).toBe(
+    "wait a",
+  );
 });
 
 test("a lower revision than the log has seen is refused, the same and a higher one are not", () => {
@@ -169,7 +195,11 @@ const BAD_REQUESTS: readonly (readonly [string, Partial<CsrFacts>, string])[] = 
   ["a name that only ends alike", { sans: dns("evilprod-eu-1.example.com") }, "policy.names"],
   ["one name outside among good ones", { sans: [...good, ...dns("evil.example")] }, "policy.names"],
   ["a CN that is no SAN", { subject: "CN=evil.example", commonName: "evil.example" }, "policy.csr.subject"],
-  ["a subject of more than a CN", { subject: "O=x,CN=b1.prod-eu-1.example.com", commonName: null }, "policy.csr.subject"],
+  [
+    "a subject of more than a CN",
+    { subject: "O=x,CN=b1.prod-eu-1.example.com", commonName: null },
+    "policy.csr.subject",
+  ],
   ["another key type", { keyType: "RSA-2048" }, "policy.key.type"],
   ["a weak key", { keyType: "RSA-1024" }, "policy.key.type"],
 ];
@@ -237,7 +267,10 @@ test("the closest rule is the one most of whose fields passed", () => {
   const rule = (id: string, more: string): string =>
     `  - { id: ${id}, why: x, allow: update-dns, zone: z, changes: [create], ${more}, types: [A], values: { within: [10.0.0.0/8] }, ttl: { min: 1s, max: 1h }, rate: 1 per hour, when: always, approval: none }\n`;
   const both = policyOf(
-    EXAMPLE.replace("rules:\n", `rules:\n${rule("a", "names: { below: other.example }")}${rule("b", "names: { below: b.example }")}`),
+    EXAMPLE.replace(
+      "rules:\n",
+      `rules:\n${rule("a", "names: { below: other.example }")}${rule("b", "names: { below: b.example }")}`,
+    ),
   );
   const asked = record({ zone: "z", name: "x.b.example", values: ["11.0.0.1"] });
   expect(refusal(decide(asked, noRecord, EMPTY, NOW, both))).toMatchObject({ rule: "b", field: "values" });
@@ -246,7 +279,10 @@ test("the closest rule is the one most of whose fields passed", () => {
 test("whatever long names a command holds, its refusal stays within what an entry takes", () => {
   const group = "g".repeat(2048);
   const long = policyOf(EXAMPLE.replaceAll("prod-eu-1-brokers", group));
-  for (const refused of [refusal(decide(scale(12, group), machines(7), EMPTY, NOW, long)), refusal(decide(scale(8, "x".repeat(2048)), machines(7)))]) {
+  for (const refused of [
+    refusal(decide(scale(12, group), machines(7), EMPTY, NOW, long)),
+    refusal(decide(scale(8, "x".repeat(2048)), machines(7))),
+  ]) {
     expect(refused.because.length).toBeLessThanOrEqual(512);
     expect(refused.hint.length).toBeLessThanOrEqual(512);
     expect(refused.cannot.length).toBeLessThanOrEqual(256);

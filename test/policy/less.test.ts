@@ -11,7 +11,9 @@ import { isRefusal } from "../../policy/refusal.ts";
 const PERSON = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const some = <T>(...items: T[]) => fc.uniqueArray(fc.constantFrom(...items), { minLength: 1 });
 const range = (low: number, high: number) =>
-  fc.tuple(fc.integer({ min: low, max: high }), fc.integer({ min: low, max: high })).map(([a, b]) => [Math.min(a, b), Math.max(a, b)]);
+  fc
+    .tuple(fc.integer({ min: low, max: high }), fc.integer({ min: low, max: high }))
+    .map(([a, b]) => [Math.min(a, b), Math.max(a, b)]);
 const seconds = (low: number, high: number) => range(low, high).map(([a, b]) => ({ min: `${a}s`, max: `${b}s` }));
 
 const common = {
@@ -57,7 +59,11 @@ const dnsRule = fc.oneof(
     types: some("A", "AAAA"),
     values: some("10.0.0.0/30", "10.0.0.0/8", "2001:db8::/32").map((within) => ({ within })),
   }),
-  fc.record({ ...dnsBase, types: some("CNAME", "TXT"), values: some("a.example", "b.example").map((exactly) => ({ exactly })) }),
+  fc.record({
+    ...dnsBase,
+    types: some("CNAME", "TXT"),
+    values: some("a.example", "b.example").map((exactly) => ({ exactly })),
+  }),
 );
 const policyFile = fc
   .record({
@@ -83,7 +89,11 @@ const name = fc.constantFrom("a.example", "x.a.example", "y.a.example", "x.b.exa
 type Situation = { readonly asked: Asked; readonly found: Found };
 const situation: fc.Arbitrary<Situation> = fc.oneof(
   fc
-    .record({ group: fc.constantFrom("g", "h"), count: fc.integer({ min: 0, max: 6 }), now: fc.integer({ min: 0, max: 6 }) })
+    .record({
+      group: fc.constantFrom("g", "h"),
+      count: fc.integer({ min: 0, max: 6 }),
+      now: fc.integer({ min: 0, max: 6 }),
+    })
     .map(({ group, count, now }) => ({
       asked: { action: "scale" as const, args: { group, count } },
       found: { action: "scale" as const, count: now },
@@ -100,7 +110,12 @@ const situation: fc.Arbitrary<Situation> = fc.oneof(
     .map(({ authority, made, usages, validity, sans, keyType }) => ({
       asked: {
         action: "issue-certificate" as const,
-        args: { authority, usages, validity, ...(made === "by-vendor" ? { csr: "AAAA" } : { csr_sha256: "0".repeat(64) }) },
+        args: {
+          authority,
+          usages,
+          validity,
+          ...(made === "by-vendor" ? { csr: "AAAA" } : { csr_sha256: "0".repeat(64) }),
+        },
       },
       found: {
         action: "issue-certificate" as const,
@@ -144,7 +159,11 @@ const history: fc.Arbitrary<History> = fc
   .array(fc.tuple(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 7200_000 })), { maxLength: 3 })
   .map((pairs) => {
     const intents = new Map<string, number[]>();
-    for (const [rule, ago] of pairs) intents.set(`r${rule}`, [...(intents.get(`r${rule}`) ?? []), NOW - ago].sort((a, b) => a - b));
+    for (const [rule, ago] of pairs)
+      intents.set(
+        `r${rule}`,
+        [...(intents.get(`r${rule}`) ?? []), NOW - ago].sort((a, b) => a - b),
+      );
     return { intents, since: null, revision: 0 };
   });
 
