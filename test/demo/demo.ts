@@ -103,7 +103,7 @@ function send(stage: Stage, ...action: string[]): string[] {
 async function vendorKeys(stage: Stage): Promise<string> {
   heading("The vendor makes the key that signs its commands. The server of step 2 cannot read it.");
   const done = await good(stage, [stage.control, "keys", "init", "--keys", `${stage.scratch}/keys`, "--json"]);
-  const { trust_sha256: thumbprint } = JSON.parse(done.stdout) as { trust_sha256: string };
+  const { thumbprint } = JSON.parse(done.stdout) as { thumbprint: string };
   must(
     /^[A-Za-z0-9_-]{43}$/.test(thumbprint),
     "its thumbprint goes into the customer's config; every later key is reached from it",
@@ -396,7 +396,7 @@ async function verifyLog(stage: Stage, ca: string): Promise<void> {
   heading("Anybody can verify the log, without the network, with the control plane's root certificate from elsewhere.");
   cpSync(`${stage.scratch}/control/ca/root.pem`, ca);
   const folder = `${stage.scratch}/state/audit`;
-  const whole = await command(stage, [stage.reeve, "audit", "verify", folder, "--ca", ca]);
+  const whole = await command(stage, [stage.reeve, "audit", "verify", "--log", folder, "--ca", ca]);
   must(
     whole.code === EXIT_WHOLE_UNWITNESSED,
     `exit ${EXIT_WHOLE_UNWITNESSED}: whole, but nobody has witnessed it yet, so the newest entries could have been cut`,
@@ -406,7 +406,7 @@ async function verifyLog(stage: Stage, ca: string): Promise<void> {
   const copy = `${stage.scratch}/edited`;
   cpSync(folder, copy, { recursive: true });
   editOneByte(copy);
-  const damaged = await command(stage, [stage.reeve, "audit", "verify", copy, "--ca", ca]);
+  const damaged = await command(stage, [stage.reeve, "audit", "verify", "--log", copy, "--ca", ca]);
   must(damaged.code === EXIT_DAMAGED, `exit ${EXIT_DAMAGED}: damaged, and it says where`, `exit ${damaged.code}`);
 }
 
