@@ -49,7 +49,7 @@ export async function verifyFigure({ quick }: Effort, scratch: string): Promise<
   const taken = await inTurn(
     {
       openssl: () => timed(["openssl", "dgst", "-sha256", ...segments], 0),
-      reeve: () => timed([reeve, "audit", "verify", folder, "--ca", root], WHOLE_EXIT),
+      reeve: () => timed([reeve, "audit", "verify", "--log", folder, "--ca", root], WHOLE_EXIT),
     },
     quick ? 3 : 5,
   );
