@@ -17,13 +17,6 @@ import { makeToken } from "./token.ts";
 const VERSION = "0.1.0";
 const WAIT_MS = 200;
 
-process.exitCode = 0;
-try {
-  await program().parseAsync(process.argv);
-} catch (error) {
-  process.exitCode = explain(error);
-}
-
 function program(): Command {
   const top = new Command("reeve-control")
     .description(
@@ -405,7 +398,10 @@ function out(text: string): void {
 
 /** Says what went wrong and gives the exit code. A stack is for our own mistakes, and never shown here. */
 function explain(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof CommanderError) {
+    if (error.exitCode !== 0) process.stderr.write("hint: `reeve-control help` names the commands; each takes --help.\n");
+    return error.exitCode === 0 ? 0 : 2;
+  }
   if (error instanceof Complaint) {
     process.stderr.write(complaintText(error));
     return error.exit;
@@ -426,4 +422,11 @@ function explain(error: unknown): number {
   }
   process.stderr.write(`error: Cannot go on: ${words}.\nhint: This is a mistake of ours; please report it.\n`);
   return 70;
+}
+
+process.exitCode = 0;
+try {
+  await program().parseAsync(process.argv);
+} catch (error) {
+  process.exitCode = explain(error);
 }
