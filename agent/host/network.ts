@@ -136,10 +136,12 @@ function lineOver(socket: TLSSocket, url: string): Line {
   let why = "closed";
   let closed = false;
   const session = connectHttp2(url, { createConnection: () => socket, settings: { enablePush: false } });
+  const underWay = new Set<(result: Unreachable) => void>();
   const shut = () => {
     closed = true;
     if (!session.destroyed) session.destroy();
     socket.destroy();
+    for (const end of underWay) end({ unreachable: why });
   };
   const onError = (error: unknown) => {
     why = reasonOf(error);
@@ -151,7 +153,11 @@ function lineOver(socket: TLSSocket, url: string): Line {
   session.once("goaway", shut);
   socket.once("close", shut);
   return {
-    ask: (ask, wait) => askOver(session, ask, wait, () => why),
+    ask(ask, wait) {
+      if (wait.signal?.aborted === true) return Promise.resolve({ unreachable: "aborted" });
+      if (closed || session.destroyed || session.closed) return Promise.resolve({ unreachable: why });
+      return askOver(session, ask, wait, underWay);
+    },
     get closed() {
       return closed;
     },
@@ -172,11 +178,9 @@ function askOver(
   session: ClientHttp2Session,
   ask: Ask,
   wait: Wait,
-  whyClosed: () => string,
+  underWay: Set<(result: Unreachable) => void>,
 ): Promise<Answer | Unreachable> {
   return new Promise((resolve) => {
-    if (wait.signal?.aborted === true) return resolve({ unreachable: "aborted" });
-    if (session.destroyed || session.closed) return resolve({ unreachable: whyClosed() });
     const stream = session.request({
       [constants.HTTP2_HEADER_METHOD]: ask.method,
       [constants.HTTP2_HEADER_PATH]: ask.path,
@@ -192,15 +196,14 @@ function askOver(
       ended = true;
       clearTimeout(timer);
       wait.signal?.removeEventListener("abort", onAbort);
-      session.removeListener("close", onClose);
+      underWay.delete(end);
       if ("unreachable" in result && !stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
       resolve(result);
     };
     const onAbort = () => end({ unreachable: "aborted" });
-    const onClose = () => end({ unreachable: whyClosed() });
     const timer = setTimeout(() => end({ unreachable: "timeout" }), wait.timeoutSeconds * 1000);
     wait.signal?.addEventListener("abort", onAbort, { once: true });
-    session.once("close", onClose);
+    underWay.add(end);
     stream.on("error", (error) => end({ unreachable: reasonOf(error) }));
     stream.on("response", (headers) => {
       status = Number(headers[constants.HTTP2_HEADER_STATUS]);
@@ -213,7 +216,7 @@ function askOver(
       else parts.push(new Uint8Array(part));
     });
     stream.on("end", () => end(status === 0 ? { unreachable: "reset" } : { status, body: Buffer.concat(parts) }));
-    stream.on("close", () => end({ unreachable: whyClosed() }));
+    stream.on("close", () => end({ unreachable: "reset" }));
     stream.end(ask.body ?? undefined);
   });
 }

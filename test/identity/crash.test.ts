@@ -6,7 +6,8 @@ import { ReportAnswer } from "../../agent/wire/protocol.ts";
 import { HOUR, sha256 } from "./plane.ts";
 import { enrolled, Fate, Killed, makeWorld, type World } from "./world.ts";
 
-const report = (identity: Identity) => identity.session.post("/v1/reports", { from: 0 }, ReportAnswer, { timeoutSeconds: 5 });
+const report = (identity: Identity) =>
+  identity.session.post("/v1/reports", { from: 0 }, ReportAnswer, { timeoutSeconds: 5 });
 
 /** Runs until killed; what is left is what the disk holds. */
 async function untilKilled(run: () => Promise<unknown>): Promise<boolean> {
@@ -29,7 +30,10 @@ async function within<T>(act: (world: World) => Promise<T>): Promise<T> {
 }
 
 /** How many effects an undisturbed run has: the test finds its own points. */
-async function effects(prepare: (world: World) => Promise<unknown>, run: (world: World, fate: Fate) => Promise<unknown>): Promise<number> {
+async function effects(
+  prepare: (world: World) => Promise<unknown>,
+  run: (world: World, fate: Fate) => Promise<unknown>,
+): Promise<number> {
   return within(async (world) => {
     await prepare(world);
     const fate = new Fate(Number.POSITIVE_INFINITY, "before");

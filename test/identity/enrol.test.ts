@@ -4,7 +4,18 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { leave } from "../../agent/identity/leave.ts";
 import { ReportAnswer } from "../../agent/wire/protocol.ts";
-import { AGENT, commandKey, countingServer, HOUR, jws, makeCa, makeLeaf, pinOf, sha256, trustStatement } from "./plane.ts";
+import {
+  AGENT,
+  commandKey,
+  countingServer,
+  HOUR,
+  jws,
+  makeCa,
+  makeLeaf,
+  pinOf,
+  sha256,
+  trustStatement,
+} from "./plane.ts";
 import { enrolled, faulted, makeWorld, type World } from "./world.ts";
 
 let world: World;
@@ -42,7 +53,9 @@ test("what the identity signs verifies under its leaf, and its session is heard"
   const leaf = new X509Certificate(Buffer.from(identity.chain()[0] ?? "", "base64"));
   const signature = identity.sign(Buffer.from("binding"));
   expect(signature.length).toBe(64);
-  expect(verify("sha256", Buffer.from("binding"), { key: leaf.publicKey, dsaEncoding: "ieee-p1363" }, signature)).toBe(true);
+  expect(verify("sha256", Buffer.from("binding"), { key: leaf.publicKey, dsaEncoding: "ieee-p1363" }, signature)).toBe(
+    true,
+  );
   const said = await identity.session.post("/v1/reports", { from: 0 }, ReportAnswer, { timeoutSeconds: 5 });
   expect(said).toEqual({ ok: { next: 7 } });
   expect(createPublicKey(identity.logKey.privateKey).asymmetricKeyType).toBe("ed25519");
@@ -92,7 +105,11 @@ test("a wrong pin is refused with both digests, and the token was not sent", asy
 
 test("a config that names another root than the token is refused before any connection", async () => {
   await world.placeToken();
-  const control_plane = { enrol: world.plane.url, trust_sha256: pinOf(world.plane.first), root_sha256: "cd".repeat(32) };
+  const control_plane = {
+    enrol: world.plane.url,
+    trust_sha256: pinOf(world.plane.first),
+    root_sha256: "cd".repeat(32),
+  };
   expect(faulted(await world.start({ config: world.config({ control_plane }) })).fault).toBe("pin");
   expect(world.plane.connections).toBe(0);
 });
@@ -193,7 +210,10 @@ test("a token used at once from two machines: one joins, the other hears of thef
   const other = await makeWorld();
   try {
     writeFileSync(other.tokenFile, token, { mode: 0o600 });
-    const results = await Promise.all([world.start(), other.start({ config: { ...world.config(), state: other.config().state, token: { file: other.tokenFile } } })]);
+    const results = await Promise.all([
+      world.start(),
+      other.start({ config: { ...world.config(), state: other.config().state, token: { file: other.tokenFile } } }),
+    ]);
     const faults = results.filter((result) => "fault" in result);
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatchObject({ fault: "token-theft", exit: 6 });
@@ -214,7 +234,8 @@ for (const [code, fault, exit] of [
 ] as const) {
   test(`the control plane's ${code} ends in ${fault}, in our words`, async () => {
     await world.placeToken();
-    world.plane.script = (path) => (path === "/v1/enroll" ? { status: 403, body: { code, message: "\u001b[31mred" } } : null);
+    world.plane.script = (path) =>
+      path === "/v1/enroll" ? { status: 403, body: { code, message: "\u001b[31mred" } } : null;
     const result = faulted(await world.start());
     expect(result).toMatchObject({ fault, exit });
     expect(result.message).not.toContain("\u001b");
@@ -225,9 +246,12 @@ for (const [code, fault, exit] of [
 const badAnswers: Record<string, () => unknown> = {
   "a redirect": () => ({ status: 302, body: "{}", headers: { location: "https://127.0.0.1:9/" } }),
   "not JSON": () => ({ status: 200, body: "<html>" }),
-  "an unknown field": () => ({ status: 200, body: { chain: [], trust: [], epoch: 1, enrolled_at: 1, agents_url: "", more: 1 } }),
+  "an unknown field": () => ({
+    status: 200,
+    body: { chain: [], trust: [], epoch: 1, enrolled_at: 1, agents_url: "", more: 1 },
+  }),
   "over a megabyte": () => ({ status: 200, body: " ".repeat(2_000_000) }),
-  "compressed": () => ({ status: 200, body: "{}", headers: { "content-encoding": "gzip" } }),
+  compressed: () => ({ status: 200, body: "{}", headers: { "content-encoding": "gzip" } }),
   "another type": () => ({ status: 200, body: "{}", headers: { "content-type": "text/html" } }),
 };
 for (const [what, reply] of Object.entries(badAnswers)) {
@@ -253,7 +277,16 @@ test("a certificate of another key, name or root is not taken", async () => {
   await world.placeToken();
   world.plane.script = (path) =>
     path === "/v1/enroll"
-      ? { status: 200, body: { chain: [b64(own.der), b64(world.plane.ca.der)], trust: [], epoch: 1, enrolled_at: 1, agents_url: world.plane.agentsUrl } }
+      ? {
+          status: 200,
+          body: {
+            chain: [b64(own.der), b64(world.plane.ca.der)],
+            trust: [],
+            epoch: 1,
+            enrolled_at: 1,
+            agents_url: world.plane.agentsUrl,
+          },
+        }
       : null;
   expect(faulted(await world.start()).message).toContain("another key");
 });
@@ -295,7 +328,9 @@ test("later trust: approve waits for the owner, automatic takes what the version
   const automatic = enrolled(await world.start({ config }));
   const forged = await automatic.acceptTrust([trustStatement(2, second, [second], [ca.der])]);
   expect(forged.refused?.refusal.code).toBe("trust.signature");
-  expect((await automatic.acceptTrust([statement])).accepted.map(({ version, keys }) => [version, keys])).toEqual([[2, ["cmd-2"]]]);
+  expect((await automatic.acceptTrust([statement])).accepted.map(({ version, keys }) => [version, keys])).toEqual([
+    [2, ["cmd-2"]],
+  ]);
   expect(enrolled(await world.start({ config })).trustVersion()).toBe(2);
   // What version 2 does not name signs nothing any more.
   const late = await automatic.acceptTrust([trustStatement(3, first, [first], [ca.der])]);

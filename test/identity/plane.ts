@@ -1,6 +1,11 @@
 import "reflect-metadata";
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify, webcrypto } from "node:crypto";
-import { createSecureServer, type Http2SecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import {
@@ -52,6 +57,7 @@ export async function makeCa(name: string): Promise<Ca> {
 
 export type Leaf = {
   readonly san: { readonly type: "ip" | "dns" | "url"; readonly value: string };
+  readonly subject?: string;
   readonly from?: number;
   readonly until?: number;
   readonly publicKey?: webcrypto.CryptoKey;
@@ -61,7 +67,7 @@ export type Leaf = {
 export async function makeLeaf(ca: Ca, leaf: Leaf): Promise<Made> {
   const keys = await newKeys();
   const certificate = await X509CertificateGenerator.create({
-    subject: "",
+    subject: leaf.subject ?? "",
     issuer: `CN=${ca.name}`,
     publicKey: (leaf.publicKey ?? keys.publicKey) as CryptoKey,
     signingKey: ca.keys.privateKey as CryptoKey,
@@ -90,7 +96,12 @@ export function commandKey(kid: string): CommandKey {
 export function pinOf(key: CommandKey): string {
   return createHash("sha256").update(`{"crv":"Ed25519","kty":"OKP","x":"${key.x}"}`).digest("base64url");
 }
-export function trustStatement(version: number, signer: CommandKey, keys: readonly CommandKey[], roots: readonly Uint8Array[]): string {
+export function trustStatement(
+  version: number,
+  signer: CommandKey,
+  keys: readonly CommandKey[],
+  roots: readonly Uint8Array[],
+): string {
   return jws(
     { alg: "Ed25519", jwk: { crv: "Ed25519", kty: "OKP", x: signer.x }, typ: "reeve-trust+jwt" },
     {
@@ -114,7 +125,7 @@ export async function startPlane(now: () => number = Date.now) {
   const ca = await makeCa("reeve test root");
   const first = commandKey("cmd-1");
   const serverLeaf = await makeLeaf(ca, { san: { type: "ip", value: "127.0.0.1" } });
-  const tls = { key: serverLeaf.key, cert: serverLeaf.pem + "\n" + ca.pem, allowHTTP1: true };
+  const tls = { key: serverLeaf.key, cert: `${serverLeaf.pem}\n${ca.pem}`, allowHTTP1: true };
   const plane = {
     ca,
     first,
@@ -134,7 +145,7 @@ export async function startPlane(now: () => number = Date.now) {
     /** How many answers are dropped after the request took effect. */
     lose: 0,
     /** Instead of what it would answer. */
-    script: null as ((path: string) => Reply | Promise<Reply> | null) | null,
+    script: null as ((path: string) => Reply | null | Promise<Reply | null>) | null,
     epoch: 1,
     current: null as Issued | null,
     next: null as Issued | null,
@@ -152,8 +163,21 @@ export async function startPlane(now: () => number = Date.now) {
     issuer: ca,
     async token(claims: Record<string, Json> = {}) {
       const iat = Math.floor(now() / 1000) - 5;
-      const all = { iss: DOMAIN, aud: "reeve-enrol", sub: CLUSTER, jti: crypto.randomUUID(), iat, exp: iat + 3600, url: plane.url, sha: sha256(ca.der) };
-      return jws({ alg: "Ed25519", typ: "reeve-join+jwt" }, { ...all, ...claims }, generateKeyPairSync("ed25519").privateKey);
+      const all = {
+        iss: DOMAIN,
+        aud: "reeve-enrol",
+        sub: CLUSTER,
+        jti: crypto.randomUUID(),
+        iat,
+        exp: iat + 3600,
+        url: plane.url,
+        sha: sha256(ca.der),
+      };
+      return jws(
+        { alg: "Ed25519", typ: "reeve-join+jwt" },
+        { ...all, ...claims },
+        generateKeyPairSync("ed25519").privateKey,
+      );
     },
   };
   const burnt = new Map<string, string>();
@@ -194,7 +218,13 @@ export async function startPlane(now: () => number = Date.now) {
     }
     return {
       status: 200,
-      body: { chain: plane.current?.chain, trust: plane.trust, epoch: plane.epoch, enrolled_at: Math.floor(now() / 1000), agents_url: plane.agentsUrl },
+      body: {
+        chain: plane.current?.chain,
+        trust: plane.trust,
+        epoch: plane.epoch,
+        enrolled_at: Math.floor(now() / 1000),
+        agents_url: plane.agentsUrl,
+      },
     };
   }
   async function renewed(csr: string): Promise<Reply> {
@@ -222,8 +252,7 @@ export async function startPlane(now: () => number = Date.now) {
     plane.bodies.push(body);
     return request.url === "/v1/enroll" ? enroll(JSON.parse(body)) : grace(JSON.parse(body));
   }
-  async function atAgents(request: Http2ServerRequest, body: string): Promise<Reply> {
-    const raw = (request.stream.session?.socket as TLSSocket | undefined)?.getPeerCertificate().raw;
+  async function atAgents(request: Http2ServerRequest, body: string, raw: Buffer | undefined): Promise<Reply> {
     if (raw === undefined) throw new Error("a request without a client certificate");
     const serial = sha256(raw);
     plane.presented.push(serial);
@@ -242,7 +271,7 @@ export async function startPlane(now: () => number = Date.now) {
     return { status: 200, body: { next: 7 } };
   }
 
-  function serve(handler: typeof atEnrol, options: object): Promise<Http2SecureServer> {
+  function serve(handler: typeof atAgents, options: object): Promise<Http2SecureServer> {
     const server = createSecureServer({ ...tls, ...options });
     server.on("secureConnection", (socket: TLSSocket) => {
       plane.connections++;
@@ -250,16 +279,19 @@ export async function startPlane(now: () => number = Date.now) {
       socket.on("error", () => socket.destroy());
     });
     server.on("request", (request: Http2ServerRequest, response: Http2ServerResponse) => {
+      // Now: an aborted request has no session any more when its body has ended.
+      const raw = (request.stream.session?.socket as TLSSocket | undefined)?.getPeerCertificate()?.raw;
       const parts: Buffer[] = [];
       request.on("data", (part: Buffer) => parts.push(part));
       request.on("end", async () => {
         const scripted = await plane.script?.(request.url);
-        const reply = scripted ?? (await handler(request, Buffer.concat(parts).toString()));
+        const reply = scripted ?? (await handler(request, Buffer.concat(parts).toString(), raw));
         if (plane.lose > 0 && request.url !== "/v1/nonce") {
           plane.lose--;
           request.stream.session?.destroy();
           return;
         }
+        if (request.stream.destroyed) return;
         response.writeHead(reply.status, { "content-type": "application/json", ...reply.headers });
         response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body));
       });

@@ -14,7 +14,10 @@ beforeEach(async () => {
 afterEach(() => world.end());
 
 const report = (identity: Identity, signal?: AbortSignal) =>
-  identity.session.post("/v1/reports", { from: 0 }, ReportAnswer, { timeoutSeconds: 5, ...(signal === undefined ? {} : { signal }) });
+  identity.session.post("/v1/reports", { from: 0 }, ReportAnswer, {
+    timeoutSeconds: 5,
+    ...(signal === undefined ? {} : { signal }),
+  });
 const leafOf = (identity: Identity) => sha256(Buffer.from(identity.chain()[0] ?? "", "base64"));
 async function joined(): Promise<Identity> {
   await world.placeToken();
@@ -25,11 +28,16 @@ async function joined(): Promise<Identity> {
 
 test("a certificate is renewed from two thirds of its life on, and before its end", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 1e12 }), fc.integer({ min: 60_000, max: 1e9 }), fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (from, life, random) => {
-      const at = renewAt(from, from + life, random);
-      expect(at).toBeGreaterThanOrEqual(from + (life * 2) / 3 - 1);
-      expect(at).toBeLessThan(from + life * 0.8);
-    }),
+    fc.property(
+      fc.integer({ min: 1, max: 1e12 }),
+      fc.integer({ min: 60_000, max: 1e9 }),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (from, life, random) => {
+        const at = renewAt(from, from + life, random);
+        expect(at).toBeGreaterThanOrEqual(from + (life * 2) / 3 - 1);
+        expect(at).toBeLessThan(from + life * 0.8);
+      },
+    ),
   );
 });
 
@@ -189,9 +197,15 @@ test("a client with a rogue certificate or none is never answered: 200 connectio
   let answered = 0;
   for (let at = 0; at < 200; at++) {
     const client = at % 4 === 0 ? null : { certificate: rogue.pem, key: rogue.key };
-    const line = await realNetwork.connect({ url: world.plane.agentsUrl, roots: [world.plane.ca.pem], client }, { timeoutSeconds: 5 });
+    const line = await realNetwork.connect(
+      { url: world.plane.agentsUrl, roots: [world.plane.ca.pem], client },
+      { timeoutSeconds: 5 },
+    );
     if ("unreachable" in line) continue;
-    const answer = await line.ask({ method: "POST", path: "/v1/reports", body: "{}", maxAnswerBytes: 1000 }, { timeoutSeconds: 5 });
+    const answer = await line.ask(
+      { method: "POST", path: "/v1/reports", body: "{}", maxAnswerBytes: 1000 },
+      { timeoutSeconds: 5 },
+    );
     if ("status" in answer) answered++;
     line.close();
   }

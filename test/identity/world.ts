@@ -99,7 +99,9 @@ export async function makeWorld() {
       writeFileSync(join(folder, "token"), `${token}\n`, { mode: 0o600 });
       return token;
     },
-    async start(options: { config?: Config; fate?: Fate; net?: Network; credentials?: string | null; uid?: number } = {}) {
+    async start(
+      options: { config?: Config; fate?: Fate; net?: Network; credentials?: string | null; uid?: number } = {},
+    ) {
       const net = options.net ?? realNetwork;
       const started = await loadOrEnrol({
         host: options.fate === undefined ? host : { ...host, disk: options.fate.disk(host.disk) },
