@@ -1,7 +1,7 @@
 import { CST, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseDocument } from "yaml";
 
 /**
- * The strict YAML that a policy is written in: YAML 1.2 core without anchors, aliases, tags, directives, merge keys, nulls,
+ * The strict YAML that policy and config are written in: YAML 1.2 core without anchors, aliases, tags, directives, merge keys, nulls,
  * duplicate keys or second spellings of numbers and truth values. What a reviewer reads is what is judged.
  */
 export type YamlFault = {
@@ -24,11 +24,11 @@ export type StrictYaml = {
 
 const FORBIDDEN: Readonly<Record<string, readonly [string, string]>> = {
   anchor: ["an anchor (&)", "Write the value out where it is used."],
-  alias: ["an alias (*)", "Write the value out. A wildcard cannot be written in a policy."],
+  alias: ["an alias (*)", "Write the value out; there are no wildcards."],
   tag: ["a tag (!)", "Take it out: the schema says the type."],
   "directive-line": ["a directive (%)", "Take it out."],
-  "doc-start": ["a document marker (---)", "A policy is one document: take the marker out."],
-  "doc-end": ["a document marker (...)", "A policy is one document: take the marker out."],
+  "doc-start": ["a document marker (---)", "The file is one document: take the marker out."],
+  "doc-end": ["a document marker (...)", "The file is one document: take the marker out."],
 };
 
 /** In double quotes only `\"` and `\\`: any other escape would be a second spelling of what it stands for. */
@@ -139,19 +139,24 @@ export function strictYaml(text: string): StrictYaml {
     const document = parseDocument(text, { ...options, lineCounter: lines, prettyErrors: false });
     walk.faults.push(...forbiddenTokens(text));
     for (const error of [...document.errors, ...document.warnings]) {
-      const hint = "The file is YAML 1.2; compare with docs/POLICY.md.";
+      const hint = "The file is YAML 1.2; compare with its page in docs/.";
       walk.faults.push({ offset: error.pos[0], path: [], message: error.message.split("\n")[0] ?? "not YAML", hint });
     }
     root = document.contents;
     if (walk.faults.length === 0) {
       if (root === null)
-        walk.faults.push({ offset: 0, path: [], message: "the file is empty", hint: "Delete `on` to suspend." });
+        walk.faults.push({
+          offset: 0,
+          path: [],
+          message: "the file is empty",
+          hint: "Write every field that docs/ names.",
+        });
       else value = plain(root, [], walk);
     }
   } catch (error) {
     // Only the parser's and our own recursion over absurdly deep nesting ends here.
     if (!(error instanceof RangeError)) throw error;
-    const hint = "A policy is at most some six levels deep.";
+    const hint = "The file is a few levels deep.";
     walk.faults.push({ offset: 0, path: [], message: "nested too deep", hint });
   }
   const place = (path: Path): Position => positionOf(nodeAt(root, path)?.range?.[0] ?? 0);

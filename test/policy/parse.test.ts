@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { MAX_POLICY_BYTES as READ_BYTES } from "../../agent/limits.ts";
 import { MAX_POLICY_BYTES } from "../../policy/limits.ts";
 import { loadPolicy, type PolicyError, parsePolicy } from "../../policy/parse.ts";
 import { policyJsonSchema } from "../../policy/schema.ts";
@@ -135,6 +136,10 @@ test("an empty file, one of comments, a BOM, bytes that are not UTF-8 and a file
   expect(errors(new Uint8Array([0xfe, 0xff, 0, 0x61]))[0]?.message).toContain("UTF-8");
   const long = bytes(`${EXAMPLE}#${"x".repeat(MAX_POLICY_BYTES)}`);
   expect(errors(long)[0]?.message).toContain("over");
+});
+
+test("the agent reads exactly as many bytes as the parser takes", () => {
+  expect(READ_BYTES).toBe(MAX_POLICY_BYTES);
 });
 
 test("a file that was written only half does not load, wherever it ends", () => {
