@@ -49,7 +49,10 @@ export async function renew(deps: RenewDeps, signal: AbortSignal | undefined): P
   const answered =
     expiredFor >= 0 ? await askWithinGrace(deps, asking, signal) : await overSession(deps, asking, signal);
   if ("unreachable" in answered.posted) return answered.posted;
-  if ("fault" in answered.posted) return refusedRenewal(answered.posted.fault, answered.posted.message);
+  if ("fault" in answered.posted) {
+    if (answered.posted.fault === "csr-invalid") dropAsking(deps);
+    return refusedRenewal(answered.posted.fault, answered.posted.message);
+  }
   return take(deps, asking, answered.signer, answered.posted.ok.chain);
 }
 
@@ -69,6 +72,11 @@ async function durableAsking(deps: RenewDeps): Promise<Asking> {
   // Stopped after this line, the next start asks with this key; the certificate in use is not touched.
   deps.save({ ...deps.stored(), asking: made });
   return made;
+}
+
+/** The next try asks with another key: the answer to this one may have expired while the machine was off, and it would come again. */
+function dropAsking(deps: RenewDeps): void {
+  deps.save({ ...deps.stored(), asking: null });
 }
 
 type Answered = { readonly posted: Posted<{ chain: string[] }>; readonly signer: Slot };
@@ -121,7 +129,10 @@ async function overEnrolment(
 /** Stores the new slot before its first use, with every request of the older one ended and its connection closed. */
 async function take(deps: RenewDeps, asking: Asking, signer: Slot, chain: string[]): Promise<Renewal> {
   const bad = chainFault(chain, deps.roots(), deps.agentId, asking.key, deps.host.clock.now());
-  if (bad !== null) return { unreachable: `answer: ${bad}` };
+  if (bad !== null) {
+    dropAsking(deps);
+    return { unreachable: `answer: ${bad}` };
+  }
   const next: Slot = { key: asking.key, chain };
   const leaf = leafOf(next);
   await deps.session.exchange(() => {

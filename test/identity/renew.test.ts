@@ -131,6 +131,19 @@ test("a renewed certificate that expired before its first use does not lock the 
   expect(world.plane.copies).toBe(0);
 });
 
+test("a lost answer whose certificate expired while the machine was off does not lock the agent out", async () => {
+  const identity = await joined();
+  world.pass(20 * HOUR);
+  world.plane.lose = 1;
+  expect(await identity.renewIfDue()).toHaveProperty("unreachable");
+  world.pass(48 * HOUR);
+  const again = enrolled(await world.start());
+  expect(await again.renewIfDue()).toEqual({ unreachable: "answer: expired" });
+  expect(await again.renewIfDue()).toHaveProperty("renewed");
+  expect(await report(again)).toHaveProperty("ok");
+  expect(world.plane.copies).toBe(0);
+});
+
 test("past the grace nothing is sent, and the owner hears to enrol again", async () => {
   const identity = await joined();
   world.pass((24 + 7 * 24 + 1) * HOUR);
