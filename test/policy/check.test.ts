@@ -1,9 +1,12 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadPolicy } from "../../policy/parse.ts";
 import { REFUSAL_CODES } from "../../policy/refusal.ts";
+
+// A busy machine is not a failure.
+setDefaultTimeout(60_000);
 
 const COMMAND = new URL("../../agent/commands/policy.ts", import.meta.url).pathname;
 const EXAMPLE_PATH = new URL("./example.yaml", import.meta.url).pathname;

@@ -1,9 +1,12 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { MAX_POLICY_BYTES as READ_BYTES } from "../../agent/limits.ts";
 import { MAX_POLICY_BYTES } from "../../policy/limits.ts";
 import { loadPolicy, type PolicyError, parsePolicy } from "../../policy/parse.ts";
 import { policyJsonSchema } from "../../policy/schema.ts";
+
+// A busy machine is not a failure.
+setDefaultTimeout(60_000);
 
 const EXAMPLE = readFileSync(new URL("./example.yaml", import.meta.url), "utf8");
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
