@@ -17,6 +17,7 @@ import {
   DemoFailed,
   type Done,
   heading,
+  lastWords,
   must,
   run,
   say,
@@ -53,7 +54,7 @@ async function demo(scratch: string): Promise<void> {
   await scales(stage);
   await certificate(stage, own.openssl);
   await dns(stage, own.server);
-  await refusals(stage);
+  await refusals(stage, own.server);
   await cutOff(stage, serving, plane, agent);
   await switchedOff(stage);
   await showLog(stage, own.openssl === null ? 3 : 4);
@@ -69,22 +70,23 @@ async function freeRange(count: number): Promise<number> {
   }, "free ports");
 }
 
-async function command(stage: Stage, argv: readonly string[], lines = 40, env = CLEAN_ENVIRONMENT): Promise<Done> {
-  showCommand(argv, stage.scratch);
+/** Shows a command, runs it, shows what it says. `shown` is how it is shown. */
+async function command(stage: Stage, argv: readonly string[], env = CLEAN_ENVIRONMENT, shown = argv): Promise<Done> {
+  showCommand(shown, stage.scratch);
   const done = await run(argv, { env });
-  show(done.stdout + done.stderr, stage.scratch, lines);
+  show(done.stderr + done.stdout, stage.scratch);
   return done;
 }
 
-async function good(stage: Stage, argv: readonly string[], lines = 40): Promise<Done> {
-  const done = await command(stage, argv, lines);
-  if (done.code !== 0) throw new DemoFailed(`exit ${done.code}: ${argv.join(" ")}\n${done.stdout}${done.stderr}`);
+async function good(stage: Stage, argv: readonly string[], shown = argv): Promise<Done> {
+  const done = await command(stage, argv, CLEAN_ENVIRONMENT, shown);
+  if (done.code !== 0) throw new DemoFailed(`exit ${done.code}: ${argv.join(" ")}`);
   return done;
 }
 
-/** `send`: what the vendor's operator types. */
-function send(stage: Stage, ...action: string[]): string[] {
-  const who = ["--by", "maria@vendor.example", "--why", "INC-4312"];
+/** What the vendor's operator types, the same for every command. */
+function sendWith(stage: Stage): string[] {
+  const who = ["--cluster", CLUSTER, "--by", "maria@vendor.example", "--why", "INC-4312"];
   return [
     stage.control,
     "send",
@@ -92,12 +94,29 @@ function send(stage: Stage, ...action: string[]): string[] {
     `${stage.scratch}/control`,
     "--keys",
     `${stage.scratch}/keys`,
-    "--cluster",
-    CLUSTER,
     ...who,
     "--wait",
-    ...action,
   ];
+}
+
+let sent = 0;
+/** The first is shown in full, the others without what all have in common. */
+function sendShown(stage: Stage, action: readonly string[]): string[] {
+  sent += 1;
+  return sent === 1 ? [...sendWith(stage), ...action] : [stage.control, "send", "…", ...action];
+}
+
+function carriedOut(stage: Stage, ...action: string[]): Promise<Done> {
+  return good(stage, [...sendWith(stage), ...action], sendShown(stage, action));
+}
+
+async function refused(stage: Stage, action: readonly string[], code: string, claim: string): Promise<void> {
+  const done = await command(stage, [...sendWith(stage), ...action], CLEAN_ENVIRONMENT, sendShown(stage, action));
+  isRefused(done, code, claim);
+}
+
+function isRefused(done: Done, code: string, claim: string): void {
+  must(done.code === 1 && `${done.stdout}${done.stderr}`.includes(`code ${code}`), claim, `exit ${done.code}`);
 }
 
 async function vendorKeys(stage: Stage): Promise<string> {
@@ -240,7 +259,7 @@ async function scales(stage: Stage): Promise<void> {
   heading(
     "The vendor scales. These are real processes, and the command succeeds when they answer, not when it was asked for.",
   );
-  await good(stage, send(stage, "scale", "--group", GROUP, "--count", "2"));
+  await carriedOut(stage, "scale", "--group", GROUP, "--count", "2");
   await workloadAnswers(stage, 2);
 }
 
@@ -267,9 +286,9 @@ async function certificate(stage: Stage, openssl: Tool | null): Promise<void> {
   await quiet(stage, openssl, ["req", "-new", ...files, "-subj", "/", "-addext", `subjectAltName=DNS:${name}`]);
   const digest = createHash("sha256").update(readFileSync(request)).digest("hex");
   const how = ["--csr-sha256", digest, "--usage", "server", "--validity", "7d"];
-  await good(stage, send(stage, "issue-certificate", "--authority", AUTHORITY, ...how));
+  await carriedOut(stage, "issue-certificate", "--authority", AUTHORITY, ...how);
   const verify = [openssl.path, "verify", "-CAfile", `${stage.scratch}/authority/ca.crt`, "-verify_hostname", name];
-  const verified = await command(stage, [...verify, `${folder}/broker-0.crt`], 40, openssl.env);
+  const verified = await command(stage, [...verify, `${folder}/broker-0.crt`], openssl.env);
   must(verified.code === 0, "openssl agrees with the certificate");
 }
 
@@ -294,42 +313,39 @@ function record(change: string, name: string, value: string): string[] {
 async function dns(stage: Stage, names: NameServer | null): Promise<void> {
   heading("The vendor changes DNS.");
   const name = `broker-0.${BELOW}`;
-  await good(stage, send(stage, ...record("create", name, "10.20.0.10")));
+  await carriedOut(stage, ...record("create", name, "10.20.0.10"));
+  await recordIs(stage, names, name, "10.20.0.10");
+}
+
+/** Asks the name server, not reeve. */
+async function recordIs(stage: Stage, names: NameServer | null, name: string, value: string): Promise<void> {
   if (names === null) {
     const zone = readFileSync(`${stage.scratch}/${ZONE}.zone`, "utf8");
-    must(zone.includes("10.20.0.10"), `the zone file holds ${name}`, zone);
-    return;
+    return must(zone.includes(value) && !zone.includes(OUTSIDE), `the zone file says ${value} of ${name}`, zone);
   }
-  const answer = await command(stage, names.dig(name, "A"), 40, names.env);
-  must(answer.stdout.includes("10.20.0.10"), "dig sees the record");
+  const answer = await command(stage, names.dig(name, "A"), names.env);
+  must(answer.stdout.trim().endsWith(value), `dig sees ${value}`);
 }
 
-async function refused(stage: Stage, argv: readonly string[], code: string, claim: string): Promise<void> {
-  const done = await command(stage, argv);
-  const said = done.stdout + done.stderr;
-  must(done.code === 1 && said.includes(code), claim, `exit ${done.code}\n${said}`);
-}
+/** A value that must never appear. */
+const OUTSIDE = "10.20.0.66";
 
-async function refusals(stage: Stage): Promise<void> {
+async function refusals(stage: Stage, names: NameServer | null): Promise<void> {
   heading("What the policy does not say is refused. Too many machines:");
   await refused(
     stage,
-    send(stage, "scale", "--group", GROUP, "--count", "12"),
+    ["scale", "--group", GROUP, "--count", "12"],
     "policy.count.above-max",
     "refused, with the rule that came closest and the field that failed",
   );
   heading("A name outside of the policy:");
-  await refused(
-    stage,
-    send(stage, ...record("replace", `www.${ZONE}`, "10.20.0.66")),
-    "match.no-rule",
-    "refused; www is what it was",
-  );
+  await refused(stage, record("replace", `www.${ZONE}`, OUTSIDE), "policy.names", "refused");
+  await recordIs(stage, names, `www.${ZONE}`, "10.20.0.1");
   heading("A command that was carried out already, sent once more:");
   const first = (await entries(stage)).find((entry) => entry["kind"] === "intent");
   const id = String(first?.["command"]);
   const again = [stage.control, "send", "--dir", `${stage.scratch}/control`, "--replay", id, "--wait"];
-  await refused(stage, again, "verify.replayed", "answered from the record, not carried out twice");
+  isRefused(await command(stage, again), "verify.replayed", "answered from the record, not carried out twice");
   await workloadAnswers(stage, 2);
 }
 
@@ -344,15 +360,15 @@ async function entries(stage: Stage): Promise<Record<string, unknown>[]> {
 
 async function cutOff(stage: Stage, serving: Serving, plane: Background, agent: Background): Promise<void> {
   heading("The vendor's control plane dies (kill -9). Nothing here needs it.");
+  showCommand(["kill", "-9", String(plane.child.pid)], stage.scratch);
   await stop(plane, "SIGKILL");
   await until(() => (agent.said().includes("cannot be reached") ? true : null), "the agent to notice", agent.said);
   show(lastLine(agent, "cannot be reached"), stage.scratch);
   await workloadAnswers(stage, 2);
   say("  The vendor starts it again; what it knew is still there.");
   await serve(stage, serving.enrol, serving.agents);
-  await until(() => (agent.said().includes("reached again") ? true : null), "the agent to come back", agent.said, 30);
+  await carriedOut(stage, "scale", "--group", GROUP, "--count", "3");
   show(lastLine(agent, "reached again"), stage.scratch);
-  await good(stage, send(stage, "scale", "--group", GROUP, "--count", "3"));
   await workloadAnswers(stage, 3);
 }
 
@@ -372,7 +388,7 @@ async function switchedOff(stage: Stage): Promise<void> {
   rmSync(on);
   await refused(
     stage,
-    send(stage, "scale", "--group", GROUP, "--count", "1"),
+    ["scale", "--group", GROUP, "--count", "1"],
     "verify.suspended",
     "refused, whatever the policy permits; the workload is left as it is",
   );
@@ -380,14 +396,14 @@ async function switchedOff(stage: Stage): Promise<void> {
   await good(stage, [stage.control, "fleet", "--dir", `${stage.scratch}/control`]);
 }
 
-async function showLog(stage: Stage, carriedOut: number): Promise<void> {
+async function showLog(stage: Stage, done: number): Promise<void> {
   heading("All of it is on record: an intent before each change, exactly one outcome after, every refusal.");
-  await good(stage, [stage.reeve, "audit", "show", "--config", `${stage.scratch}/reeve.yaml`], 80);
+  await good(stage, [stage.reeve, "audit", "show", "--config", `${stage.scratch}/reeve.yaml`]);
   const all = await entries(stage);
   const kinds = (kind: string): number => all.filter((entry) => entry["kind"] === kind).length;
   must(
-    kinds("intent") === carriedOut && kinds("outcome") === carriedOut && kinds("refused") === 4,
-    `${carriedOut} intents, ${carriedOut} outcomes, 4 refusals`,
+    kinds("intent") === done && kinds("outcome") === done && kinds("refused") === 4,
+    `${done} intents, ${done} outcomes, 4 refusals`,
     JSON.stringify(all.map((entry) => entry["kind"])),
   );
 }
@@ -422,6 +438,7 @@ function editOneByte(folder: string): void {
 
 async function theEnd(stage: Stage, agent: Background): Promise<void> {
   heading("The agent is told to stop (SIGTERM): it finishes what runs, and ends. The workload does not notice.");
+  showCommand(["kill", String(agent.child.pid)], stage.scratch);
   const code = await stop(agent, "SIGTERM");
   must(code === 0, "the agent ended with exit 0", agent.said());
   await workloadAnswers(stage, 3);
@@ -451,7 +468,7 @@ async function main(): Promise<void> {
         : error instanceof Error
           ? (error.stack ?? error.message)
           : String(error);
-    process.stderr.write(`\nerror: the demo did not go as it says.\n${words}\n`);
+    process.stderr.write(`\nerror: the demo did not go as it says.\n${words}\n${lastWords()}\n`);
     process.exit(1);
   }
 }

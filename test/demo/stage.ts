@@ -7,8 +7,9 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 
 const COMMAND_TIMEOUT_SECONDS = 40;
 const STOP_TIMEOUT_SECONDS = 10;
-const MAX_LINE = 150;
+const WIDTH = 130;
 const EXIT_CANNOT_RUN = 127;
+const MAX_LAST_WORDS = 4000;
 
 /** All that a child is given of our environment: nothing that could bend how the executables start or whom they trust. */
 export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
@@ -53,28 +54,41 @@ export function must(holds: boolean, claim: string, instead = ""): void {
   print(`  -> ${claim}`);
 }
 
-/** Shows words of others: indented, control characters out, long lines cut. */
-export function show(text: string, scratch: string, lines = 40): void {
-  const all = text.replace(/\n+$/, "").split("\n");
-  if (text.trim() === "") return;
-  for (const line of all.slice(0, lines)) print(`  ${cut(shorten(line, scratch))}`);
-  if (all.length > lines) print(`  … ${all.length - lines} more lines`);
+/** Shows words of others: indented, control characters out, long lines folded. */
+export function show(text: string, scratch: string): void {
+  for (const line of text.replace(/\n+$/, "").split("\n")) {
+    if (line !== "") print(fold(readable(line, scratch), "  "));
+  }
 }
 
-function shorten(text: string, scratch: string): string {
-  return text.replaceAll(scratch, "DEMO").replace(/[\p{Cc}\p{Cf}]/gu, "");
+/** The scratch folder's name is long and says nothing. */
+function readable(text: string, scratch: string): string {
+  return text
+    .replaceAll(scratch, "DEMO")
+    .replaceAll("\t", "  ")
+    .replace(/[\p{Cc}\p{Cf}]/gu, "");
 }
 
-function cut(line: string): string {
-  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 1)}…` : line;
+/** Breaks at spaces; what has none is cut. */
+function fold(line: string, indent: string): string {
+  const folded: string[] = [];
+  let rest = line;
+  while (rest.length > WIDTH) {
+    const at = rest.lastIndexOf(" ", WIDTH);
+    if (at <= WIDTH / 2) break;
+    folded.push(rest.slice(0, at));
+    rest = `  ${rest.slice(at + 1)}`;
+  }
+  folded.push(rest.length > WIDTH ? `${rest.slice(0, WIDTH - 1)}…` : rest);
+  return folded.map((part) => `${indent}${part}`).join("\n");
 }
 
 export function showCommand(argv: readonly string[], scratch: string): void {
   const [program, ...rest] = argv;
   const words = [(program ?? "").split("/").at(-1) ?? "", ...rest].map((word) =>
-    /[ ;{}]/.test(word) ? `'${word}'` : word,
+    /[ ;{}']/.test(word) ? JSON.stringify(word) : word,
   );
-  print(dim(`$ ${shorten(words.join(" "), scratch)}`));
+  print(dim(fold(readable(`$ ${words.join(" ")}`, scratch), "")));
 }
 
 /** Runs a command to its end in the clean environment. An exit code is the caller's to judge, 127 when it cannot be run; a command that hangs ends the demo. */
@@ -110,6 +124,12 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
 }
 
 const background = new Set<ChildProcess>();
+const spoken: { readonly name: string; said(): string }[] = [];
+
+/** The last words of everything that was started, for whoever must find out why a step failed. */
+export function lastWords(): string {
+  return spoken.map(({ name, said }) => `--- ${name} said last:\n${said().slice(-MAX_LAST_WORDS)}`).join("\n");
+}
 
 /** Starts what stays: killed when the demo ends, however it ends. */
 export function start(argv: readonly string[], env: Readonly<Record<string, string>> = CLEAN_ENVIRONMENT): Background {
@@ -119,6 +139,7 @@ export function start(argv: readonly string[], env: Readonly<Record<string, stri
   background.add(child);
   let said = "";
   let stdout = "";
+  spoken.push({ name: argv.slice(0, 2).join(" "), said: () => said });
   const ended = new Promise<number | null>((resolve) => {
     child.on("error", (error) => {
       said += `${error.message}\n`;
