@@ -137,6 +137,8 @@ export function readCheckpoints(disk: Disk, folder: string): CheckpointsFile {
   const notes: string[] = [];
   for (let at = 0; at + 1 < parts.length; at += 2) notes.push(`${parts[at]}\n\n${parts[at + 1]}\n`);
   const cut = parts.length % 2 === 1 ? `${parts[parts.length - 1]}\n\n${tail}` : tail;
+  // What a cut leaves is the beginning of a note; with signatures and its end it is a whole one, and none of ours.
+  if (cut.includes("\u2014") && cut.endsWith("\n\n")) notes.push(cut.slice(0, -1));
   const bad = notes.findIndex((note) => parseCheckpoint(note) === null);
   return { notes, torn: Buffer.byteLength(cut), bad: bad < 0 ? null : bad };
 }

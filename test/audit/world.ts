@@ -1,0 +1,186 @@
+import "reflect-metadata";
+import { createPrivateKey, webcrypto } from "node:crypto";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  BasicConstraintsExtension,
+  SubjectAlternativeNameExtension,
+  type X509Certificate,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
+import type { EntryBody } from "../../agent/audit/entry.ts";
+import { type Log, type LogIdentity, openLog } from "../../agent/audit/log.ts";
+import { ed25519Private, ed25519Public, signLogKeyBinding } from "../../agent/audit/note.ts";
+import type { Host } from "../../agent/host/host.ts";
+import { realHost } from "../../agent/host/real.ts";
+
+/** An agent's log as tests open it: a CA, a certificate, a log key, a folder. */
+export const AGENT = "spiffe://vendor.example/cluster/prod-eu-1/agent";
+const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+export const DIGEST = `sha256:${"ab".repeat(32)}`;
+const DAY = 24 * 3600 * 1000;
+
+type Authority = { readonly keys: CryptoKeyPair; readonly certificate: X509Certificate };
+
+async function authority(name: string): Promise<Authority> {
+  const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    keys,
+    name: `CN=${name}`,
+    signingAlgorithm: P256,
+    notBefore: new Date(Date.now() - DAY),
+    notAfter: new Date(Date.now() + 100 * DAY),
+    extensions: [new BasicConstraintsExtension(true, 0, true)],
+  });
+  return { keys, certificate };
+}
+
+type LeafWish = { readonly name?: string; readonly notBefore?: Date; readonly notAfter?: Date };
+
+async function leaf(ca: Authority, wish: LeafWish): Promise<{ certificate: X509Certificate; pkcs8: Buffer }> {
+  const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
+  const certificate = await X509CertificateGenerator.create({
+    publicKey: keys.publicKey,
+    signingKey: ca.keys.privateKey,
+    issuer: ca.certificate.subject,
+    subject: "",
+    signingAlgorithm: P256,
+    notBefore: wish.notBefore ?? new Date(Date.now() - 3600_000),
+    notAfter: wish.notAfter ?? new Date(Date.now() + DAY),
+    extensions: [new SubjectAlternativeNameExtension([{ type: "url", value: wish.name ?? AGENT }])],
+  });
+  return { certificate, pkcs8: Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)) };
+}
+
+export type World = {
+  readonly folder: string;
+  readonly caPem: string;
+  readonly as: LogIdentity;
+  open(host?: Host, more?: Partial<LogIdentity>): Log;
+};
+
+export function scratch(): string {
+  return mkdtempSync(join(tmpdir(), "reeve-audit-"));
+}
+
+export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}): Promise<World> {
+  const ca = await authority("vendor.example root");
+  const { certificate, pkcs8 } = await leaf(ca, wish);
+  const epoch = more.epoch ?? 1;
+  const origin = `${AGENT}/epoch/${epoch}`;
+  const privateKey = ed25519Private(Buffer.alloc(32, 7));
+  const publicKey = ed25519Public(privateKey).toString("base64");
+  const signature = signLogKeyBinding(
+    origin,
+    publicKey,
+    0,
+    createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" }),
+  );
+  const as: LogIdentity = {
+    origin,
+    cluster: "prod-eu-1",
+    epoch,
+    logKey: { privateKey, publicKey },
+    segmentBytes: 1 << 20,
+    since: null,
+    first: () => ({
+      kind: "epoch",
+      origin,
+      log_keys: [{ key: publicKey, from: 0 }],
+      chain: [certificate, ca.certificate].map((one) => Buffer.from(one.rawData).toString("base64")),
+      signature,
+      before: null,
+      config: DIGEST,
+    }),
+    ...more,
+  };
+  const folder = join(scratch(), "audit");
+  return {
+    folder,
+    caPem: ca.certificate.toString("pem"),
+    as,
+    open: (host = realHost(), other = {}) => openLog(host, folder, { ...as, ...other }),
+  };
+}
+
+/** Seconds since 1970, an hour from now. */
+export const soon = (): number => Math.floor(Date.now() / 1000) + 3600;
+
+function asking(command: string) {
+  return {
+    action: "scale" as const,
+    asked: { group: "brokers", count: 4 },
+    by: { key: "cmd-1", says: { operator: "maria", why: "INC-1" } },
+    command,
+    digest: DIGEST,
+    exp: soon(),
+  };
+}
+
+export function intent(command: string): EntryBody {
+  const allowed = { policy: DIGEST, rule: "brokers-grow" };
+  return {
+    ...asking(command),
+    kind: "intent",
+    allowed,
+    found: { count: 3 },
+    resource: "group:brokers",
+    signed: "a.b.c",
+    csr: null,
+  };
+}
+
+export function outcome(command: string, of: number): EntryBody {
+  return {
+    kind: "outcome",
+    command,
+    intent: of,
+    result: "succeeded",
+    code: null,
+    known_by: "answer",
+    changed: [{ what: "count", from: "3", to: "4" }],
+    operations: [],
+    certificate: null,
+    details: null,
+  };
+}
+
+export function refused(command: string): EntryBody {
+  return {
+    ...asking(command),
+    kind: "refused",
+    code: "policy.count.above-max",
+    because: "the rule allows at most 9",
+    hint: "Ask for 9.",
+    rule: "brokers-grow",
+    field: "count.max",
+    found: "3",
+    limit: "9",
+    policy: DIGEST,
+    first: null,
+  };
+}
+
+export const started: EntryBody = {
+  kind: "started",
+  version: "0.1.0",
+  process: "01932a2f-0000-7000-8000-000000000000",
+  runtime: "bun",
+};
+
+/** A small log with each kind of thing in it, closed: 8 entries. */
+export function fill(log: Log): void {
+  log.append([started]);
+  const [one, two] = [Bun.randomUUIDv7(), Bun.randomUUIDv7()];
+  log.append([
+    { kind: "switch", on: true, why: "" },
+    { kind: "policy", policy: DIGEST, revision: 7, code: null },
+  ]);
+  const at = log.size;
+  log.append([intent(one)]);
+  log.append([refused(two)]);
+  log.append([outcome(one, at)]);
+  log.append([{ kind: "stopped", why: "told to" }]);
+  log.close();
+}
