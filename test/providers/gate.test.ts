@@ -1,0 +1,123 @@
+import { expect, test } from "bun:test";
+import { type GateOperation, makeGate } from "../../providers/gate.ts";
+import { CallFailed, type CallPlace, GateBreach, Halted, type OperationsTable } from "../../providers/provider.ts";
+
+const table: OperationsTable = [
+  { operation: "x.read", kind: "read", method: "GET" },
+  { operation: "x.change", kind: "change", method: "POST" },
+];
+const get: CallPlace = { host: "api.example", region: "one", method: "GET" };
+const post: CallPlace = { host: "api.example", region: "one", method: "POST" };
+
+function world(phase: "read" | "all" = "all", beforeChange: () => void = () => undefined) {
+  const recorded: GateOperation[] = [];
+  let left = 0;
+  const gate = makeGate({ table, places: [get, post], resource: "r", phase, beforeChange, now: () => 5, record: (one) => recorded.push(one) });
+  const call = (operation: string, resource: string, place: CallPlace | null) =>
+    gate.call(operation, resource, async (leave) => {
+      if (place !== null) leave(place);
+      left++;
+      return { value: "value", request: "req-1" };
+    });
+  return { gate, recorded, call, left: () => left };
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => null,
+    (caught: unknown) => caught,
+  );
+  if (!(error instanceof GateBreach)) throw new Error(`no breach: ${String(error)}`);
+  return error.code;
+}
+
+test("a permitted call passes, and is recorded with its request id, status, duration and whether it changes", async () => {
+  const { call, recorded } = world();
+  expect(await call("x.read", "r", get)).toBe("value");
+  expect(await call("x.change", "r", post)).toBe("value");
+  const common = { resource: "r", request: "req-1", status: "ok", milliseconds: 0 };
+  expect(recorded).toEqual([
+    { ...common, operation: "x.read", changes: false },
+    { ...common, operation: "x.change", changes: true },
+  ]);
+});
+
+test.each([
+  ["an operation that is not in the table", "x.other", "r", post, "gate.operation"],
+  ["another resource", "x.change", "s", post, "gate.resource"],
+  ["a resource that only begins like it", "x.change", "r/s", post, "gate.resource"],
+  ["another host", "x.change", "r", { ...post, host: "api.example.evil" }, "gate.place"],
+  ["another region", "x.change", "r", { ...post, region: "two" }, "gate.place"],
+  ["another method, of another row", "x.read", "r", post, "gate.place"],
+] as const)("%s is a breach, and no byte leaves", async (_, operation, resource, place, code) => {
+  const { gate, call, left, recorded } = world();
+  expect(await codeOf(call(operation, resource, place))).toBe(code);
+  expect(left()).toBe(0);
+  expect(recorded).toEqual([]);
+  expect(gate.breach()).toMatchObject({ code, operation, resource });
+});
+
+test("a change while only reading is permitted is a breach", async () => {
+  const { call, left } = world("read");
+  expect(await call("x.read", "r", get)).toBe("value");
+  expect(await codeOf(call("x.change", "r", post))).toBe("gate.operation");
+  expect(left()).toBe(1);
+});
+
+test("a call that returned without saying where it went is a breach", async () => {
+  expect(await codeOf(world().call("x.read", "r", null))).toBe("gate.place");
+});
+
+test("a breach sticks, also when the provider caught it", async () => {
+  const { gate, call, left } = world();
+  const value = gate.call("x.read", "r", async (leave) => {
+    leave(get);
+    try {
+      leave({ ...get, host: "elsewhere" });
+    } catch (error) {
+      if (!(error instanceof GateBreach)) throw error;
+    }
+    return { value: 1, request: null };
+  });
+  expect(await codeOf(value)).toBe("gate.place");
+  expect(await codeOf(call("x.read", "r", get))).toBe("gate.place");
+  expect(left()).toBe(0);
+});
+
+test("leave kept beyond its call lets nothing out", async () => {
+  const { gate } = world();
+  let kept: ((place: CallPlace) => void) | null = null;
+  await gate.call("x.read", "r", async (leave) => {
+    kept = leave;
+    leave(get);
+    return { value: 1, request: null };
+  });
+  expect(() => kept?.(get)).toThrow(GateBreach);
+  expect(gate.breach()?.code).toBe("gate.place");
+});
+
+test("the owner's switch is looked at before each change leaves, and before no read", async () => {
+  let asked = 0;
+  const { call, left, recorded, gate } = world("all", () => {
+    asked++;
+    if (asked === 2) throw new Halted("suspended");
+  });
+  await call("x.read", "r", get);
+  await call("x.change", "r", post);
+  expect(call("x.change", "r", post)).rejects.toBeInstanceOf(Halted);
+  await Promise.resolve();
+  expect([asked, left(), recorded.length]).toEqual([2, 2, 2]);
+  expect(gate.breach()).toBeNull();
+});
+
+test("a failed call is recorded with its status, never its words", async () => {
+  const { gate, recorded } = world();
+  const failing = gate.call("x.change", "r", async (leave) => {
+    leave(post);
+    throw new CallFailed("Throttled", "their own words", "none", "req-9");
+  });
+  expect(failing).rejects.toThrow("Throttled");
+  await failing.catch(() => undefined);
+  expect(recorded).toMatchObject([{ status: "Throttled", request: "req-9" }]);
+  expect(JSON.stringify(recorded)).not.toContain("own words");
+});
