@@ -14,7 +14,7 @@ const JITTER = 0.1;
 
 /** When to renew, in the unit of the arguments: at two thirds of the lifetime and up to a tenth of it later. `random`: 0 ≤ r < 1. */
 export function renewAt(notBefore: number, notAfter: number, random: number): number {
-  return notBefore + (notAfter - notBefore) * (2 / 3 + JITTER * random);
+  return Math.ceil(notBefore + (notAfter - notBefore) * (2 / 3 + JITTER * random));
 }
 
 /** The slot that is used: the newest that was issued. Never an older one again, for that is what a copy would do. */

@@ -9,7 +9,6 @@ export type TrustPlace = { readonly cluster: string; readonly trustDomain: strin
 
 /** The statements in force: `newest` is complete, what it does not name stops at once. Null before the first. */
 export type Trust = { readonly statements: readonly string[]; readonly newest: TrustClaims | null };
-export const NO_TRUST: Trust = { statements: [], newest: null };
 
 /** Walks statements from the pin on, all at once: what a new machine does, and each start over what it stored. */
 export async function walkTrust(statements: readonly string[], place: TrustPlace): Promise<Trust | Refusal> {
