@@ -1,0 +1,98 @@
+// Holds a reeve log to golang.org/x/mod: checkpoints by sumdb/note, the tree by sumdb/tlog, which reeve has no part in.
+// Usage: check VKEY FOLDER INDEX. Prints what holds; exits 1 with the first thing that does not.
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+func fail(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	os.Exit(1)
+}
+
+type hashes []tlog.Hash
+
+func (h hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		out[i] = h[index]
+	}
+	return out, nil
+}
+
+func main() {
+	verifier, err := note.NewVerifier(os.Args[1])
+	if err != nil {
+		fail("key: %v", err)
+	}
+	segments, _ := filepath.Glob(filepath.Join(os.Args[2], "*.jsonl"))
+	sort.Strings(segments)
+	var lines [][]byte
+	for _, path := range segments {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			fail("%v", err)
+		}
+		lines = append(lines, bytes.Split(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))...)
+	}
+	var stored hashes
+	for i, line := range lines {
+		more, err := tlog.StoredHashes(int64(i), line, stored)
+		if err != nil {
+			fail("%v", err)
+		}
+		stored = append(stored, more...)
+	}
+	data, err := os.ReadFile(filepath.Join(os.Args[2], "checkpoints"))
+	if err != nil {
+		fail("%v", err)
+	}
+	parts := strings.Split(strings.TrimSuffix(string(data), "\n\n"), "\n\n")
+	checked := 0
+	var size int64
+	var root tlog.Hash
+	for i := 0; i+1 < len(parts); i += 2 {
+		opened, err := note.Open([]byte(parts[i]+"\n\n"+parts[i+1]+"\n"), note.VerifierList(verifier))
+		if err != nil {
+			fail("checkpoint %d: %v", i/2, err)
+		}
+		fields := strings.Split(opened.Text, "\n")
+		if fields[0] != verifier.Name() {
+			fail("checkpoint %d: origin %s", i/2, fields[0])
+		}
+		size, _ = strconv.ParseInt(fields[1], 10, 64)
+		want, err := base64.StdEncoding.DecodeString(fields[2])
+		if err != nil {
+			fail("checkpoint %d: %v", i/2, err)
+		}
+		root, err = tlog.TreeHash(size, stored)
+		if err != nil || !bytes.Equal(root[:], want) {
+			fail("checkpoint %d: the root over %d lines is another", i/2, size)
+		}
+		checked++
+	}
+	index, _ := strconv.ParseInt(os.Args[3], 10, 64)
+	proof, err := tlog.ProveRecord(size, index, stored)
+	if err != nil {
+		fail("proof: %v", err)
+	}
+	if err := tlog.CheckRecord(proof, size, root, index, tlog.RecordHash(lines[index])); err != nil {
+		fail("proof: %v", err)
+	}
+	fmt.Printf("%d lines, %d checkpoints, proof of %d:", len(lines), checked, index)
+	for _, hash := range proof {
+		fmt.Printf(" %s", base64.StdEncoding.EncodeToString(hash[:]))
+	}
+	fmt.Println()
+}
