@@ -3,7 +3,7 @@
  * are printed with their targets. `--write` puts them into docs/BENCH.md.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { agentFigures } from "./agent.ts";
 import { appends } from "./appends.ts";
@@ -22,7 +22,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
 ];
 
 function page(figures: readonly Figure[], quick: boolean): string {
-  const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Bun ${Bun.version}`;
+  const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Bun ${Bun.version}, load ${loadavg()[0]?.toFixed(1)} at the end`;
   const missed = figures.filter(({ reached }) => !reached);
   const misses =
     missed.length === 0
