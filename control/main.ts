@@ -399,7 +399,8 @@ function out(text: string): void {
 /** Says what went wrong and gives the exit code. A stack is for our own mistakes, and never shown here. */
 function explain(error: unknown): number {
   if (error instanceof CommanderError) {
-    if (error.exitCode !== 0) process.stderr.write("hint: `reeve-control help` names the commands; each takes --help.\n");
+    if (error.exitCode !== 0)
+      process.stderr.write("hint: `reeve-control help` names the commands; each takes --help.\n");
     return error.exitCode === 0 ? 0 : 2;
   }
   if (error instanceof Complaint) {

@@ -1,4 +1,5 @@
 import "reflect-metadata";
+import { createHash, createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +9,6 @@ import { checkpointText, ed25519Private, ed25519Public, signLogKeyBinding, signN
 import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts";
 import { canonical, type Json } from "../../agent/wire/canonical.ts";
 import { logOrigin, spiffeId } from "../../agent/wire/names.ts";
-import { createHash, createPrivateKey, type KeyObject, randomBytes } from "node:crypto";
 import { type Serving, serve } from "../../control/serve.ts";
 import { initKey, openSigner, type Signer } from "../../control/signer.ts";
 import { openSqlite } from "../../control/sqlite.ts";
@@ -28,7 +28,11 @@ export async function makeKey(): Promise<Key> {
   return { pem, key: createPrivateKey(pem), pair };
 }
 
-export async function makeCsr(key: Key, names: x509.JsonGeneralNames = [{ type: "url", value: ID }], more: x509.Extension[] = []): Promise<string> {
+export async function makeCsr(
+  key: Key,
+  names: x509.JsonGeneralNames = [{ type: "url", value: ID }],
+  more: x509.Extension[] = [],
+): Promise<string> {
   const csr = await x509.Pkcs10CertificateRequestGenerator.create({
     keys: key.pair,
     signingAlgorithm: ECDSA,
@@ -60,7 +64,8 @@ export async function startWorld(redeliverSeconds = 30): Promise<World> {
   await initKey(keys, "cmd-test");
   const signer = openSigner({ keys });
   if (signer === null) throw new Error("no signer");
-  const start = (enrol: string, agents: string) => serve({ dir, enrol, agents, trustDomain: undefined, bind: undefined, redeliverSeconds });
+  const start = (enrol: string, agents: string) =>
+    serve({ dir, enrol, agents, trustDomain: undefined, bind: undefined, redeliverSeconds });
   let serving = await start("127.0.0.1:0", "127.0.0.1:0");
   const store = await openSqlite(join(dir, "state.db"));
   const rootPem = await Bun.file(join(dir, "ca", "root.pem")).text();
@@ -99,7 +104,12 @@ export async function call(address: string, path: string, body: unknown, tls: Tl
 }
 
 export async function enrolWith(world: World, token: string, key: Key): Promise<Answer> {
-  return call(world.serving.ready.enrol, "/v1/enroll", { token, proof: null, csr: await makeCsr(key) }, { ca: world.rootPem });
+  return call(
+    world.serving.ready.enrol,
+    "/v1/enroll",
+    { token, proof: null, csr: await makeCsr(key) },
+    { ca: world.rootPem },
+  );
 }
 
 export type Agent = {
@@ -130,7 +140,12 @@ export function agentOf(world: World, key: Key, chain: readonly string[], epoch:
     chain,
     epoch,
     lines: [],
-    post: (path, body) => call(world.serving.ready.agents, path, body, { ca: world.rootPem, cert: agent.chain.map(pemOf).join(""), key: agent.key.pem }),
+    post: (path, body) =>
+      call(world.serving.ready.agents, path, body, {
+        ca: world.rootPem,
+        cert: agent.chain.map(pemOf).join(""),
+        key: agent.key.pem,
+      }),
     append(body) {
       const index = agent.lines.length;
       agent.lines.push(canonical({ v: 1, index, time: "2026-11-24T09:14:07.412Z", cluster: CLUSTER, epoch, ...body }));
@@ -140,9 +155,26 @@ export function agentOf(world: World, key: Key, chain: readonly string[], epoch:
       for (const line of agent.lines.slice(0, size)) grow(tree, leafHash(line));
       return signNote(checkpointText({ origin, size, root: rootOfTree(tree), time: 1_795_000_000_000 }), origin, by);
     },
-    report: (from, to = agent.lines.length) => agent.post("/v1/reports", { from, entries: agent.lines.slice(from, to), checkpoint: agent.checkpoint(), proofs: null }),
+    report: (from, to = agent.lines.length) =>
+      agent.post("/v1/reports", {
+        from,
+        entries: agent.lines.slice(from, to),
+        checkpoint: agent.checkpoint(),
+        proofs: null,
+      }),
     poll: (more = {}) =>
-      agent.post("/v1/commands", { process, epoch, checkpoint: agent.checkpoint(), trust_version: 1, version: "0.1.0", state: "ready", reason: "", take: 8, hold: 0, ...more }),
+      agent.post("/v1/commands", {
+        process,
+        epoch,
+        checkpoint: agent.checkpoint(),
+        trust_version: 1,
+        version: "0.1.0",
+        state: "ready",
+        reason: "",
+        take: 8,
+        hold: 0,
+        ...more,
+      }),
   };
   const public32 = ed25519Public(logKey).toString("base64");
   agent.append({
@@ -171,13 +203,48 @@ export function asking(jws: string): Record<string, Json> {
 }
 
 export function intent(jws: string): Record<string, Json> {
-  return { ...asking(jws), kind: "intent", allowed: { policy: `sha256:${"1".repeat(64)}`, rule: "r" }, found: { count: 1 }, resource: "group:g", signed: jws, csr: null };
+  return {
+    ...asking(jws),
+    kind: "intent",
+    allowed: { policy: `sha256:${"1".repeat(64)}`, rule: "r" },
+    found: { count: 1 },
+    resource: "group:g",
+    signed: jws,
+    csr: null,
+  };
 }
 
-export function outcome(jws: string, at: number, result: Extract<Entry, { kind: "outcome" }>["result"]): Record<string, Json> {
-  return { kind: "outcome", command: asking(jws)["command"] ?? "", intent: at, result, code: null, known_by: "answer", changed: [], operations: [], certificate: null, details: null };
+export function outcome(
+  jws: string,
+  at: number,
+  result: Extract<Entry, { kind: "outcome" }>["result"],
+): Record<string, Json> {
+  return {
+    kind: "outcome",
+    command: asking(jws)["command"] ?? "",
+    intent: at,
+    result,
+    code: null,
+    known_by: "answer",
+    changed: [],
+    operations: [],
+    certificate: null,
+    details: null,
+  };
 }
 
 export function refused(jws: string, code: string): Record<string, Json> {
-  return { ...asking(jws), kind: "refused", code, because: "the customer's rule r allows at most 9", hint: "Ask for 9 or fewer", rule: "r", field: "count", found: "7", limit: "count: { min: 3, max: 9 }", policy: null, first: null };
+  return {
+    ...asking(jws),
+    kind: "refused",
+    code,
+    because: "the customer's rule r allows at most 9",
+    hint: "Ask for 9 or fewer",
+    rule: "r",
+    field: "count",
+    found: "7",
+    limit: "count: { min: 3, max: 9 }",
+    policy: null,
+    first: null,
+  };
 }

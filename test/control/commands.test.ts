@@ -1,12 +1,12 @@
 import "reflect-metadata";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { ed25519Private } from "../../agent/audit/note.ts";
-import { isRefusal } from "../../policy/refusal.ts";
 import { open } from "../../agent/wire/envelope.ts";
 import { parse } from "../../agent/wire/parse.ts";
 import { readFleet } from "../../control/fleet.ts";
 import { cancel, readCommand, replay, send } from "../../control/send.ts";
 import { askedOf, exitOf, resultOf, resultText } from "../../control/show.ts";
+import { isRefusal } from "../../policy/refusal.ts";
 import { type Agent, CLUSTER, enrolled, intent, outcome, refused, startWorld, type World } from "./client.ts";
 
 let world: World;
@@ -19,10 +19,27 @@ beforeEach(async () => {
 afterEach(() => world.end());
 
 const ask = async (group: string, count = 3): Promise<string> =>
-  (await send(world.store, { dir: world.dir, cluster: CLUSTER, asked: { action: "scale", args: { group, count } }, by: "maria", why: "load", lifetime: 600, dryRun: false }, world.signer)).id;
-const handed = async (more?: Record<string, unknown>): Promise<string[]> => (await agent.poll(more)).body["commands"] as string[];
-const stateOf = async (id: string): Promise<string> => (await world.store.transaction((sql) => readCommand(sql, id))).state;
-const alarms = async (): Promise<string[]> => (await world.store.transaction(readFleet)).flatMap((one) => one.alarms.map((alarm) => alarm.kind));
+  (
+    await send(
+      world.store,
+      {
+        dir: world.dir,
+        cluster: CLUSTER,
+        asked: { action: "scale", args: { group, count } },
+        by: "maria",
+        why: "load",
+        lifetime: 600,
+        dryRun: false,
+      },
+      world.signer,
+    )
+  ).id;
+const handed = async (more?: Record<string, unknown>): Promise<string[]> =>
+  (await agent.poll(more)).body["commands"] as string[];
+const stateOf = async (id: string): Promise<string> =>
+  (await world.store.transaction((sql) => readCommand(sql, id))).state;
+const alarms = async (): Promise<string[]> =>
+  (await world.store.transaction(readFleet)).flatMap((one) => one.alarms.map((alarm) => alarm.kind));
 
 test("what send queues is what an agent opens and parses", async () => {
   const id = await ask("brokers");
@@ -74,8 +91,12 @@ test("entries come with a checkpoint of the log's key over exactly them", async 
   agent.append({ kind: "stopped", why: "a" });
   const body = { from: 1, entries: agent.lines.slice(1), proofs: null };
   const other = ed25519Private(new Uint8Array(32));
-  expect((await agent.post("/v1/reports", { ...body, checkpoint: agent.checkpoint(2, other) })).body["code"]).toBe("malformed");
-  expect((await agent.post("/v1/reports", { ...body, checkpoint: agent.checkpoint(1) })).body["code"]).toBe("malformed");
+  expect((await agent.post("/v1/reports", { ...body, checkpoint: agent.checkpoint(2, other) })).body["code"]).toBe(
+    "malformed",
+  );
+  expect((await agent.post("/v1/reports", { ...body, checkpoint: agent.checkpoint(1) })).body["code"]).toBe(
+    "malformed",
+  );
   const truth = agent.lines[1] ?? "";
   agent.lines[1] = truth.replace('"a"', '"x"');
   const lie = agent.checkpoint();
@@ -95,8 +116,22 @@ test("a checkpoint ahead of the entries is held against them when they come", as
 });
 
 test("entries of another place, schema or spelling are refused", async () => {
-  const good = JSON.stringify({ cluster: CLUSTER, epoch: agent.epoch, index: 1, kind: "stopped", time: "2026-11-24T09:14:07.412Z", v: 1, why: "x" });
-  for (const line of [good.replace('"index":1', '"index":7'), good.replace(CLUSTER, "other"), good.replace('"v":1', '"v":1,"w":1'), ` ${good}`, good.replace("{", '{"__proto__":{},')]) {
+  const good = JSON.stringify({
+    cluster: CLUSTER,
+    epoch: agent.epoch,
+    index: 1,
+    kind: "stopped",
+    time: "2026-11-24T09:14:07.412Z",
+    v: 1,
+    why: "x",
+  });
+  for (const line of [
+    good.replace('"index":1', '"index":7'),
+    good.replace(CLUSTER, "other"),
+    good.replace('"v":1', '"v":1,"w":1'),
+    ` ${good}`,
+    good.replace("{", '{"__proto__":{},'),
+  ]) {
     agent.lines[1] = line;
     expect((await agent.report(1)).body["code"]).toBe("malformed");
   }

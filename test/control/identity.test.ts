@@ -13,7 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => world.end());
 
-const alarms = async (): Promise<string[]> => (await world.store.transaction(readFleet)).flatMap((one) => one.alarms.map((alarm) => alarm.kind));
+const alarms = async (): Promise<string[]> =>
+  (await world.store.transaction(readFleet)).flatMap((one) => one.alarms.map((alarm) => alarm.kind));
 
 test("a lost enrolment answer is given again for the same key until the certificate's first use", async () => {
   const token = await world.token();
@@ -52,9 +53,19 @@ test("a token is one of ours, unchanged and in its time", async () => {
 test("a request for another name, more names, a CA, or by an unfit key is refused and burns nothing", async () => {
   const token = await world.token();
   const key = await makeKey();
-  const ask = async (csr: string) => (await call(world.serving.ready.enrol, "/v1/enroll", { token, proof: null, csr }, { ca: world.rootPem })).body["code"];
+  const ask = async (csr: string) =>
+    (await call(world.serving.ready.enrol, "/v1/enroll", { token, proof: null, csr }, { ca: world.rootPem })).body[
+      "code"
+    ];
   expect(await ask(await makeCsr(key, [{ type: "url", value: `${ID}x` }]))).toBe("csr-invalid");
-  expect(await ask(await makeCsr(key, [{ type: "url", value: ID }, { type: "dns", value: "x.example" }]))).toBe("csr-invalid");
+  expect(
+    await ask(
+      await makeCsr(key, [
+        { type: "url", value: ID },
+        { type: "dns", value: "x.example" },
+      ]),
+    ),
+  ).toBe("csr-invalid");
   expect(await ask(await makeCsr(key, undefined, [new x509.BasicConstraintsExtension(true)]))).toBe("csr-invalid");
   expect(await ask("AAAA")).toBe("csr-invalid");
   const whole = Buffer.from(await makeCsr(key), "base64");
@@ -100,15 +111,31 @@ test("a renewal brings a new key", async () => {
   expect((await agent.post("/v1/renew", { csr: await makeCsr(agent.key) })).body["code"]).toBe("csr-invalid");
 });
 
-async function grace(agent: { key: Awaited<ReturnType<typeof makeKey>>; chain: readonly string[] }, by = agent.key, nonce?: string) {
-  const fresh = nonce ?? String((await call(world.serving.ready.enrol, "/v1/nonce", undefined, { ca: world.rootPem })).body["nonce"]);
+async function grace(
+  agent: { key: Awaited<ReturnType<typeof makeKey>>; chain: readonly string[] },
+  by = agent.key,
+  nonce?: string,
+) {
+  const fresh =
+    nonce ??
+    String((await call(world.serving.ready.enrol, "/v1/nonce", undefined, { ca: world.rootPem })).body["nonce"]);
   const csr = await makeCsr(await makeKey());
-  const signature = sign("sha256", Buffer.from(`reeve-renew\n${fresh}\n${csr}`), { key: by.key, dsaEncoding: "ieee-p1363" }).toString("base64url");
-  const answer = await call(world.serving.ready.enrol, "/v1/renew", { csr, chain: agent.chain, nonce: fresh, signature }, { ca: world.rootPem });
+  const signature = sign("sha256", Buffer.from(`reeve-renew\n${fresh}\n${csr}`), {
+    key: by.key,
+    dsaEncoding: "ieee-p1363",
+  }).toString("base64url");
+  const answer = await call(
+    world.serving.ready.enrol,
+    "/v1/renew",
+    { csr, chain: agent.chain, nonce: fresh, signature },
+    { ca: world.rootPem },
+  );
   return { answer, nonce: fresh };
 }
 const expire = (seconds: number, epoch: number) =>
-  world.store.transaction((sql) => sql.run("update certificates set not_after = $1 where epoch = $2", Math.floor(Date.now() / 1000) - seconds, epoch));
+  world.store.transaction((sql) =>
+    sql.run("update certificates set not_after = $1 where epoch = $2", Math.floor(Date.now() / 1000) - seconds, epoch),
+  );
 
 test("an expired certificate renews for 7 days, by proof of its key over a nonce that is good once", async () => {
   const agent = await enrolled(world);
@@ -154,7 +181,12 @@ function knock(tls: { cert?: string; key?: string }): Promise<string> {
 
 test("of 500 connections with a rogue certificate and 50 with none, none is answered by more than a refusal", async () => {
   const key = await makeKey();
-  const rogueRoot = await x509.X509CertificateGenerator.createSelfSigned({ name: "CN=reeve control plane root", keys: key.pair, signingAlgorithm: ECDSA, extensions: [new x509.BasicConstraintsExtension(true, 0, true)] });
+  const rogueRoot = await x509.X509CertificateGenerator.createSelfSigned({
+    name: "CN=reeve control plane root",
+    keys: key.pair,
+    signingAlgorithm: ECDSA,
+    extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
+  });
   const leaf = await x509.X509CertificateGenerator.create({
     subject: "CN=reeve agent",
     issuer: rogueRoot.subject,
@@ -165,7 +197,8 @@ test("of 500 connections with a rogue certificate and 50 with none, none is answ
   });
   const rogue = { cert: `${leaf.toString("pem")}\n${rogueRoot.toString("pem")}`, key: key.pem };
   const answers: string[] = [];
-  for (let round = 0; round < 50; round++) answers.push(...(await Promise.all([...Array.from({ length: 10 }, () => knock(rogue)), knock({})])));
+  for (let round = 0; round < 50; round++)
+    answers.push(...(await Promise.all([...Array.from({ length: 10 }, () => knock(rogue)), knock({})])));
   expect(answers.length).toBe(550);
   expect(answers.filter((answer) => !answer.startsWith("refused"))).toEqual([]);
   // The same knock by a certificate of ours is answered: the test can tell.

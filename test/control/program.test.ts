@@ -1,11 +1,21 @@
 import "reflect-metadata";
 import { expect, test } from "bun:test";
-import { chmodSync, chownSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openSqlite } from "../../control/sqlite.ts";
 import { readCommand } from "../../control/send.ts";
-import { agentOf, call, CLUSTER, makeCsr, makeKey } from "./client.ts";
+import { openSqlite } from "../../control/sqlite.ts";
+import { agentOf, CLUSTER, call, makeCsr, makeKey } from "./client.ts";
 
 const MAIN = join(import.meta.dir, "../../control/main.ts");
 const ENV = { PATH: process.env["PATH"] ?? "/usr/bin:/bin" };
@@ -14,8 +24,16 @@ const run = (...args: string[]) => {
   return { exit: ran.exitCode, out: ran.stdout.toString(), err: ran.stderr.toString() };
 };
 
-async function startServe(dir: string, prefix: string[] = [], ports = ["127.0.0.1:0", "127.0.0.1:0"], bun = process.execPath) {
-  const child = Bun.spawn([...prefix, bun, MAIN, "serve", "--dir", dir, "--enrol", ports[0] ?? "", "--agents", ports[1] ?? ""], { env: ENV, stdout: "pipe", stderr: "pipe" });
+async function startServe(
+  dir: string,
+  prefix: string[] = [],
+  ports = ["127.0.0.1:0", "127.0.0.1:0"],
+  bun = process.execPath,
+) {
+  const child = Bun.spawn(
+    [...prefix, bun, MAIN, "serve", "--dir", dir, "--enrol", ports[0] ?? "", "--agents", ports[1] ?? ""],
+    { env: ENV, stdout: "pipe", stderr: "pipe" },
+  );
   const reader = child.stdout.getReader();
   const { value } = await reader.read();
   if (value === undefined) throw new Error(await new Response(child.stderr).text());
@@ -44,7 +62,21 @@ test("everything survives kill -9 of the running server: epoch, certificate, ent
     const world = { serving: { ready }, rootPem: ca } as never;
     const agent = agentOf(world, key, first.body["chain"] as string[], Number(first.body["epoch"]));
     expect((await agent.report(0)).body).toEqual({ next: 1 });
-    const sent = run("send", "--dir", dir, "--keys", keys, "--cluster", CLUSTER, "--json", "scale", "--group", "g", "--count", "3");
+    const sent = run(
+      "send",
+      "--dir",
+      dir,
+      "--keys",
+      keys,
+      "--cluster",
+      CLUSTER,
+      "--json",
+      "scale",
+      "--group",
+      "g",
+      "--count",
+      "3",
+    );
     expect(sent.exit).toBe(0);
     const id = String(JSON.parse(sent.out).command);
     await crash();
@@ -112,7 +144,8 @@ test("wrong usage, missing state and keys that others can read end with their co
     expect(ran.err).toContain("\nhint: ");
     expect(ran.err).not.toContain("    at ");
   }
-  for (const args of [["--help"], ["send", "--help"], ["send", "scale", "--help"], ["keys", "init", "--help"]]) expect(run(...args).exit).toBe(0);
+  for (const args of [["--help"], ["send", "--help"], ["send", "scale", "--help"], ["keys", "init", "--help"]])
+    expect(run(...args).exit).toBe(0);
   rmSync(base, { recursive: true });
 }, 60_000);
 
@@ -121,11 +154,21 @@ test("an external signer signs what a key file would, and a signature by another
   const made = JSON.parse(run("keys", "init", "--keys", join(base, "keys"), "--kid", "k", "--json").out);
   const other = JSON.parse(run("keys", "init", "--keys", join(base, "other"), "--kid", "o", "--json").out);
   const script = join(base, "sign.mjs");
-  writeFileSync(script, `import{sign,createPrivateKey}from"node:crypto";import{readFileSync}from"node:fs";const key=createPrivateKey({key:JSON.parse(readFileSync(process.argv[2])),format:"jwk"});process.stdout.write(sign(null,readFileSync(0),key).toString("base64"));`);
+  writeFileSync(
+    script,
+    `import{sign,createPrivateKey}from"node:crypto";import{readFileSync}from"node:fs";const key=createPrivateKey({key:JSON.parse(readFileSync(process.argv[2])),format:"jwk"});process.stdout.write(sign(null,readFileSync(0),key).toString("base64"));`,
+  );
   writeFileSync(join(base, "k.x"), made.x);
   const { child } = await startServe(join(base, "d"));
   try {
-    const signer = (file: string) => ["--signer", `${process.execPath} ${script} ${file}`, "--signer-key", join(base, "k.x"), "--kid", "k"];
+    const signer = (file: string) => [
+      "--signer",
+      `${process.execPath} ${script} ${file}`,
+      "--signer-key",
+      join(base, "k.x"),
+      "--kid",
+      "k",
+    ];
     const wrong = run("keys", "trust", "--dir", join(base, "d"), "--cluster", "c", ...signer(other.file));
     expect([wrong.exit, wrong.out]).toEqual([1, ""]);
     expect(run("keys", "trust", "--dir", join(base, "d"), "--cluster", "c", ...signer(made.file)).exit).toBe(0);
