@@ -10,6 +10,7 @@ import { ROOT } from "../../build/command.ts";
 import { freePort, type NameServer, startNameServer, zoneText } from "./bind.ts";
 import { type Executables, executables } from "./executables.ts";
 import { AUTHORITY, BELOW, CLUSTER, configText, GROUP, POLICY, ZONE } from "./files.ts";
+import { listeningSockets } from "./sockets.ts";
 import {
   type Background,
   CLEAN_ENVIRONMENT,
@@ -51,6 +52,7 @@ async function demo(scratch: string): Promise<void> {
   const own = await customerPlaces(stage);
   await customerWrites(stage, serving, trust, own.server);
   const agent = await agentJoins(stage);
+  listensOnNothing(agent, plane);
   await scales(stage);
   await certificate(stage, own.openssl);
   await dns(stage, own.server);
@@ -128,6 +130,16 @@ async function vendorKeys(stage: Stage): Promise<string> {
     "its thumbprint goes into the customer's config; every later key is reached from it",
   );
   return thumbprint;
+}
+
+/** The control plane is held against it: what finds nothing there looked at nothing. */
+function listensOnNothing(agent: Background, plane: Background): void {
+  const [there, here] = [plane, agent].map(({ child }) => listeningSockets(child.pid ?? 0));
+  must(
+    there === 2 && here === 0,
+    "the kernel's tables show two listening sockets of the control plane, and none of the agent",
+    `${there} and ${here}`,
+  );
 }
 
 async function vendorServes(
