@@ -102,7 +102,7 @@ function beginning(disk: Disk, folder: string): Place {
     throw new Complaint(
       cannot,
       `${folder} cannot be read (${error.code})`,
-      "Run it as the agent's user or as root.",
+      error.code === "EACCES" ? "Run it as the agent's user or as root." : "Name its folder with --log FOLDER.",
       error.code === "EACCES" ? 4 : COULD_NOT_LOOK,
     );
   }
