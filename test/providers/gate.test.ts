@@ -12,7 +12,15 @@ const post: CallPlace = { host: "api.example", region: "one", method: "POST" };
 function world(phase: "read" | "all" = "all", beforeChange: () => void = () => undefined) {
   const recorded: GateOperation[] = [];
   let left = 0;
-  const gate = makeGate({ table, places: [get, post], resource: "r", phase, beforeChange, now: () => 5, record: (one) => recorded.push(one) });
+  const gate = makeGate({
+    table,
+    places: [get, post],
+    resource: "r",
+    phase,
+    beforeChange,
+    now: () => 5,
+    record: (one) => recorded.push(one),
+  });
   const call = (operation: string, resource: string, place: CallPlace | null) =>
     gate.call(operation, resource, async (leave) => {
       if (place !== null) leave(place);
