@@ -1,0 +1,18 @@
+/** Scales a group and dies by SIGKILL right before or after the n-th write of its bookkeeping: scale.test.ts looks at what is left. */
+import { localProvider } from "../../providers/local/local.ts";
+import { act, host } from "./world.ts";
+
+const { state, config, count, at } = JSON.parse(process.env["STARTER"] ?? "");
+const [when, nth] = String(at).split(" ");
+let writes = 0;
+const disk = {
+  ...host.disk,
+  replace(path: string, bytes: Uint8Array, mode: number): void {
+    writes++;
+    if (when === "before" && writes === Number(nth)) process.kill(process.pid, "SIGKILL");
+    host.disk.replace(path, bytes, mode);
+    if (when === "after" && writes === Number(nth)) process.kill(process.pid, "SIGKILL");
+  },
+};
+const provider = localProvider({ ...host, disk }, config, state);
+await act({ action: provider.scale, args: { group: "web", count }, resource: "web" });
