@@ -49,7 +49,8 @@ type Fold = {
   first: EpochEntry | null;
   counts: Map<EntryKind, number>;
 };
-const FORGET_EVERY = 256;
+/** In entries: looking at every id costs, and forgetting late is harmless. */
+const FORGET_EVERY = 2048;
 
 /** `since`: see History; it is not from the log. */
 export function emptyMemory(since: number | null): Memory {

@@ -23,9 +23,9 @@ test("an id is kept until its exp and the skew have passed, and forgotten some t
   const memory = emptyMemory(null);
   fold(memory, entry(refused(ONE), 1));
   const exp = soon() * 1000;
-  for (let n = 0; n < 600; n++) fold(memory, entry(started, n + 2, exp + 59_000));
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2, exp + 59_000));
   expect(memory.ids.has(ONE)).toBe(true);
-  for (let n = 0; n < 600; n++) fold(memory, entry(started, n + 602, exp + 300_000));
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2102, exp + 300_000));
   expect(memory.ids.has(ONE)).toBe(false);
 });
 
@@ -33,9 +33,9 @@ test("times of intents are kept by rule for more than the longest window, a week
   const memory = emptyMemory(null);
   const day = 24 * 3600 * 1000;
   fold(memory, entry(intent(ONE), 1));
-  for (let n = 0; n < 300; n++) fold(memory, entry(started, n + 2, START + 7 * day));
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2, START + 7 * day));
   expect(memory.history.intents.get("brokers-grow")).toEqual([START]);
-  for (let n = 0; n < 300; n++) fold(memory, entry(started, n + 302, START + 9 * day));
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2102, START + 9 * day));
   expect(memory.history.intents.size).toBe(0);
 });
 
