@@ -87,7 +87,7 @@ function openEpoch(agent: Started, identity: Identity): Log {
     origin,
     log_keys: [{ key, from: 0 }],
     chain: [...identity.chain()],
-    signature: Buffer.from(identity.sign(logKeyBinding(origin, key, 0))).toString("base64"),
+    signature: Buffer.from(identity.sign(logKeyBinding(origin, key, 0))).toString("base64url"),
     before: before?.checkpoint ?? null,
     config: agent.configDigest,
   });
