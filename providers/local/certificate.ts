@@ -32,6 +32,8 @@ import { answer, diskFailure, failed, known, place, stopped, succeeded } from ".
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 const USAGES: Readonly<Record<Usage, string>> = { server: SERVER_AUTH, client: CLIENT_AUTH };
+/** As many as an intent holds: reconcile compares with all of them. */
+const MAX_NAMES = 64;
 const MAX_ISSUED_BYTES = 64 * 1024;
 /** A short certificate is dated back by no more than this part of it. */
 const BACKDATE_PART = 10;
@@ -268,7 +270,8 @@ async function readRequest(args: Args): Promise<Pkcs10CertificateRequest> {
   const onlyCn = parts.length === 1 && Object.keys(parts[0] ?? {}).join() === "CN";
   if (parts.length > 0 && !onlyCn)
     throw new CallFailed("csr-subject", "the subject is neither empty nor one common name", "none");
-  if (args.names.length === 0) throw new CallFailed("csr-names", "the request names nothing", "none");
+  if (args.names.length === 0 || args.names.length > MAX_NAMES)
+    throw new CallFailed("csr-names", `the request names none or more than ${MAX_NAMES}`, "none");
   return request;
 }
 

@@ -82,7 +82,9 @@ export function localDns(host: Host, config: LocalConfig): ActionProvider<DnsArg
     async reconcile(gate, args, found, errand) {
       const zone = zoneOf(args);
       if (zone === null) return known(failed("missing"));
-      const wanted = wantedSet(args);
+      const wanted = wantedOrFault(args);
+      // Execution refuses these before it calls anything.
+      if (wanted instanceof RangeError) return known(failed("values", [], { words: wanted.message }));
       const before = found.record === null ? null : setOf(args.type, found.record);
       let now = await zone.read(gate, args, errand);
       if (!same(now, wanted) && same(now, before)) {
@@ -110,6 +112,15 @@ function wantedSet(args: DnsArgs): RecordSet | null {
   if (set.data.length === 0 || (args.type === "CNAME" && set.data.length > 1))
     throw new RangeError("too few or too many values");
   return set;
+}
+
+function wantedOrFault(args: DnsArgs): RecordSet | null | RangeError {
+  try {
+    return wantedSet(args);
+  } catch (error) {
+    if (error instanceof RangeError) return error;
+    throw error;
+  }
 }
 
 function shown(type: DnsType, set: RecordSet): { values: string[]; ttl: number } {
@@ -142,13 +153,8 @@ async function update(
   found: RecordState,
   errand: Errand,
 ): Promise<Executed> {
-  let wanted: RecordSet | null;
-  try {
-    wanted = wantedSet(args);
-  } catch (error) {
-    if (error instanceof RangeError) return failed("values", [], { words: error.message });
-    throw error;
-  }
+  const wanted = wantedOrFault(args);
+  if (wanted instanceof RangeError) return failed("values", [], { words: wanted.message });
   if (args.change === "create" && found.record !== null) return failed("exists");
   if (args.change !== "create" && found.record === null) return failed("not-there");
   let before: RecordSet | null;
@@ -293,10 +299,10 @@ function fileZone(host: Host, path: string): Zone {
     change: (gate, args, before, wanted) =>
       gate.call("local.zonefile.write", `${args.zone}/${args.name}`, async (leave) => {
         try {
+          leave(place(path, "write"));
           const edited = editZone(host.disk, path, args, wanted, (now) => {
             if (!same(now, before)) throw new CallFailed("concurrent", "the file was changed meanwhile", "none");
           });
-          leave(place(path, "write"));
           host.disk.replace(path, edited.bytes, edited.mode);
           return answer(undefined);
         } catch (error) {

@@ -3,10 +3,11 @@ import type { LocalConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
 import { CallFailed, type CallPlace, type Errand } from "../provider.ts";
 import { place } from "./call.ts";
-import { type Answer, BadAnswer, decode, encode, type Message, type TsigKey } from "./dnsWire.ts";
+import { type Answer, BadAnswer, decode, encode, encodeName, type Message, type TsigKey } from "./dnsWire.ts";
 
 export type ServerConfig = Extract<LocalConfig["zones"][string], { server: string }>;
 
+const MAX_PORT = 65535;
 const MAX_SECRET_BYTES = 1024;
 const MIN_SECRET_BYTES = 16;
 const MAX_DNS_ANSWER_BYTES = 16 * 1024;
@@ -26,7 +27,15 @@ function readKey(host: Host, config: ServerConfig): TsigKey {
       `the TSIG secret is not base64 of ${MIN_SECRET_BYTES} bytes or more`,
       "none",
     );
-  return { name: config.tsig.name.replace(/\.$/, "").toLowerCase(), algorithm: config.tsig.algorithm, secret };
+  const name = config.tsig.name.replace(/\.$/, "").toLowerCase();
+  try {
+    encodeName(name);
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw new CallFailed("key-unreadable", `the TSIG key's name: ${error.message}`, "none");
+    throw error;
+  }
+  return { name, algorithm: config.tsig.algorithm, secret };
 }
 
 /**
@@ -63,6 +72,7 @@ export async function exchange(
 function addressOf(server: string): { host: string; port: number; name: string } {
   const colon = server.lastIndexOf(":");
   const [shown, port] = [server.slice(0, colon), Number(server.slice(colon + 1))];
+  if (!(port >= 1 && port <= MAX_PORT)) throw new CallFailed("server-address", `${server} has no port`, "none");
   return { host: shown.replace(/^\[(.*)\]$/, "$1"), port, name: `${shown}:${port}` };
 }
 

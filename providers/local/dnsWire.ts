@@ -197,7 +197,7 @@ function takeName(reader: Reader): string {
     const label = reader.bytes.subarray(at + 1, at + 1 + length);
     size += length + 1;
     // A dot inside a label would read as two labels.
-    if (length > 63 || label.length !== length || size > 255 || label.includes(0x2e))
+    if (length > 63 || label.length !== length || size > 254 || label.includes(0x2e))
       throw new BadAnswer("dns-malformed");
     labels.push(label.toString("latin1").toLowerCase());
     at += length + 1;

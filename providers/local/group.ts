@@ -16,7 +16,7 @@ const Slot = z.strictObject({
   process: z.strictObject({ pid: z.number().int().min(2), start: z.string() }).nullable(),
 });
 export type Slot = z.infer<typeof Slot>;
-const Book = z.strictObject({ version: z.literal(1), group: z.string(), boot: z.string(), slots: z.array(Slot) });
+const BookFile = z.strictObject({ version: z.literal(1), group: z.string(), boot: z.string(), slots: z.array(Slot) });
 
 export type LiveSlot = Slot & { readonly process: ProcessId };
 
@@ -37,7 +37,7 @@ export function groupBook(host: Host, state: string, group: string): Book {
   const path = `${state}/group-${name}.json`;
   const read = (): Slot[] => {
     if (!host.disk.exists(path)) return [];
-    const book = Book.parse(JSON.parse(new TextDecoder().decode(host.disk.read(path, MAX_BOOK_BYTES).bytes)));
+    const book = BookFile.parse(JSON.parse(new TextDecoder().decode(host.disk.read(path, MAX_BOOK_BYTES).bytes)));
     if (book.group !== group) throw new SyntaxError("the file is another group's");
     // After a reboot nothing of it lives.
     return book.boot === bootId() ? book.slots : [];

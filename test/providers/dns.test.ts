@@ -218,3 +218,32 @@ test("after a crash the record says what the update became", async () => {
   bind.byOther(`update delete ${GRANTED} A`, `update add ${GRANTED} 60 A 10.6.6.6`);
   expect(await recall(wanted, found)).toMatchObject({ result: "unknown", code: "concurrent" });
 });
+
+test("when our clock is ten minutes off, the server says so under its signature, and nothing is taken from the answer", async () => {
+  const wanted = command({});
+  const clock = { ...host.clock, now: () => host.clock.now() + 600_000 };
+  const tsig = { name: TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: bind.secretFile };
+  const zones = { [ZONE]: { server: bind.server, tsig } };
+  const provider = localProvider({ ...host, clock }, { groups: {}, authorities: {}, zones }, `${folder}/state`);
+  await expect(see({ ...wanted, action: provider["update-dns"] })).rejects.toThrow("tsig-error");
+  // An old answer: the clock goes on between the request and it.
+  let calls = 0;
+  const late = { ...host.clock, now: () => host.clock.now() + (calls++ === 0 ? 0 : 600_000) };
+  const slow = localProvider({ ...host, clock: late }, { groups: {}, authorities: {}, zones }, `${folder}/state`);
+  await expect(see({ ...wanted, action: slow["update-dns"] })).rejects.toThrow("tsig-time");
+});
+
+test("values that are none of their type, and a key or server of no form, are failures and end no process", async () => {
+  reset();
+  for (const wish of [
+    { values: ["10.0.0.300"] },
+    { values: [] },
+    { type: "CNAME" as const, name: `alias.${ZONE}`, values: ["a.b", "c.d"] },
+    { ttl: 2 ** 31 },
+  ]) {
+    expect(await act(command(wish))).toMatchObject({ result: "failed", code: "values" });
+    expect(await recall(command(wish), { record: null })).toMatchObject({ result: "failed", code: "values" });
+  }
+  for (const wish of [{ key: "a..b" }, { server: "127.0.0.1:99999" }, { server: "127.0.0.1:0" }])
+    await expect(see(command(wish))).rejects.toThrow("unreadable");
+});
