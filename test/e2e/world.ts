@@ -187,10 +187,7 @@ export async function world(options: { rules?: string } = {}): Promise<World> {
   );
   const made = ran(CONTROL, "keys", "init", "--keys", path("keys"), "--json");
   if (made.code !== 0) throw new Error(`keys init: ${made.stderr}`);
-  const pin =
-    /[A-Za-z0-9_-]{43}/.exec(
-      (JSON.parse(made.stdout) as { thumbprint?: string; trust_sha256?: string }).trust_sha256 ?? made.stdout,
-    )?.[0] ?? "";
+  const pin = (JSON.parse(made.stdout) as { thumbprint: string }).thumbprint;
   await self.startControl();
   const token = ran(CONTROL, "token", "--dir", path("control"), "--cluster", "prod-eu-1");
   if (token.code !== 0) throw new Error(`token: ${token.stderr}`);
