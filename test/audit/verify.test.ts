@@ -59,6 +59,15 @@ test("a certificate of another agent, or one that was not valid when the log beg
   }
 });
 
+test("a log key that the agent's certificate did not sign is vouched for by nobody", async () => {
+  const w = await world();
+  const other = await world();
+  const first = { ...w.as.first(), signature: (other.as.first() as { signature: string }).signature };
+  fill(w.open(realHost(), { first: () => first as ReturnType<typeof w.as.first> }));
+  const verdict = await verifyLog(realDisk, w.folder, { ca: w.caPem });
+  expect(verdict).toMatchObject({ exit: 14, vouched: null, unvouched: expect.stringContaining("did not sign") });
+});
+
 test("whichever byte of the log is changed, verify says damaged and names its entry or the one that shows it", async () => {
   const w = await small();
   const bytes = readFileSync(join(w.folder, SEGMENT));
