@@ -212,7 +212,7 @@ test("killed with -9 at any write of its bookkeeping, the starter leaves process
   for (const at of ["before 1", "after 1", "before 2", "after 2", "before 3", "after 3", "before 4", "after 4"]) {
     const world = group(WAIT);
     mkdirSync(world.state, { recursive: true, mode: 0o700 });
-    const child = spawn(process.execPath, [`${import.meta.dir}/starter.ts`], {
+    const child = spawn(process.execPath, [new URL("./starter.ts", import.meta.url).pathname], {
       stdio: ["ignore", "inherit", "inherit"],
       env: { PATH: process.env["PATH"], STARTER: JSON.stringify({ ...world, count: 2, at }) },
     });
