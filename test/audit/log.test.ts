@@ -210,7 +210,13 @@ test("EIO of a real fdatasync, injected by strace, ends the log before anything 
     "inject=fdatasync:error=EIO:when=1",
   ];
   const run = spawnSync("strace", [...trace, process.execPath, file], { encoding: "utf8" });
-  expect(run.stdout.trim().split("\n")).toEqual(["LogUnavailable 8", "LogUnavailable 8"]);
+  const { status, signal, stdout, stderr } = run;
+  expect({ status, signal, stderr, stdout }).toEqual({
+    status: 0,
+    signal: null,
+    stderr: "",
+    stdout: "LogUnavailable 8\nLogUnavailable 8\n",
+  });
   // The line was written, its sync failed: at most this one line is there, and the next start decides by what is on the disk.
   expect(statSync(join(w.folder, SEGMENT)).size).toBeGreaterThanOrEqual(size);
   const log = w.open();
