@@ -28,5 +28,3 @@ export const BACKOFF_MIN_SECONDS = 1;
 export const BACKOFF_MAX_SECONDS = 60;
 /** How long an intent without an outcome is asked about before it is `unknown`. */
 export const RECOVERY_DEADLINE_SECONDS = 3600;
-/** How long a stopping agent waits for its running commands. */
-export const STOP_DEADLINE_SECONDS = 330;

@@ -141,21 +141,30 @@ export type Poller = {
 /** Asks for commands until told to stop. Before each poll everything on record is handed in, so that nothing is asked for twice. */
 export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter, agent: Poller): Promise<void> {
   const wait = backoff(to.host.random);
+  // The first answer, and the first after a silence, comes at once: it says whether there is contact.
+  let silent = true;
   while (!to.stop.aborted) {
     await agent.before();
     await reports.flushed();
     if (to.stop.aborted) return;
     const take = dispatch.room();
-    const body = { ...agent.state(), checkpoint: to.log.checkpoint(), take, hold: take === 0 ? 1 : POLL_HOLD_SECONDS };
+    const body = {
+      ...agent.state(),
+      checkpoint: to.log.checkpoint(),
+      take,
+      hold: silent ? 0 : take === 0 ? 1 : POLL_HOLD_SECONDS,
+    };
     const answer = await to.post("/v1/commands", body, PollAnswer, {
       timeoutSeconds: POLL_HOLD_SECONDS + REQUEST_TIMEOUT_SECONDS,
       signal: to.stop,
     });
     if (!("ok" in answer)) {
+      silent = true;
       heard(answer, to);
       await pause(to, wait.next());
       continue;
     }
+    silent = false;
     wait.reset();
     to.contact(null);
     agent.cancel(answer.ok.cancel);

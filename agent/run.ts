@@ -150,8 +150,9 @@ async function serve(
     post: identity.session.post.bind(identity.session),
     contact(reason: string | null) {
       if (reason !== null && lost === null)
-        say("warn", "the control plane cannot be reached; nothing is changed until it can", { reason });
-      if (reason === null && lost !== null) say("info", "the control plane is reached again", { since: lost.since });
+        say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
+      if (reason === null && lost !== null)
+        say("info", "in contact with the control plane again", { since: lost.since });
       if (reason === null) lost = null;
       else lost ??= { since: timeText(host.clock.now()), reason };
     },

@@ -374,13 +374,13 @@ async function cutOff(stage: Stage, serving: Serving, plane: Background, agent: 
   heading("The vendor's control plane dies (kill -9). Nothing here needs it.");
   showCommand(["kill", "-9", String(plane.child.pid)], stage.scratch);
   await stop(plane, "SIGKILL");
-  await until(() => (agent.said().includes("cannot be reached") ? true : null), "the agent to notice", agent.said);
-  show(lastLine(agent, "cannot be reached"), stage.scratch);
+  await until(() => (agent.said().includes("no contact") ? true : null), "the agent to notice", agent.said);
+  show(lastLine(agent, "no contact"), stage.scratch);
   await workloadAnswers(stage, 2);
   say("  The vendor starts it again; what it knew is still there.");
   await serve(stage, serving.enrol, serving.agents);
   await carriedOut(stage, "scale", "--group", GROUP, "--count", "3");
-  show(lastLine(agent, "reached again"), stage.scratch);
+  show(lastLine(agent, "in contact"), stage.scratch);
   await workloadAnswers(stage, 3);
 }
 

@@ -120,7 +120,7 @@ export async function world(options: { rules?: string } = {}): Promise<World> {
       const [program = REEVE, ...args] = [...before, REEVE, "run", "--config", path("reeve.yaml")];
       const child = spawn(program, args, { env: CLEAN, stdio: ["ignore", "ignore", "pipe"] });
       child.stderr?.on("data", (chunk: Buffer) => {
-        writeFileSync(path("agent.err"), chunk, { flag: "a" });
+        if (existsSync(folder)) writeFileSync(path("agent.err"), chunk, { flag: "a" });
       });
       children.push(child);
       return child;
