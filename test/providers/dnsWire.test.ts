@@ -55,6 +55,11 @@ test("a name of exactly 255 bytes passes, one more does not; pointers only go ba
   expect(encodeName(longest).length).toBe(255);
   expect(decodeValue("CNAME", encodeName(longest))).toBe(longest);
   expect(() => encodeName(`${longest}b`)).toThrow(RangeError);
+  const tooLong = Buffer.concat([encodeName(longest).subarray(0, -1), Buffer.from([1, 98, 0])]);
+  expect(() => decodeValue("CNAME", tooLong)).toThrow(BadAnswer);
+  const oneMore = Buffer.from(encodeName(longest));
+  oneMore.writeUInt8(62, 192);
+  expect(() => decodeValue("CNAME", Buffer.concat([oneMore.subarray(0, -1), Buffer.from([98, 0])]))).toThrow(BadAnswer);
   for (const bytes of [
     [0xc0, 0x00],
     [0xc0, 0x05],

@@ -127,3 +127,16 @@ test("a failed call is recorded with its status, never its words", async () => {
   expect(recorded).toMatchObject([{ status: "Throttled", request: "req-9" }]);
   expect(JSON.stringify(recorded)).not.toContain("own words");
 });
+
+test("a breach that the provider turned into a failure of another kind is a breach still", async () => {
+  const { gate } = world();
+  const hidden = gate.call("x.read", "r", async (leave) => {
+    try {
+      leave({ ...get, region: "elsewhere" });
+    } catch {
+      throw new CallFailed("Throttled", "", "none");
+    }
+    return { value: 1, request: null };
+  });
+  expect(await codeOf(hidden)).toBe("gate.place");
+});

@@ -35,7 +35,7 @@ function running(mark: string): number[] {
 
 conformance<ScaleArgs, ScaleState>("local scale", async () => {
   const state = mkdtempSync(join(root, "scale-"));
-  const command = ["/bin/sh", "-c", "while :; do sleep 0.05; done", state];
+  const command = ["/bin/sh", "-c", "sleep 300 & wait", state];
   const groups = { web: { command, health: { probe: "none" as const }, stop_seconds: 1 } };
   const action = localProvider(host, { groups, authorities: {}, zones: {} }, state).scale;
   return {
@@ -46,7 +46,7 @@ conformance<ScaleArgs, ScaleState>("local scale", async () => {
       return count === 0 ? "before" : count === 2 ? "after" : "other";
     },
     async end() {
-      for (const pid of running(state)) process.kill(pid, "SIGKILL");
+      for (const pid of running(state)) process.kill(-pid, "SIGKILL");
     },
   };
 });
