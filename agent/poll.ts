@@ -61,6 +61,10 @@ export function reporter(to: Contact): Reporter {
     const size = to.log.size;
     const from = next ?? size;
     const entries = next === null ? [] : bounded(to.log.lines(from, MAX_ENTRIES_PER_REPORT));
+    if (next !== null && entries.length === 0) {
+      to.contact(`the entries from ${from} on, which it has not got, were moved away from this log`);
+      return false;
+    }
     const body = { from, entries, checkpoint: to.log.checkpoint(), proofs: null };
     const answer = await to.post("/v1/reports", body, ReportAnswer, {
       timeoutSeconds: REQUEST_TIMEOUT_SECONDS,

@@ -38,10 +38,6 @@ export function emptyTree(): Tree {
   return { size: 0, peaks: [] };
 }
 
-export function copyTree(tree: Tree): Tree {
-  return { size: tree.size, peaks: [...tree.peaks] };
-}
-
 /** Appends one leaf to `tree` itself. */
 export function grow(tree: Tree, leaf: Buffer): void {
   let node = leaf;
