@@ -12,6 +12,7 @@ import type {
 } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Disk } from "./host/host.ts";
+import { MAX_CSR_NAMES, MAX_CSR_NAMES_BYTES } from "./limits.ts";
 import { certificateBeside, findCsr } from "./owner/csr.ts";
 import { readCsr } from "./wire/csr.ts";
 
@@ -108,6 +109,14 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
           hint: "Write it with `openssl req -new`.",
         };
       const names = csr.sans.map((san) => san.value);
+      if (
+        names.length > MAX_CSR_NAMES ||
+        names.reduce((sum, name) => sum + Buffer.byteLength(name), 0) > MAX_CSR_NAMES_BYTES
+      )
+        return {
+          csr_unreadable: `the certificate request holds more than ${MAX_CSR_NAMES} names, or more than ${MAX_CSR_NAMES_BYTES} bytes of them`,
+          hint: "Ask for fewer or shorter names.",
+        };
       const made = request.path === null ? ("by-vendor" as const) : ("in-cluster" as const);
       const deliver = request.path === null ? null : certificateBeside(request.path);
       return workOf(

@@ -27,7 +27,8 @@ export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatch
     running++;
     const before = chains.get(key) ?? Promise.resolve();
     const own = before
-      .then(() => execute(text, road))
+      // What is not begun is not on record either: the control plane hands it out again.
+      .then(() => (road.stopping() ? undefined : execute(text, road)))
       .catch(fail)
       .finally(() => {
         running--;

@@ -67,6 +67,9 @@ function matchNow(command: Verified, road: Road): MatchedNow {
   if ("refusal" in read) return { refusal: read.refusal, digest: read.digest };
   const older = checkRevision(read.policy, road.log.memory.history, cannot);
   if (older !== null) return { refusal: older, digest: read.digest };
+  // On record before anything is decided by it, so that an older file put back is seen to be older.
+  if (read.policy.revision > road.log.memory.history.revision)
+    write(road, { kind: "policy", policy: read.digest, revision: read.policy.revision, code: null });
   const matched = match(read.policy, command.asked, {
     vendor: command.claims.iss,
     cluster: road.cluster,
@@ -136,6 +139,7 @@ type Intended = Observed & { readonly intent: number };
 /** Everything that can have changed since the bytes came is judged once more, then the intent is made durable. Null: it ended here. */
 function intend(observed: Observed, road: Road): Intended | null {
   const { command, seen } = observed;
+  if (road.stopping()) return null;
   const cannot = subjectOf(command);
   const end = (refusal: Refusal, digest: string | null): null => {
     recordRefusal(command, refusal, road, digest);
@@ -212,6 +216,7 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
     resource: work.resource,
     phase: "all",
     beforeChange: () => {
+      if (road.halted()) throw new Halted("stopped");
       if (road.suspended() !== null) throw new Halted("suspended");
       if (deadline.signal.aborted) throw new Halted("deadline");
     },

@@ -28,3 +28,10 @@ export const BACKOFF_MIN_SECONDS = 1;
 export const BACKOFF_MAX_SECONDS = 60;
 /** How long an intent without an outcome is asked about before it is `unknown`. */
 export const RECOVERY_DEADLINE_SECONDS = 3600;
+/** Of one certificate request: what is issued must fit the outcome's entry. */
+export const MAX_CSR_NAMES = 64;
+export const MAX_CSR_NAMES_BYTES = 4096;
+/** Refused trust statements on record: more are refused without an entry of their own. */
+export const MAX_REFUSED_TRUST_PER_HOUR = 16;
+/** Ids that the vendor took back and that are remembered; the oldest go first. */
+export const MAX_CANCELLED = 4096;

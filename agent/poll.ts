@@ -175,6 +175,7 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
     await agent.trust(answer.ok.trust);
     // More than was asked for is not taken: the intake's limits hold against a hostile sender too.
     dispatch.accept(answer.ok.commands.slice(0, take));
-    if (answer.ok.commands.length === 0) await pause(to, 50);
+    if (take === 0) await pause(to, 1000);
+    else if (answer.ok.commands.length === 0) await pause(to, 50);
   }
 }

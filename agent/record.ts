@@ -98,7 +98,7 @@ export function outcomeBody(
     changed: executed.changed.slice(0, Math.min(kept, MAX_CHANGED)).map((change) => ({ ...change })),
     operations:
       operations.length <= kept ? [...operations] : [...operations.slice(0, kept), left(operations.length - kept)],
-    certificate: executed.certificate === null ? null : [...executed.certificate],
+    certificate: certificateThatFits(executed.certificate),
     details,
   });
   for (let kept = MAX_CHANGED; kept > 0; kept = Math.floor(kept / 2)) {
@@ -106,6 +106,12 @@ export function outcomeBody(
     if (lineBytes(candidate) <= MAX_ENTRY_BYTES - ADDED_BYTES) return candidate;
   }
   throw new Error("an outcome does not fit its entry");
+}
+
+/** An issued certificate always gets its outcome: a chain that the entry cannot hold lies where it was delivered. */
+function certificateThatFits(chain: readonly string[] | null): string[] | null {
+  if (chain === null || chain.length > 4 || chain.some((der) => der.length > 8192)) return null;
+  return [...chain];
 }
 
 function left(count: number): Operation {

@@ -23,6 +23,10 @@ export type Road = {
   /** Null when the owner's switch is on; else why not. Read anew each time. */
   suspended(): string | null;
   clockAgrees(): boolean;
+  /** True once this process is to end: nothing more is begun. */
+  stopping(): boolean;
+  /** True once another agent acts, or we made a mistake: nothing more is changed. */
+  halted(): boolean;
   /** Ids that the vendor took back. */
   readonly cancelled: Set<string>;
   /** Said after entries became durable. */

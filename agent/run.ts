@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { checkRevision } from "../policy/authorize.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
@@ -11,14 +12,17 @@ import { dispatcher } from "./dispatch.ts";
 import type { Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
+import { MAX_CANCELLED, MAX_REFUSED_TRUST_PER_HOUR } from "./limits.ts";
 import type { Logger } from "./logger.ts";
-import { policyReader } from "./owner/policy.ts";
+import { policyReader, type ReadPolicy } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
 import { type Status, statusFile } from "./status.ts";
 import { logOrigin } from "./wire/names.ts";
+
+const HOUR_MS = 3_600_000;
 
 export type Started = {
   readonly host: Host;
@@ -114,7 +118,7 @@ async function serve(
   let ended: Ended | null = null;
   let lost: { since: string; reason: string } | null = null;
   let reports: Reporter | null = null;
-  let refusedTrust: string | null = null;
+  const refusedTrust = new Map<string, number>();
   const clock = watchClock(host.clock);
   const readPolicy = policyReader(host.disk, config.owner);
   const road: Road = {
@@ -130,7 +134,9 @@ async function serve(
     commandKeys: () => identity.commandKeys(),
     readPolicy,
     suspended: () => suspendedBy(readSwitch(host.disk, config.owner)),
-    clockAgrees: () => clock.look().agrees,
+    clockAgrees: () => clock.agrees(),
+    stopping: () => stop.signal.aborted,
+    halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
     appended: () => reports?.wake(),
   };
@@ -157,6 +163,7 @@ async function serve(
       else lost ??= { since: timeText(host.clock.now()), reason };
     },
     end(how: Ended) {
+      if (ended === null && how.why === "fenced") identity.markFenced(how.message);
       ended ??= how;
       stop.abort();
     },
@@ -193,10 +200,14 @@ async function serve(
       await renew(identity, road, say, contact.end);
     },
     async trust(statements) {
-      if (statements.length > 0) refusedTrust = await takeTrust(identity, statements, road, say, refusedTrust);
+      if (statements.length > 0) await takeTrust(identity, statements, road, say, refusedTrust);
     },
     cancel(ids) {
       for (const id of ids) road.cancelled.add(id);
+      for (const oldest of road.cancelled) {
+        if (road.cancelled.size <= MAX_CANCELLED) break;
+        road.cancelled.delete(oldest);
+      }
     },
   };
   owner.look();
@@ -207,12 +218,11 @@ async function serve(
   await Promise.all(loops);
   await Promise.all([dispatch.idle(), ...recovering]);
   if (failure !== null) throw (failure as { error: unknown }).error;
-  return finish(ended, identity, road, say, show);
+  return finish(ended, road, say, show);
 }
 
 function finish(
   ended: Ended | null,
-  identity: Identity,
   road: Road,
   say: Logger,
   show: (state: Status["state"], reason: string) => void,
@@ -226,7 +236,6 @@ function finish(
   write(road, { kind: "stopped", why: ended.why });
   show(ended.why === "fenced" ? "fenced" : "stopped", ended.message);
   if (ended.why === "fenced") {
-    identity.markFenced(ended.message);
     say("error", "Cannot go on: the control plane has fenced this agent.", {
       said: ended.message,
       hint: "If another machine was enrolled for this cluster, this one has done its work; else run `reeve leave` and join with a new token.",
@@ -268,7 +277,8 @@ function ownerWatch(road: Road, clock: ReturnType<typeof watchClock>, say: Logge
           { why: why ?? "" },
         );
       }
-      const inode = now.on ? now.inode : null;
+      // Only a switch that was really taken away and put back is the owner's resume; one that could not be read is not.
+      const inode = now.on ? now.inode : now.missing ? null : last.inode;
       if (inode !== null && inode !== last.inode) clock.accept();
       const seen = clock.look();
       if (seen.changed) {
@@ -277,7 +287,9 @@ function ownerWatch(road: Road, clock: ReturnType<typeof watchClock>, say: Logge
           seconds: seen.jumped,
         });
       }
-      const read = road.readPolicy("act");
+      const file = road.readPolicy("act");
+      const older = "policy" in file ? checkRevision(file.policy, road.log.memory.history, "act") : null;
+      const read: ReadPolicy = older === null ? file : { refusal: older, digest: file.digest };
       const digest = read.digest ?? `sha256:${"0".repeat(64)}`;
       const code = "refusal" in read ? read.refusal.code : null;
       const revision = "policy" in read ? read.policy.revision : 0;
@@ -314,25 +326,27 @@ async function renew(identity: Identity, road: Road, say: Logger, end: (how: End
   }
 }
 
-/** Returns the digest of the refused statement, which is recorded once, however often it is sent. */
+/** A refused statement is recorded once, however often it is sent, and few of them an hour: the vendor cannot fill the owner's disk. */
 async function takeTrust(
   identity: Identity,
   statements: readonly string[],
   road: Road,
   say: Logger,
-  known: string | null,
-): Promise<string | null> {
+  known: Map<string, number>,
+): Promise<void> {
   const taken = await identity.acceptTrust(statements);
   for (const { version, digest, keys } of taken.accepted) {
     write(road, { kind: "trust", version, digest, keys: [...keys] });
     say("info", "a trust statement is in force", { version });
   }
-  if (taken.refused === null) return known;
+  if (taken.refused === null) return;
   const { refusal, digest, bytes } = taken.refused;
-  if (digest === known) return known;
+  const now = road.host.clock.monotonic();
+  for (const [old, at] of known) if (at <= now - HOUR_MS && old !== digest) known.delete(old);
+  if (known.has(digest) || known.size >= MAX_REFUSED_TRUST_PER_HOUR) return;
+  known.set(digest, now);
   write(road, { kind: "trust-refused", code: refusal.code, digest, bytes });
   say("error", `a trust statement was refused: ${refusal.because}`, { code: refusal.code, hint: refusal.hint });
-  return digest;
 }
 
 export function digestOf(bytes: Uint8Array): string {

@@ -141,6 +141,8 @@ function roadIn(scratch: string, keys: ReadonlyMap<string, string>, now: number)
     commandKeys: () => keys,
     readPolicy: policyReader(host.disk, config.owner),
     suspended: () => (readSwitch(host.disk, config.owner).on ? null : "suspended"),
+    stopping: () => false,
+    halted: () => false,
     clockAgrees: () => true,
     cancelled: new Set(),
     appended: () => undefined,

@@ -49,7 +49,7 @@ export class GateBreach extends Error {
 }
 /** The owner suspended, or the deadline passed, before a changing call; what came before it stands. */
 export class Halted extends Error {
-  constructor(readonly why: "suspended" | "deadline") {
+  constructor(readonly why: "suspended" | "deadline" | "stopped") {
     super(why);
     this.name = "Halted";
   }

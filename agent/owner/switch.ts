@@ -3,7 +3,13 @@ import type { Disk } from "../host/host.ts";
 import { readOwned } from "./files.ts";
 
 /** `inode` tells one turning-on from the next. */
-export type Switch = { readonly on: true; readonly inode: number } | { readonly on: false; readonly why: string };
+export type Switch =
+  | { readonly on: true; readonly inode: number }
+  | {
+      readonly on: false;
+      readonly why: string /** False: it may be there, and cannot be judged. */;
+      readonly missing: boolean;
+    };
 
 const MAX_SWITCH_BYTES = 4096;
 
@@ -11,12 +17,16 @@ const MAX_SWITCH_BYTES = 4096;
 export function readSwitch(disk: Disk, owner: Config["owner"]): Switch {
   const on = readOwned(disk, owner, "on", MAX_SWITCH_BYTES);
   if ("bytes" in on) return { on: true, inode: on.stat.inode };
-  if (on.what !== "missing") return { on: false, why: on.because };
+  if (on.what !== "missing") return { on: false, why: on.because, missing: false };
   const why = readOwned(disk, owner, "suspended", MAX_SWITCH_BYTES);
-  if (!("bytes" in why)) return { on: false, why: "by the customer" };
+  if (!("bytes" in why)) return { on: false, why: "by the customer", missing: true };
   return {
     on: false,
-    why: printable(new TextDecoder().decode(why.bytes).split("\n")[0] ?? "").slice(0, 200) || "by the customer",
+    why:
+      printable(new TextDecoder().decode(why.bytes).split("\n")[0] ?? "")
+        .slice(0, 200)
+        .toWellFormed() || "by the customer",
+    missing: true,
   };
 }
 

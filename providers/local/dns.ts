@@ -69,8 +69,13 @@ export function localDns(host: Host, config: LocalConfig): ActionProvider<DnsArg
       if (zone === null) return { missing: `the config has no zone ${args.zone} with the name ${args.name}` };
       try {
         const set = await zone.read(gate, args, errand);
-        return { state: { record: set === null ? null : shown(args.type, set) } };
+        const record = set === null ? null : shown(args.type, set);
+        // What cannot stand in an intent, or be written back, cannot be judged.
+        if (record !== null && !fitsEntry(record.values)) return { unreadable: "too-large" };
+        if (record !== null) setOf(args.type, record);
+        return { state: { record } };
       } catch (error) {
+        if (error instanceof RangeError) return { unreadable: "unusual" };
         if (error instanceof CallFailed) return { unreadable: error.status };
         throw error;
       }
@@ -135,12 +140,21 @@ function same(a: RecordSet | null, b: RecordSet | null): boolean {
   return a.ttl === b.ttl && keys(a) === keys(b);
 }
 
+/** An intent holds at most 64 values of at most 4096 characters, in a line under 64 KiB. */
+function fitsEntry(values: readonly string[]): boolean {
+  return (
+    values.length <= 64 &&
+    values.every((value) => value.length <= 4096) &&
+    Buffer.byteLength(JSON.stringify(values)) <= 16 * 1024
+  );
+}
+
 function change(args: DnsArgs, from: RecordSet | null, to: RecordSet | null): Changed[] {
   if (same(from, to)) return [];
   const text = (set: RecordSet | null) => {
     if (set === null) return null;
     const { values, ttl } = shown(args.type, set);
-    return `${values.join(" ")} ttl ${ttl}`.slice(0, 4096);
+    return `${values.join(" ")} ttl ${ttl}`.slice(0, 4096).toWellFormed();
   };
   return [{ what: `${args.name} ${args.type}`, from: text(from), to: text(to) }];
 }

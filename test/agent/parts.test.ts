@@ -41,6 +41,8 @@ describe("the clock", () => {
     mono += 0;
     expect(watch.look()).toEqual({ agrees: true, jumped: 60, changed: false });
     wall += 1000;
+    // A command that asks in between does not use up what is to be put on record.
+    expect(watch.agrees()).toBe(false);
     expect(watch.look()).toEqual({ agrees: false, jumped: 61, changed: true });
     expect(watch.look().changed).toBe(false);
     wall -= 30_000;

@@ -180,6 +180,44 @@ describe("the road, through the compiled executables", () => {
     }
   }, 60_000);
 
+  test("a request with more names than an outcome can hold is refused before anything is issued", () => {
+    const csr = join(w.folder, "csr/many.csr");
+    const names = Array.from({ length: 65 }, (_, at) => `DNS:n${at}.prod-eu-1.example.com`).join(",");
+    ran(
+      "openssl",
+      "req",
+      "-new",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+      "-keyout",
+      "/dev/null",
+      "-out",
+      csr,
+      "-subj",
+      "/",
+      "-addext",
+      `subjectAltName=${names}`,
+    );
+    const digest = createHash("sha256").update(readFileSync(csr)).digest("hex");
+    const sent = send(
+      w,
+      "issue-certificate",
+      "--authority",
+      "clients",
+      "--csr-sha256",
+      digest,
+      "--usage",
+      "server",
+      "--validity",
+      "1d",
+    );
+    expect(sent.code).toBe(1);
+    expect(last("refused")?.code).toBe("policy.csr.unreadable");
+  }, 60_000);
+
   test("a record is created in the zone file, and one outside is refused", () => {
     const set = (name: string, value: string) =>
       send(
@@ -215,6 +253,14 @@ describe("the road, through the compiled executables", () => {
     expect(send(w, "scale", "--group", "brokers", "--count", "3").code).toBe(1);
     expect(w.reeve(["resume"]).code).toBe(0);
     expect(send(w, "scale", "--group", "brokers", "--count", "3").code).toBe(0);
+  }, 60_000);
+
+  test("an older policy put back between two polls is refused, for a command was judged by the newer one", () => {
+    writePolicy(w, RULES, 3);
+    expect(send(w, "scale", "--group", "brokers", "--count", "2").code).toBe(0);
+    writePolicy(w, RULES, 2);
+    expect(send(w, "scale", "--group", "brokers", "--count", "3").code).toBe(1);
+    expect(last("refused")?.code).toBe("policy.revision");
   }, 60_000);
 
   const policy = (): string => join(w.owner, "policy.yaml");
