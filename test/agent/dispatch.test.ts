@@ -1,0 +1,61 @@
+import { expect, test } from "bun:test";
+import type { EntryBody } from "../../agent/audit/entry.ts";
+import { dispatcher } from "../../agent/dispatch.ts";
+import { MAX_COMMANDS_PER_HOUR, MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS } from "../../agent/limits.ts";
+import type { Road } from "../../agent/road.ts";
+
+function road(stopping = false) {
+  const written: EntryBody[] = [];
+  let mono = 0;
+  const of = {
+    host: { clock: { now: () => mono, monotonic: () => mono, sleep: () => Promise.resolve() } },
+    log: {
+      append: (bodies: readonly EntryBody[]) => {
+        written.push(...bodies);
+        return [];
+      },
+    },
+    commandKeys: () => new Map(),
+    appended: () => undefined,
+    stopping: () => stopping,
+  } as unknown as Road;
+  return {
+    of,
+    written,
+    pass: (milliseconds: number) => {
+      mono += milliseconds;
+    },
+  };
+}
+
+test("at most 600 commands an hour are taken in, each unreadable one is one entry, and after the hour there is room again", async () => {
+  const { of, written, pass } = road();
+  const dispatch = dispatcher(of, (error) => {
+    throw error;
+  });
+  expect(dispatch.room()).toBe(Math.min(MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS));
+  let taken = 0;
+  for (let polls = 0; polls < 1000 && dispatch.room() > 0; polls++) {
+    const texts = Array.from({ length: dispatch.room() }, (_, at) => `not a command ${taken + at}`);
+    taken += texts.length;
+    dispatch.accept(texts);
+    await dispatch.idle();
+  }
+  expect(taken).toBe(MAX_COMMANDS_PER_HOUR);
+  expect(written.length).toBe(MAX_COMMANDS_PER_HOUR);
+  expect(written.every((entry) => entry.kind === "rejected")).toBe(true);
+  pass(3_599_999);
+  expect(dispatch.room()).toBe(0);
+  pass(2);
+  expect(dispatch.room()).toBeGreaterThan(0);
+});
+
+test("an agent that is stopping begins nothing", async () => {
+  const { of, written } = road(true);
+  const dispatch = dispatcher(of, (error) => {
+    throw error;
+  });
+  dispatch.accept(["not a command"]);
+  await dispatch.idle();
+  expect(written).toEqual([]);
+});
