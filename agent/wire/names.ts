@@ -8,12 +8,14 @@ export const TrustDomain = z
   .string()
   .max(253)
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/, "a trust domain");
-export const KeyId = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/);
+export const KeyId = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "a key's id: letters, digits, . _ -");
 /** RFC 9562 UUIDv7, lower case. */
 export const CommandId = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in lower-case hex: 64 characters");
 /** 32 bytes in base64url without padding: an Ed25519 public key's `x`, an RFC 7638 thumbprint. */
-export const Base64Url32 = z.string().regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/);
+export const Base64Url32 = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/, "32 bytes in base64url: 43 characters");
 export const Seconds = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 export const Count = z.number().int().min(0).max(1_000_000);
 /** The vendor's own words: shown, never obeyed. No control characters. */
