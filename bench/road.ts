@@ -159,6 +159,8 @@ export async function roadFigure({ quick }: Effort, scratch: string): Promise<Fi
   // An intent holds the signed command, an outcome does not.
   const lines = [1400, 500].map((size) => new Uint8Array(size).fill(0x61));
   let asked = 0;
+  // The first command puts the policy's revision on record too: it is not counted.
+  await execute(vendor.command(asked++ % 9), road);
   const commands = async (): Promise<number> => {
     const texts = Array.from({ length: perRound }, () => vendor.command(asked++ % 9));
     const before = road.log.size;
