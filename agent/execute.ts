@@ -2,6 +2,7 @@ import { resourceOf } from "../policy/asked.ts";
 import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
+import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
 import { CallFailed, type Executed, type GateBreach, Halted } from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
@@ -10,7 +11,7 @@ import type { Operation } from "./audit/entry.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
 import { asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, write } from "./road.ts";
-import { subjectOf, type Verified, verify } from "./verify.ts";
+import { type Verified, verify } from "./verify.ts";
 import { open } from "./wire/envelope.ts";
 import { type Command, parse } from "./wire/parse.ts";
 
@@ -62,7 +63,7 @@ type MatchedNow =
 
 /** The owner's policy as it is at this moment. */
 function matchNow(command: Verified, road: Road): MatchedNow {
-  const cannot = subjectOf(command);
+  const cannot = cannotOf(command.asked);
   const read = road.readPolicy(cannot);
   if ("refusal" in read) return { refusal: read.refusal, digest: read.digest };
   const older = checkRevision(read.policy, road.log.memory.history, cannot);
@@ -87,7 +88,7 @@ type Observed = { readonly command: Verified; readonly work: Work; readonly seen
 
 /** Reads only, only the resource that the matched rule names, only by the action's read operations. */
 async function describe(command: Verified, road: Road): Promise<Observed | Refusal> {
-  const cannot = subjectOf(command);
+  const cannot = cannotOf(command.asked);
   const csrFolder = road.config.csr ?? `${road.config.state}/csr`;
   const work = await workFor(road.provider, road.host.disk, csrFolder, command.asked);
   if (!("describe" in work)) return unseen(cannot, work);
@@ -140,7 +141,7 @@ type Intended = Observed & { readonly intent: number };
 function intend(observed: Observed, road: Road): Intended | null {
   const { command, seen } = observed;
   if (road.stopping()) return null;
-  const cannot = subjectOf(command);
+  const cannot = cannotOf(command.asked);
   const end = (refusal: Refusal, digest: string | null): null => {
     recordRefusal(command, refusal, road, digest);
     return null;

@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import type { Refusal } from "../policy/refusal.ts";
 import type { Executed, Reconciled } from "../providers/provider.ts";
 import { askedFacts } from "./action.ts";
 import type { EntryBody, Operation, OutcomeBody } from "./audit/entry.ts";
 import { MAX_ENTRY_BYTES, MAX_REFUSAL_ENTRY_BYTES } from "./limits.ts";
 import { canonical, type Json } from "./wire/canonical.ts";
+import { digestOf } from "./wire/envelope.ts";
 import type { Command } from "./wire/parse.ts";
 
 /** Room for what the log adds to a body: index, time, cluster, epoch. */
@@ -74,7 +74,7 @@ export function rejectedBody(text: string, refusal: Refusal): EntryBody {
   return {
     kind: "rejected",
     code: refusal.code,
-    digest: `sha256:${createHash("sha256").update(bytes).digest("hex")}`,
+    digest: digestOf(bytes),
     bytes: bytes.length,
   };
 }

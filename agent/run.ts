@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { checkRevision } from "../policy/authorize.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
@@ -347,8 +346,4 @@ async function takeTrust(
   known.set(digest, now);
   write(road, { kind: "trust-refused", code: refusal.code, digest, bytes });
   say("error", `a trust statement was refused: ${refusal.because}`, { code: refusal.code, hint: refusal.hint });
-}
-
-export function digestOf(bytes: Uint8Array): string {
-  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }

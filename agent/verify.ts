@@ -1,4 +1,5 @@
 import { type Refusal, refuse } from "../policy/refusal.ts";
+import { cannotOf } from "../policy/words.ts";
 import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS } from "./limits.ts";
 import type { Command } from "./wire/parse.ts";
 
@@ -21,22 +22,10 @@ declare const verified: unique symbol;
 /** A command that is for this agent, now, for the first time. Only `verify` makes one. */
 export type Verified = Command & { readonly [verified]: true };
 
-export function subjectOf(command: Command): string {
-  const { asked } = command;
-  switch (asked.action) {
-    case "scale":
-      return `scale ${asked.args.group} to ${asked.args.count}`;
-    case "issue-certificate":
-      return `issue a certificate from ${asked.args.authority}`;
-    case "update-dns":
-      return `${asked.args.change} ${asked.args.name} ${asked.args.type}`;
-  }
-}
-
 /** DESIGN section 3, verify: pure; time and state are arguments. The id comes first, so that a replay is always called one. */
 export function verify(command: Command, at: AgentState): Verified | Refusal {
   const { claims, signed } = command;
-  const cannot = subjectOf(command);
+  const cannot = cannotOf(command.asked);
   const no = (code: Refusal["code"], because: string, hint: string): Refusal => refuse(code, cannot, because, hint);
 
   const known = at.ids.get(claims.jti);

@@ -8,7 +8,8 @@ import type { Machine } from "../host/machine.ts";
 import type { Network } from "../host/network.ts";
 import { loadOrEnrol } from "../identity/load.ts";
 import { logger } from "../logger.ts";
-import { digestOf, run } from "../run.ts";
+import { run } from "../run.ts";
+import { digestOf } from "../wire/envelope.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
 
 export type RunDeps = {

@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import { loadPolicy } from "../../policy/parse.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { type Refusal, refuse } from "../../policy/refusal.ts";
 import type { Config } from "../config.ts";
 import type { Disk } from "../host/host.ts";
 import { MAX_POLICY_BYTES } from "../limits.ts";
+import { digestOf } from "../wire/envelope.ts";
 import { readOwned } from "./files.ts";
 
 export type ReadPolicy =
@@ -23,7 +23,7 @@ export function policyReader(disk: Disk, owner: Config["owner"]): (cannot: strin
       const code = file.what === "permission" ? "policy.permission" : "policy.unreadable";
       return { refusal: refuse(code, cannot, file.because, file.hint), digest: null };
     }
-    const digest = `sha256:${createHash("sha256").update(file.bytes).digest("hex")}`;
+    const digest = digestOf(file.bytes);
     if (kept?.digest !== digest) kept = { digest, loaded: loadPolicy(file.bytes) };
     const { loaded } = kept;
     if ("policy" in loaded) return { policy: loaded.policy, digest };

@@ -47,9 +47,9 @@ export async function open(text: string, keys: ReadonlyMap<string, string>): Pro
   return { text, digest: digestOf(text), kid, payload } as Signed;
 }
 
-/** `sha256:…` over the text's bytes: how a command is named in the log. */
-export function digestOf(text: string): string {
-  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
+/** `sha256:…` over bytes, of a text over its UTF-8: how commands, policies and the config are named in the log. */
+export function digestOf(bytes: Uint8Array | string): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
 function no(code: Refusal["code"], because: string, hint: string): Refusal {
