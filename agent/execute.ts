@@ -1,4 +1,4 @@
-import { resourceOf } from "../policy/asked.ts";
+import { NOBODY, resourceOf } from "../policy/asked.ts";
 import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
@@ -170,7 +170,7 @@ function intend(observed: Observed, road: Road): Intended | null {
   }
   const now = matchNow(command, road);
   if (now.refusal !== null) return end(now.refusal, now.digest);
-  const decision = authorize(now.matched, seen.found, road.log.memory.history, decisionTime(road));
+  const decision = authorize(now.matched, seen.found, road.log.memory.history, decisionTime(road), NOBODY);
   if (decision.decided === "refused") return end(decision.refusal, now.digest);
   if (decision.decided === "wait") return end(needsApproval(cannot, decision.rule.id), now.digest);
   const allowed = { policy: now.digest, rule: decision.rule.id };

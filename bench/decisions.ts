@@ -1,5 +1,5 @@
 import { preparsePolicySet, statefulIsAuthorized } from "@cedar-policy/cedar-wasm/nodejs";
-import type { Asked } from "../policy/asked.ts";
+import { type Asked, NOBODY } from "../policy/asked.ts";
 import { authorize } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
 import { parsePolicy } from "../policy/parse.ts";
@@ -52,7 +52,7 @@ function ours(rules: number): () => void {
     const asked: Asked = { action: "scale", args: { group, count } };
     const matched = match(policy, asked, at);
     if (isRefusal(matched)) return false;
-    return authorize(matched, { action: "scale", count: 4 }, HISTORY, NOW).decided === "allowed";
+    return authorize(matched, { action: "scale", count: 4 }, HISTORY, NOW, NOBODY).decided === "allowed";
   };
   return () => {
     if (!decide(6) || decide(10)) throw new Error("a wrong decision");

@@ -76,3 +76,13 @@ export type History = {
   /** The highest policy revision that the log has seen; 0 for none. */
   readonly revision: number;
 };
+
+/** Who has said yes to a command so far, as the owner's folder has it at this moment. */
+export type Approvals = {
+  /** Names of the policy's people whose signatures over the command hold. */
+  readonly by: ReadonlySet<string>;
+  /** When the command began to wait, milliseconds since 1970; null when it does not wait yet, so that nobody was asked. */
+  readonly since: number | null;
+};
+/** Nobody was asked yet. */
+export const NOBODY: Approvals = { by: new Set(), since: null };

@@ -1,4 +1,4 @@
-import type { Asked, CsrFacts, Found, History } from "./asked.ts";
+import type { Approvals, Asked, CsrFacts, Found, History } from "./asked.ts";
 import { durationText, timeText } from "./duration.ts";
 import type { Matched } from "./match.ts";
 import { DNS_NAME, nameAllowed } from "./names.ts";
@@ -13,14 +13,19 @@ export type Authorized = {
   readonly [authorized]: true;
   readonly decided: "allowed";
   readonly rule: Rule;
+  /** The people by whose approval it is permitted, as many as the rule needs; none where it needs none. */
+  readonly approvedBy: readonly string[];
   readonly matched: Matched;
   readonly found: Found;
 };
 export type Decision =
   | Authorized
   /** A rule permits it once people have approved. */
-  | { readonly decided: "wait"; readonly rule: Rule }
+  | { readonly decided: "wait"; readonly rule: Rule; readonly approval: Asks }
   | { readonly decided: "refused"; readonly refusal: Refusal };
+
+/** A rule's approval that is not `none`. */
+export type Asks = Exclude<Rule["approval"], "none">;
 
 /** Refuses a policy that is older than one the log has seen: putting an old file back would bring back what it permitted. */
 export function checkRevision(policy: Policy, history: Pick<History, "revision">, cannot: string): Refusal | null {
@@ -182,11 +187,40 @@ function stateFailures(policy: Policy, rule: Rule, asked: Asked, found: Found): 
   throw new Error("rule, command and found state are of different actions");
 }
 
+type Consent =
+  | { readonly consent: "given"; readonly by: readonly string[] }
+  | { readonly consent: "asked"; readonly approval: Asks }
+  | { readonly consent: "late"; readonly approval: Asks };
+
+/** Whether the rule's people have said yes, each counted once, and in time. */
+function consentTo(rule: Rule, { by, since }: Approvals, now: number): Consent {
+  const { approval } = rule;
+  if (approval === "none") return { consent: "given", by: [] };
+  if (since === null) return { consent: "asked", approval };
+  if (now >= since + approval.within * 1000) return { consent: "late", approval };
+  const yes = approval.by.filter((person) => by.has(person));
+  return yes.length < approval.need
+    ? { consent: "asked", approval }
+    : { consent: "given", by: yes.slice(0, approval.need) };
+}
+
+function tooLate(policy: Policy, rule: Rule, approval: Asks): Failure {
+  const because = `takes approvals for ${durationText(approval.within)}, and they are over`;
+  const hint = `Send it again and have it approved in time, or ask ${policy.cluster}'s owner to raise approval.within in ${rule.id}.`;
+  return { code: "policy.approval.needs-approval", field: "approval", because, hint };
+}
+
 /**
- * Decides by the state that was found, the log's history and the time (milliseconds since 1970). Pure.
- * A rule that needs no approval is preferred, then the first id; allowed beats waiting beats refused.
+ * Decides by the state that was found, the log's history, the time (milliseconds since 1970) and who has approved. Pure.
+ * A rule that needs no approval is preferred, then the first id that has what it needs; allowed beats waiting beats refused.
  */
-export function authorize(matched: Matched, found: Found, history: History, now: number): Decision {
+export function authorize(
+  matched: Matched,
+  found: Found,
+  history: History,
+  now: number,
+  approvals: Approvals,
+): Decision {
   const { policy, asked } = matched;
   if (!Number.isSafeInteger(now)) throw new Error("the time is not a whole number of milliseconds");
   const judged = matched.rules.map((rule) => ({
@@ -197,12 +231,18 @@ export function authorize(matched: Matched, found: Found, history: History, now:
       ...closed(policy, rule, now),
     ],
   }));
-  const permitting = judged.filter(({ failures }) => failures.length === 0).map(({ rule }) => rule);
-  const free = permitting.find((rule) => rule.approval === "none");
-  // The only place where the type is made: this rule has no failure and needs nobody's approval.
-  if (free !== undefined) return { decided: "allowed", rule: free, matched, found } as unknown as Authorized;
-  const waiting = permitting[0];
-  if (waiting !== undefined) return { decided: "wait", rule: waiting };
-  const { rule, failure } = closest(judged);
+  const permitting = judged
+    .filter(({ failures }) => failures.length === 0)
+    .map(({ rule }) => ({ rule, ...consentTo(rule, approvals, now) }));
+  const given = permitting.filter((one) => one.consent === "given");
+  const allowed = given.find(({ rule }) => rule.approval === "none") ?? given[0];
+  // The only place where the type is made: this rule has no failure, and everybody whom it asks has said yes.
+  if (allowed !== undefined)
+    return { decided: "allowed", rule: allowed.rule, approvedBy: allowed.by, matched, found } as unknown as Authorized;
+  const waiting = permitting.find((one) => one.consent === "asked");
+  if (waiting !== undefined) return { decided: "wait", rule: waiting.rule, approval: waiting.approval };
+  const late = permitting.find((one) => one.consent === "late");
+  const { rule, failure } =
+    late === undefined ? closest(judged) : { rule: late.rule, failure: tooLate(policy, late.rule, late.approval) };
   return { decided: "refused", refusal: refusalFor(asked, rule, failure) };
 }

@@ -5,6 +5,8 @@ export const MAX_POLICY_ERRORS = 100;
 export const MAX_COUNT = 1_000_000;
 export const MAX_TTL_SECONDS = 7 * 24 * 3600;
 export const MAX_VALIDITY_SECONDS = 400 * 24 * 3600;
+/** People whom one rule may need: each approval stands in the log whole. */
+export const MAX_NEEDED_APPROVALS = 16;
 /** A refusal is one entry of at most 2 KiB: its sentences are cut to these lengths, in UTF-16 code units. */
 export const MAX_SENTENCE_CHARS = 400;
 export const MAX_FACT_CHARS = 200;

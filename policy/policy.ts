@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseCidr } from "./address.ts";
 import { DURATION, durationSeconds, parseRate, parseTime, RATE } from "./duration.ts";
 import { isNoteKey, isSshKey } from "./keys.ts";
-import { MAX_COUNT, MAX_TTL_SECONDS, MAX_VALIDITY_SECONDS } from "./limits.ts";
+import { MAX_COUNT, MAX_NEEDED_APPROVALS, MAX_TTL_SECONDS, MAX_VALIDITY_SECONDS } from "./limits.ts";
 import { DNS_NAME, ID, RESOURCE, WORDS } from "./names.ts";
 import { parseWhen } from "./when.ts";
 
@@ -38,7 +38,7 @@ const Approval = z.union([
   z.literal("none"),
   z.strictObject({
     by: z.array(Id).min(1).max(64).refine(noTwice, TWICE),
-    need: z.number().int().min(1).max(64),
+    need: z.number().int().min(1).max(MAX_NEEDED_APPROVALS),
     within: Duration.refine((seconds) => seconds > 0, "longer than 0"),
   }),
 ]);

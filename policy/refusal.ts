@@ -47,6 +47,7 @@ export const REFUSAL_CODES = [
   "policy.rate",
   "policy.when",
   "policy.approval.needs-approval",
+  "policy.approval.too-many",
   "policy.usages",
   "policy.validity.above-max",
   "policy.validity.below-min",
@@ -74,6 +75,13 @@ export const REFUSAL_CODES = [
   "trust.signature",
   "trust.version",
   "trust.needs-approval",
+  "approval.unreadable",
+  "approval.form",
+  "approval.namespace",
+  "approval.signature",
+  "approval.person",
+  "approval.not-asked",
+  "approval.late",
 ] as const;
 
 export type RefusalCode = (typeof REFUSAL_CODES)[number];

@@ -114,9 +114,6 @@ function ruleWarnings(policy: Policy, rule: Rule): string[] {
   if (rule.allow === "issue-certificate" && rule.key.made === "by-vendor") {
     warnings.push("the vendor holds the private keys of its certificates (made: by-vendor)");
   }
-  if (rule.approval !== "none") {
-    warnings.push("it needs approval, which this version cannot take yet: its commands are refused");
-  }
   if (rule.allow !== "scale" && "below" in rule.names && !rule.names.below.includes(".")) {
     warnings.push(`below ${rule.names.below} is a whole top-level domain`);
   }

@@ -1,4 +1,4 @@
-import type { Asked, Found } from "./asked.ts";
+import { type Asked, type Found, NOBODY } from "./asked.ts";
 import { authorize } from "./authorize.ts";
 import { match } from "./match.ts";
 import type { Policy, PolicyTest } from "./policy.ts";
@@ -63,7 +63,7 @@ function decide(policy: Policy, test: PolicyTest): Outcome {
   if (isRefusal(matched)) return refused(matched);
   const { at, used = {} } = test.given;
   const intents = new Map(Object.entries(used).map(([rule, times]) => [rule, new Array<number>(times).fill(at)]));
-  const decision = authorize(matched, found, { intents, since: null, revision: policy.revision }, at);
+  const decision = authorize(matched, found, { intents, since: null, revision: policy.revision }, at, NOBODY);
   if (decision.decided === "refused") return refused(decision.refusal);
   const how = decision.decided === "wait" ? "wait" : "allow";
   return { how, what: decision.rule.id, words: `${how}: ${decision.rule.id}` };

@@ -47,6 +47,7 @@ export function limitText(rule: Rule, field: string): string {
 function fieldText(rule: Rule, field: string): string | null {
   if (field === "rate") return rateText(rule.rate);
   if (field === "when") return whenText(rule.when);
+  if (field === "approval") return approvalText(rule.approval);
   if (rule.allow === "scale") {
     if (field === "count") return `{ min: ${rule.count.min}, max: ${rule.count.max} }`;
     return field === "change" ? `{ up: ${rule.change.up}, down: ${rule.change.down} }` : null;
@@ -61,6 +62,11 @@ function fieldText(rule: Rule, field: string): string | null {
   if (field === "types") return `[${rule.types.join(", ")}]`;
   if (field === "ttl") return rangeText(rule.ttl);
   return field === "values" ? valuesText(rule.values) : null;
+}
+
+export function approvalText(approval: Rule["approval"]): string {
+  if (approval === "none") return "none";
+  return `{ by: [${approval.by.join(", ")}], need: ${approval.need}, within: ${durationText(approval.within)} }`;
 }
 
 function rangeText(range: { readonly min: number; readonly max: number }): string {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import type { Asked, CsrFacts, Found, History } from "../../policy/asked.ts";
+import { type Approvals, type Asked, type CsrFacts, type Found, type History, NOBODY } from "../../policy/asked.ts";
 import { authorize, checkRevision, type Decision } from "../../policy/authorize.ts";
 import { parseTime } from "../../policy/duration.ts";
 import { type At, match } from "../../policy/match.ts";
@@ -22,9 +22,19 @@ const EMPTY: History = { intents: new Map(), since: null, revision: 0 };
 const scale = (count: number, group = "prod-eu-1-brokers"): Asked => ({ action: "scale", args: { group, count } });
 const machines = (count: number): Found => ({ action: "scale", count });
 
-function decide(asked: Asked, found: Found, history = EMPTY, now = NOW, by = policy, at = AT): Decision {
+function decide(
+  asked: Asked,
+  found: Found,
+  history = EMPTY,
+  now = NOW,
+  by = policy,
+  at = AT,
+  approvals: Approvals = NOBODY,
+): Decision {
   const matched = match(by, asked, at);
-  return isRefusal(matched) ? { decided: "refused", refusal: matched } : authorize(matched, found, history, now);
+  return isRefusal(matched)
+    ? { decided: "refused", refusal: matched }
+    : authorize(matched, found, history, now, approvals);
 }
 function refusal(decision: Decision): Refusal {
   if (decision.decided !== "refused") throw new Error(`${decision.decided} by ${decision.rule.id}`);
@@ -124,6 +134,43 @@ test("outside its window a rule does not permit", () => {
     rule: "brokers-grow",
     limit: "when: Mon-Fri 08:00-09:30 Europe/Berlin",
   });
+});
+
+test("approvals count only by people whom the rule names, as many as it needs, and only in time", () => {
+  const two = policyOf(
+    EXAMPLE.replace("by: [alice, bob], need: 1, within: 2h", "by: [alice, bob], need: 2, within: 2h"),
+  );
+  const ask = (by: string[], waited: number | null, file = policy): string => {
+    const since = waited === null ? null : NOW - waited;
+    const decision = decide(scale(8), machines(9), EMPTY, NOW, file, AT, { by: new Set(by), since });
+    return decision.decided === "refused" ? decision.refusal.code : ruleOf(decision);
+  };
+  const hours = 3_600_000;
+  expect(ask(["alice"], hours)).toBe("allowed brokers-shrink");
+  expect(ask(["carol"], hours)).toBe("wait brokers-shrink");
+  expect(ask(["alice"], null)).toBe("wait brokers-shrink");
+  expect(ask(["alice"], 2 * hours - 1)).toBe("allowed brokers-shrink");
+  expect(ask(["alice"], 2 * hours)).toBe("policy.approval.needs-approval");
+  expect(ask(["alice"], 1, two)).toBe("wait brokers-shrink");
+  expect(ask(["alice", "carol"], 1, two)).toBe("wait brokers-shrink");
+  const both = decide(scale(8), machines(9), EMPTY, NOW, two, AT, { by: new Set(["bob", "alice"]), since: NOW - 1 });
+  expect(both).toMatchObject({ decided: "allowed", approvedBy: ["alice", "bob"] });
+  const late = refusal(decide(scale(8), machines(9), EMPTY, NOW, two, AT, { by: new Set(["bob"]), since: 0 }));
+  expect(late).toMatchObject({
+    rule: "brokers-shrink",
+    field: "approval",
+    limit: "approval: { by: [alice, bob], need: 2, within: 2h }",
+  });
+});
+
+test("an approval does not lift any other field of its rule", () => {
+  const approved = (now: number): Approvals => ({ by: new Set(["alice", "bob"]), since: now - 1 });
+  const ask = (count: number, now: number, history = EMPTY): string =>
+    decide(scale(count), machines(9), history, now, policy, AT, approved(now)).decided;
+  const night = NOW + 12 * 3_600_000;
+  expect([ask(8, NOW), ask(7, NOW), ask(8, night)]).toEqual(["allowed", "refused", "refused"]);
+  const used: History = { ...EMPTY, intents: new Map([["brokers-shrink", [NOW - 1]]]) };
+  expect(ask(8, NOW, used)).toBe("refused");
 });
 
 test("allowed beats waiting, waiting beats refused, and the first id wins among equals", () => {

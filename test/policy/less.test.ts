@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import type { Asked, Found, History } from "../../policy/asked.ts";
+import type { Approvals, Asked, Found, History } from "../../policy/asked.ts";
 import { authorize } from "../../policy/authorize.ts";
 import { match } from "../../policy/match.ts";
 import { loadPolicy } from "../../policy/parse.ts";
@@ -22,7 +22,7 @@ const common = {
   when: fc.constantFrom("always", "Mon-Fri 00:00-12:00 UTC", "2026-11-01T00:00Z to 2026-11-25T00:00Z"),
   approval: fc.oneof(
     { weight: 3, arbitrary: fc.constant("none") },
-    fc.constant({ by: ["alice", "bob"], need: 1, within: "1h" }),
+    fc.constantFrom(1, 2).map((need) => ({ by: ["alice", "bob"], need, within: "1h" })),
   ),
 };
 const names = fc.oneof(
@@ -167,16 +167,27 @@ const history: fc.Arbitrary<History> = fc
     return { intents, since: null, revision: 0 };
   });
 
+const approvals: fc.Arbitrary<Approvals> = fc.record({
+  by: fc.subarray(["alice", "bob", "carol"]).map((people) => new Set(people)),
+  since: fc.constantFrom(null, NOW - 1_800_000, NOW - 7_200_000),
+});
+
 const LEVELS = { refused: 0, wait: 1, allowed: 2 } as const;
 function load(file: unknown): Policy | null {
   const loaded = loadPolicy(new TextEncoder().encode(JSON.stringify(file)));
   return "errors" in loaded ? null : loaded.policy;
 }
 /** 0 refused, 1 after approval, 2 allowed. */
-function permitted(policy: Policy, { asked, found }: Situation, past: History, dryRun: boolean): number {
+function permitted(
+  policy: Policy,
+  { asked, found }: Situation,
+  past: History,
+  dryRun: boolean,
+  said: Approvals,
+): number {
   const at = { vendor: "vendor.example", cluster: "c", cloud: "local", ownGroups: [], dryRun };
   const matched = match(policy, asked, at);
-  return isRefusal(matched) ? 0 : LEVELS[authorize(matched, found, past, NOW).decided];
+  return isRefusal(matched) ? 0 : LEVELS[authorize(matched, found, past, NOW, said).decided];
 }
 
 /** Every file that lacks one rule, one value of a list or one field. */
@@ -197,16 +208,16 @@ test("taking a rule, a value or a field out of a policy never permits more: it p
   const seen = { permitted: 0, less: 0, refusedWhole: 0 };
   const asking = fc.array(situation, { minLength: 40, maxLength: 40 });
   fc.assert(
-    fc.property(policyFile, asking, history, fc.boolean(), (file, asks, past, dryRun) => {
+    fc.property(policyFile, asking, history, fc.boolean(), approvals, (file, asks, past, dryRun, said) => {
       const whole = load(file);
       if (whole === null) throw new Error("the generated policy does not load");
-      const before = asks.map((ask) => permitted(whole, ask, past, dryRun));
+      const before = asks.map((ask) => permitted(whole, ask, past, dryRun, said));
       seen.permitted += before.filter((level) => level > 0).length;
       for (const removal of lessThan(file)) {
         const less = load(removal);
         if (less === null) seen.refusedWhole++;
         else {
-          const after = asks.map((ask) => permitted(less, ask, past, dryRun));
+          const after = asks.map((ask) => permitted(less, ask, past, dryRun, said));
           expect(after.filter((level, at) => level > (before[at] ?? 0))).toEqual([]);
           seen.less += after.filter((level, at) => level < (before[at] ?? 0)).length;
         }
