@@ -35,3 +35,5 @@ export const MAX_CSR_NAMES_BYTES = 4096;
 export const MAX_REFUSED_TRUST_PER_HOUR = 16;
 /** Ids that the vendor took back and that are remembered; the oldest go first. */
 export const MAX_CANCELLED = 4096;
+/** One armored SSH signature. The longest that is taken, ECDSA P-521, has about 700. */
+export const MAX_SSH_SIGNATURE_BYTES = 8 * 1024;
