@@ -53,6 +53,11 @@ export function splitSshSignatures(text: string, max: number): { readonly blocks
   return blocks.length > max ? { fault: `it holds over ${max} SSH signatures` } : { blocks };
 }
 
+/** The armored block around an SSH signature's base64, in lines as ssh-keygen writes them. */
+export function armorSshSignature(base64: string): string {
+  return [BEGIN, ...(base64.match(/.{1,70}/g) ?? []), END].join("\n");
+}
+
 /** One armored block, read and not yet verified. */
 export function readSshSignature(block: string): SshSignature | Fault {
   if (block.length > MAX_SSH_SIGNATURE_BYTES) return { fault: `it is over ${MAX_SSH_SIGNATURE_BYTES} bytes` };
