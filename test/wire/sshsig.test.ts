@@ -369,6 +369,12 @@ test("a signature that was written only half is none, wherever it ends", () => {
     expect([end, splitSshSignatures(whole.slice(0, end), 1)]).toEqual([end, { fault: expect.any(String) }]);
     expect([end, readSshSignature(block.slice(0, end))]).toEqual([end, { fault: expect.any(String) }]);
   }
+  // Nor does the one before it count: the file is not what somebody meant to write.
+  for (let end = 1; end < block.length; end++)
+    expect([end, splitSshSignatures(armorOf(P256) + whole.slice(0, end), 2)]).toEqual([
+      end,
+      { fault: expect.any(String) },
+    ]);
   const bytes = dearmored(whole);
   for (let end = 0; end < bytes.length; end++)
     expect([end, verdict(armored(bytes.subarray(0, end)))]).toEqual([end, expect.objectContaining({ fault: "form" })]);
