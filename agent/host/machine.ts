@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { readFileSync, writeSync } from "node:fs";
+import { createInterface } from "node:readline/promises";
 
 /** The process's surroundings: what only main hands out. */
 export type Machine = {
@@ -13,6 +14,12 @@ export type Machine = {
   /** The environment as the kernel holds it: what a preload cannot have tidied away. */
   environ(): string;
   stdout(text: string): void;
+  /** All of standard input, as text. */
+  stdin(): string;
+  /** Asks on the terminal; no where there is none. */
+  confirm(question: string): Promise<boolean>;
+  /** The person's home folder, for their own tools; null when it is not said. The agent never asks. */
+  home(): string | null;
   stderr(text: string): void;
   /** SIGTERM and SIGINT. */
   onTerminate(then: () => void): void;
@@ -36,6 +43,17 @@ export function realMachine(): Machine {
     credentials: process.env["CREDENTIALS_DIRECTORY"] ?? null,
     environ: () => readFileSync("/proc/self/environ", "utf8"),
     stdout: out(1),
+    stdin: () => readFileSync(0, "utf8"),
+    async confirm(question) {
+      if (process.stdin.isTTY !== true) return false;
+      const asking = createInterface({ input: process.stdin, output: process.stderr });
+      try {
+        return /^y(?:es)?$/i.test((await asking.question(question)).trim());
+      } finally {
+        asking.close();
+      }
+    },
+    home: () => process.env["HOME"] ?? null,
     stderr: out(2),
     onTerminate(then) {
       process.once("SIGTERM", then);

@@ -36,7 +36,7 @@ export function addSend(top: Command): void {
       .option("--expires <duration>", "how long it is good, at most 24h", "1h")
       .option("--dry-run", "ask what would be decided; nothing is changed")
       .option("--wait", "wait until it is decided or waits for people, and say what became of it")
-    .option("--through-approval", "with --wait: go on waiting while people are asked")
+      .option("--through-approval", "with --wait: go on waiting while people are asked")
       .option("--timeout <duration>", "how long to wait", "10m")
       .option("--json", "print JSON")
       .option("--replay <id>", "hand the same signed bytes of an earlier command out again"),

@@ -37,15 +37,17 @@ export type World = {
   end(): Promise<void>;
 };
 
-const POLICY = (rules: string, revision: number): string => `version: 1
+/** What a policy says beside its rules. */
+export type Says = { people?: Readonly<Record<string, string>>; share?: string; dryRun?: "allowed" | "refused" };
+const POLICY = (rules: string, revision: number, says: Says): string => `version: 1
 revision: ${revision}
 cluster: prod-eu-1
 vendor: vendor.example
 place: { cloud: local }
-people: {}
+people: ${JSON.stringify(says.people ?? {})}
 signers: {}
-share: []
-dry_run: allowed
+share: [${says.share ?? ""}]
+dry_run: ${says.dryRun ?? "allowed"}
 rules:
 ${rules}
 tests: []
@@ -85,7 +87,7 @@ export const RULES = `  - id: brokers-grow
     approval: none`;
 
 /** A vendor and a customer's machine in one scratch folder, over loopback. `end` leaves no process behind. */
-export async function world(options: { rules?: string } = {}): Promise<World> {
+export async function world(options: { rules?: string; config?: string } & Says = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "reeve-"));
   const path = (name: string): string => join(folder, name);
   for (const name of ["owner", "authority", "zone", "csr"]) mkdirSync(path(name), { mode: 0o755 });
@@ -192,7 +194,7 @@ export async function world(options: { rules?: string } = {}): Promise<World> {
   const token = ran(CONTROL, "token", "--dir", path("control"), "--cluster", "prod-eu-1");
   if (token.code !== 0) throw new Error(`token: ${token.stderr}`);
   writeFileSync(path("token"), token.stdout.trim(), { mode: 0o600 });
-  writePolicy(self, options.rules ?? RULES, 1);
+  writePolicy(self, options.rules ?? RULES, 1, options);
   writeFileSync(path("owner/on"), "on\n", { mode: 0o644 });
   writeFileSync(
     path("reeve.yaml"),
@@ -209,14 +211,14 @@ local:
   groups: { brokers: { command: [${path("workload")}, "{n}"], stop_seconds: 2 } }
   authorities: { clients: { directory: ${path("authority")} } }
   zones: { example.com: { file: ${path("zone/example.com.zone")} } }
-`,
+${options.config ?? ""}`,
     { mode: 0o644 },
   );
   return self;
 }
 
-export function writePolicy(where: { owner: string }, rules: string, revision: number): void {
-  writeFileSync(join(where.owner, "policy.yaml"), POLICY(rules, revision), { mode: 0o644 });
+export function writePolicy(where: { owner: string }, rules: string, revision: number, says: Says = {}): void {
+  writeFileSync(join(where.owner, "policy.yaml"), POLICY(rules, revision, says), { mode: 0o644 });
 }
 
 /** `send`, waiting for the outcome. Flags of the action follow. */
