@@ -46,7 +46,7 @@ async function main(): Promise<void> {
       return localProvider(host, config.local, `${config.state}/local`);
     },
   });
-  statusCommand(program, host, machine.alive, machine.stdout, exit);
+  statusCommand(program, { host, machine, exit });
   ownerCommands(program, host, machine.stdout);
   approveCommand(program, { host, machine, exit });
   leaveCommand(program, host, machine.stdout);

@@ -17,7 +17,7 @@ import { readSwitch, type Switch } from "./owner/switch.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
-import { type Status, statusFile } from "./status.ts";
+import { remembered, type Status, statusFile } from "./status.ts";
 import { takeTrust, unfence } from "./takeTrust.ts";
 import { watchWaits } from "./waiting.ts";
 import { watchOwner } from "./watchOwner.ts";
@@ -46,7 +46,17 @@ export async function run(agent: Started): Promise<number> {
   const { host, config, say } = agent;
   const status = statusFile(host.disk, `${config.runtime}/status.json`, () => host.clock.now());
   const base = { pid: agent.pid, version: agent.version, cluster: config.cluster, running: 0 };
-  const nobody = { agent: null, epoch: null, policy: null, log: null, out_of_contact: null };
+  const nobody = {
+    agent: null,
+    epoch: null,
+    policy: null,
+    log: null,
+    out_of_contact: null,
+    last_contact: null,
+    waiting: [],
+    rates: [],
+    recent: [],
+  };
   status({ ...base, ...nobody, state: "enrolling", reason: "" });
   const identity = await identifyPatiently(agent);
   if (identity === null) return 0;
@@ -116,6 +126,7 @@ async function serve(
   let failure: { error: unknown } | null = null;
   let ended: Ended | null = null;
   let lost: { since: string; reason: string } | null = null;
+  let lastContact: string | null = null;
   let reports: Reporter | null = null;
   const refusedTrust = new Map<string, number>();
   const clock = watchClock(host.clock);
@@ -160,6 +171,7 @@ async function serve(
         say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
       if (reason === null && lost !== null)
         say("info", "in contact with the control plane again", { since: lost.since });
+      if (reason === null) lastContact = timeText(host.clock.now());
       if (reason === null) lost = null;
       else lost ??= { since: timeText(host.clock.now()), reason };
     },
@@ -183,6 +195,8 @@ async function serve(
       epoch: identity.epoch,
       policy: owner.policy(),
       out_of_contact: lost,
+      last_contact: lastContact,
+      ...remembered(log.memory, owner.inForce(), host.clock.now()),
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       running: dispatch.running(),
     });

@@ -1,4 +1,5 @@
 import { checkRevision } from "../policy/authorize.ts";
+import type { Policy } from "../policy/policy.ts";
 import type { watchClock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 import type { ReadPolicy } from "./owner/policy.ts";
@@ -11,9 +12,12 @@ export function watchOwner(road: Road, clock: ReturnType<typeof watchClock>, say
   let last: { inode: number | null; policy: string } = { inode: null, policy: "" };
   let refusing: string | null = null;
   let policy: Status["policy"] = null;
+  let inForce: Policy | null = null;
   let why: string | null = null;
   return {
     policy: () => policy,
+    /** The policy as it was looked at last; null while it refuses everything. For `status` only: each command reads it anew. */
+    inForce: () => inForce,
     state(): { state: "ready" | "suspended" | "refusing"; reason: string } {
       if (why !== null) return { state: "suspended", reason: why.slice(0, 256) };
       if (refusing !== null) return { state: "refusing", reason: refusing.slice(0, 256) };
@@ -47,6 +51,7 @@ export function watchOwner(road: Road, clock: ReturnType<typeof watchClock>, say
       const code = "refusal" in read ? read.refusal.code : null;
       const revision = "policy" in read ? read.policy.revision : 0;
       const told = `${digest} ${code}`;
+      inForce = "policy" in read ? read.policy : null;
       policy = "policy" in read ? { digest, revision } : null;
       refusing =
         "refusal" in read ? `${read.refusal.code}: ${read.refusal.because}` : seen.agrees ? null : "the clock jumped";

@@ -7,6 +7,8 @@ export type Machine = {
   readonly uid: number;
   readonly pid: number;
   readonly terminal: boolean;
+  /** Standard output is one. */
+  readonly screen: boolean;
   readonly runtime: string;
   readonly execArguments: readonly string[];
   /** systemd's credentials folder, or null. */
@@ -38,6 +40,7 @@ export function realMachine(): Machine {
     uid: process.getuid?.() ?? -1,
     pid: process.pid,
     terminal: process.stderr.isTTY === true,
+    screen: process.stdout.isTTY === true,
     runtime: `bun ${Bun.version}`,
     execArguments: process.execArgv,
     credentials: process.env["CREDENTIALS_DIRECTORY"] ?? null,

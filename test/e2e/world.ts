@@ -87,7 +87,9 @@ export const RULES = `  - id: brokers-grow
     approval: none`;
 
 /** A vendor and a customer's machine in one scratch folder, over loopback. `end` leaves no process behind. */
-export async function world(options: { rules?: string; config?: string } & Says = {}): Promise<World> {
+export async function world(
+  options: { rules?: string; config?: string; workload?: string } & Says = {},
+): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "reeve-"));
   const path = (name: string): string => join(folder, name);
   for (const name of ["owner", "authority", "zone", "csr"]) mkdirSync(path(name), { mode: 0o755 });
@@ -163,7 +165,7 @@ export async function world(options: { rules?: string; config?: string } & Says 
       rmSync(folder, { recursive: true, force: true });
     },
   };
-  writeFileSync(path("workload"), "#!/bin/sh\nwhile :; do sleep 1; done\n", { mode: 0o755 });
+  writeFileSync(path("workload"), options.workload ?? "#!/bin/sh\nwhile :; do sleep 1; done\n", { mode: 0o755 });
   ran(
     "openssl",
     "req",
