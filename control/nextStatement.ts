@@ -26,19 +26,33 @@ export function isEmpty(change: Change): boolean {
   return Object.values(change).every((list) => list.length === 0);
 }
 
-/** Whether the newest statement is what the change would make: all that is to be added is named, nothing of what is to be dropped. */
-export function isSo(change: Change, newest: TrustClaims): boolean {
-  const has = (list: readonly NamedKey[], key: NamedKey) => list.some((one) => one.kid === key.kid && one.x === key.x);
-  const named = (list: readonly NamedKey[], kid: string) => list.some((one) => one.kid === kid);
-  const roots = newest.roots.map(rootDigest);
+/** Whether the newest statement is so already: all that is to be added is named, all that is to be dropped was, and is not any more. */
+export function isSo(change: Change, history: readonly TrustClaims[]): boolean {
+  const newest = history.at(-1);
+  if (newest === undefined || isEmpty(change)) return false;
+  const keysAreSo = (field: "command_keys" | "witness_keys", adds: readonly NamedKey[], drops: readonly string[]) =>
+    adds.every((key) => newest[field].some((one) => one.kid === key.kid && one.x === key.x)) &&
+    drops.every((kid) =>
+      wasDropped(
+        history.map((claims) => claims[field].map((one) => one.kid)),
+        kid,
+      ),
+    );
   return (
-    change.addKeys.every((key) => has(newest.command_keys, key)) &&
-    change.addWitnesses.every((key) => has(newest.witness_keys, key)) &&
+    keysAreSo("command_keys", change.addKeys, change.dropKeys) &&
+    keysAreSo("witness_keys", change.addWitnesses, change.dropWitnesses) &&
     change.addRoots.every((root) => newest.roots.includes(root)) &&
-    !change.dropKeys.some((kid) => named(newest.command_keys, kid)) &&
-    !change.dropWitnesses.some((kid) => named(newest.witness_keys, kid)) &&
-    !change.dropRoots.some((root) => roots.includes(root))
+    change.dropRoots.every((root) =>
+      wasDropped(
+        history.map((claims) => claims.roots.map(rootDigest)),
+        root,
+      ),
+    )
   );
+}
+
+function wasDropped(history: readonly (readonly string[])[], name: string): boolean {
+  return history.some((names) => names.includes(name)) && history.at(-1)?.includes(name) === false;
 }
 
 /** The claims of the next statement: pure. Throws a Complaint that says what speaks against the change. */

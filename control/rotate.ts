@@ -1,7 +1,7 @@
 import { MAX_ANSWER_BYTES } from "../agent/limits.ts";
 import { EnrolAnswer, type TrustClaims } from "../agent/wire/protocol.ts";
 import { readRoot } from "./ca.ts";
-import { type Change, isEmpty, isSo, nextClaims } from "./nextStatement.ts";
+import { type Change, isSo, nextClaims } from "./nextStatement.ts";
 import type { Signer } from "./signer.ts";
 import { addStatement, readStatements, type Statement, signStatement, trustDomainOf } from "./statement.ts";
 import { commandKid, nowSeconds, type Sql, type Store } from "./store.ts";
@@ -46,9 +46,10 @@ export async function rotate(
       "it has none to follow",
       "Its first one is signed by `keys trust`, or by its first token or command.",
     );
-  if (!isEmpty(change) && isSo(change, newest)) return null;
+  const said = history.map((one) => one.claims);
+  if (isSo(change, said)) return null;
   const tokenKey = String(root.tokenKey.export({ format: "jwk" }).x);
-  const standing = { cluster, history: history.map((one) => one.claims), rootInUse: root.rootDer, tokenKey };
+  const standing = { cluster, history: said, rootInUse: root.rootDer, tokenKey };
   const claims = nextClaims(standing, change, nowSeconds());
   const signer = signerOf(newest, change);
   maySign(cluster, claims, newest, signer);
