@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
@@ -6,6 +7,7 @@ import { addKeys } from "./commands/keys.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
 import { addToken } from "./commands/token.ts";
+import { addUnfence } from "./commands/unfence.ts";
 
 const VERSION = "0.1.0";
 
@@ -22,10 +24,12 @@ function program(): Command {
     .addHelpText("after", EXITS);
   addServe(top);
   addKeys(top);
+  addCa(top);
   addToken(top);
   addSend(top);
   addCancel(top);
   addFleet(top);
+  addUnfence(top);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;
 }

@@ -35,6 +35,8 @@ export const SCHEMA: readonly string[] = [
     root text not null, primary key (cluster, epoch, position))`,
   `create table if not exists alarms (cluster text not null, kind text not null, about text not null, words text not null,
     at bigint not null, primary key (cluster, kind, about))`,
+  `create table if not exists cleared_alarms (id text not null, cluster text not null, kind text not null, about text not null,
+    words text not null, at bigint not null, cleared_at bigint not null, cleared_by text not null, cleared_why text not null)`,
 ];
 
 export const COMMAND_STATES = [
@@ -72,6 +74,13 @@ export type CommandRow = {
   /** The newest entry about it, as it was handed in. */
   readonly line: string | null;
 };
+
+/** The key that a command's header names. */
+export function commandKid(jws: string): string {
+  const header = JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString()) as { kid: string };
+  return header.kid;
+}
+
 export type ClusterRow = {
   readonly cluster: string;
   readonly epoch: number;
