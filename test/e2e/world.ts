@@ -58,6 +58,12 @@ export type World = Machine & {
   end(): Promise<void>;
 };
 
+/** A process of a group leads a session of its own; what it has just forked has its command line too, for a moment. */
+function leads(pid: number): boolean {
+  const stat = existsSync(`/proc/${pid}/stat`) ? ran("cat", `/proc/${pid}/stat`).stdout : "";
+  return stat.split(") ").at(-1)?.split(" ")[3] === String(pid);
+}
+
 /** What a policy says beside its rules. */
 export type Says = { people?: Readonly<Record<string, string>>; share?: string; dryRun?: "allowed" | "refused" };
 const POLICY = (rules: string, revision: number, says: Says): string => `version: 1
@@ -213,7 +219,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       }
     },
     pids() {
-      return ran("pgrep", "-f", path("workload")).stdout.split("\n").filter(Boolean).map(Number);
+      return ran("pgrep", "-f", path("workload")).stdout.split("\n").filter(Boolean).map(Number).filter(leads);
     },
     async end() {
       for (const child of children) child.kill("SIGKILL");
