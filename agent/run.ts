@@ -18,6 +18,7 @@ import { readSwitch, type Switch } from "./owner/switch.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
+import { sharer } from "./share.ts";
 import { type Status, statusFile } from "./status.ts";
 import { logOrigin } from "./wire/names.ts";
 
@@ -169,6 +170,7 @@ async function serve(
   };
   const handing = reporter(contact);
   reports = handing;
+  const sharing = sharer(contact, road, handing);
   const show = (state: Status["state"], reason: string): void =>
     status({
       state,
@@ -194,6 +196,7 @@ async function serve(
     async before() {
       log.tick();
       owner.look();
+      sharing.wake();
       const { state, reason } = owner.state();
       show(state, reason);
       await renew(identity, road, say, contact.end);
@@ -213,7 +216,9 @@ async function serve(
   const recovering = [...log.memory.open.values()].map((intent) => recover(intent, road, stop.signal).catch(fail));
   say("info", "ready", { agent: identity.agentId, epoch: identity.epoch, entries: log.size });
   agent.ready();
-  const loops = [handing.run().catch(fail), poll(contact, dispatch, handing, poller).catch(fail)];
+  const loops = [handing.run(), sharing.run(), poll(contact, dispatch, handing, poller)].map((loop) =>
+    loop.catch(fail),
+  );
   await Promise.all(loops);
   await Promise.all([dispatch.idle(), ...recovering]);
   if (failure !== null) throw (failure as { error: unknown }).error;

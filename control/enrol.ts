@@ -5,6 +5,7 @@ import { readTokenForm } from "../agent/wire/token.ts";
 import type { Authority } from "./ca.ts";
 import { type AgentCsr, readAgentCsr } from "./csr.ts";
 import { Faulted } from "./fault.ts";
+import { forgetShared } from "./share.ts";
 import { ensureCluster, nowSeconds, raiseAlarm, readCluster, type Sql, type Store } from "./store.ts";
 
 /** What the control plane is to its agents. */
@@ -75,6 +76,7 @@ async function firstUse(plane: Plane, sql: Sql, claims: TokenClaims, request: Ag
     claims.sub,
   );
   await closeOlderCommands(sql, claims.sub, epoch);
+  await forgetShared(sql, claims.sub);
   const issued = await plane.authority.issue(spiffeId(plane.trustDomain, claims.sub), request.spki);
   await sql.run(
     "insert into certificates (serial, cluster, epoch, slot, spki, chain, not_after) values ($1, $2, $3, 'current', $4, $5, $6)",
