@@ -13,6 +13,8 @@ import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
 import { MAX_CANCELLED, MAX_REFUSED_TRUST_PER_HOUR } from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import { approvalBody } from "./owner/approvals.ts";
+import { ownersConsent } from "./owner/consent.ts";
 import { policyReader, type ReadPolicy } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
@@ -20,6 +22,7 @@ import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
 import { sharer } from "./share.ts";
 import { type Status, statusFile } from "./status.ts";
+import { newApprovals, watchWaits } from "./waiting.ts";
 import { logOrigin } from "./wire/names.ts";
 
 const HOUR_MS = 3_600_000;
@@ -146,8 +149,10 @@ async function serve(
   };
   const processId = host.random.uuidv7();
   write(road, { kind: "started", version: agent.version, process: processId, runtime: agent.runtime });
+  unfence(identity, road, say);
   const dispatch = dispatcher(road, fail);
   const owner = ownerWatch(road, clock, say);
+  const waits = watchWaits(road);
   const contact = {
     host,
     log,
@@ -163,7 +168,8 @@ async function serve(
       else lost ??= { since: timeText(host.clock.now()), reason };
     },
     end(how: Ended) {
-      if (ended === null && how.why === "fenced") identity.markFenced(how.message);
+      if (ended === null && how.why === "fenced")
+        write(road, { kind: "fenced", digest: identity.markFenced(how.message), says: how.message.slice(0, 512) });
       ended ??= how;
       stop.abort();
     },
@@ -196,6 +202,7 @@ async function serve(
     async before() {
       log.tick();
       owner.look();
+      waits.end();
       sharing.wake();
       const { state, reason } = owner.state();
       show(state, reason);
@@ -204,6 +211,8 @@ async function serve(
     async trust(statements) {
       if (statements.length > 0) await takeTrust(identity, statements, road, say, refusedTrust);
     },
+    waits: () => log.memory.waiting.size > 0 || log.memory.trust !== null,
+    approved: (most) => waits.due(most),
     cancel(ids) {
       for (const id of ids) road.cancelled.add(id);
       for (const oldest of road.cancelled) {
@@ -330,7 +339,22 @@ async function renew(identity: Identity, road: Road, say: Logger, end: (how: End
   }
 }
 
-/** A refused statement is recorded once, however often it is sent, and few of them an hour: the vendor cannot fill the owner's disk. */
+/** The owner's approval is on record before the fencing is gone; if we stop between the two, the next start does both again. */
+function unfence(identity: Identity, road: Road, say: Logger): void {
+  const digest = identity.fencing();
+  if (digest === null) return;
+  const what = { kind: "fencing", epoch: identity.epoch, digest } as const;
+  const { person, judged } = ownersConsent(road.host.disk, road.config.owner, what);
+  if (person === null) throw new Error("a fenced agent was started without the owner's approval");
+  write(road, ...judged.map((one) => approvalBody(what, one)), { kind: "unfenced", digest, person });
+  identity.endFencing();
+  say("warn", "the owner ended the fencing; the control plane's operator must agree", { person });
+}
+
+/**
+ * Trust statements that the control plane hands out. A refused one is recorded once, however often it is sent, and few of them an hour:
+ * the vendor cannot fill the owner's disk. One that waits for the owner is recorded once, whole; it is sent again with each poll.
+ */
 async function takeTrust(
   identity: Identity,
   statements: readonly string[],
@@ -338,17 +362,35 @@ async function takeTrust(
   say: Logger,
   known: Map<string, number>,
 ): Promise<void> {
-  const taken = await identity.acceptTrust(statements);
+  const taken = await identity.acceptTrust(statements, (statement) => {
+    const { version, digest } = statement;
+    if (road.log.memory.trust?.digest !== digest) {
+      if (!mayRecord(digest, known, road.host.clock.monotonic())) return false;
+      const changes = statement.changes.slice(0, 64).map((change) => change.slice(0, 512));
+      write(road, { kind: "trust-waiting", version, digest, statement: statement.statement, changes });
+      say("warn", `trust statement ${version} waits for the owner: reeve approve trust-${version}`, { digest });
+    }
+    const what = { kind: "trust", version, digest } as const;
+    const { person, judged } = ownersConsent(road.host.disk, road.config.owner, what);
+    const fresh = newApprovals(what, road.log.memory.trust?.signatures ?? new Map(), judged);
+    if (fresh.length > 0) write(road, ...fresh);
+    return person !== null;
+  });
   for (const { version, digest, keys } of taken.accepted) {
     write(road, { kind: "trust", version, digest, keys: [...keys] });
     say("info", "a trust statement is in force", { version });
   }
   if (taken.refused === null) return;
   const { refusal, digest, bytes } = taken.refused;
-  const now = road.host.clock.monotonic();
-  for (const [old, at] of known) if (at <= now - HOUR_MS && old !== digest) known.delete(old);
-  if (known.has(digest) || known.size >= MAX_REFUSED_TRUST_PER_HOUR) return;
-  known.set(digest, now);
+  if (!mayRecord(digest, known, road.host.clock.monotonic())) return;
   write(road, { kind: "trust-refused", code: refusal.code, digest, bytes });
   say("error", `a trust statement was refused: ${refusal.because}`, { code: refusal.code, hint: refusal.hint });
+}
+
+/** Once an hour for one digest, and few of them an hour. */
+function mayRecord(digest: string, known: Map<string, number>, now: number): boolean {
+  for (const [old, at] of known) if (at <= now - HOUR_MS && old !== digest) known.delete(old);
+  if (known.has(digest) || known.size >= MAX_REFUSED_TRUST_PER_HOUR) return false;
+  known.set(digest, now);
+  return true;
 }

@@ -70,7 +70,7 @@ async function firstUse(plane: Plane, sql: Sql, claims: TokenClaims, request: Ag
   const epoch = ((await readCluster(sql, claims.sub))?.epoch ?? 0) + 1;
   const now = nowSeconds();
   await sql.run(
-    "update clusters set epoch = $1, enrolled_at = $2, process = null, checkpoint = null, trust_version = 0, last_seen = null where cluster = $3",
+    "update clusters set epoch = $1, enrolled_at = $2, process = null, checkpoint = null, trust_version = 0, trust_waiting = null, last_seen = null where cluster = $3",
     epoch,
     now,
     claims.sub,
@@ -112,7 +112,7 @@ async function firstUse(plane: Plane, sql: Sql, claims: TokenClaims, request: Ag
 async function closeOlderCommands(sql: Sql, cluster: string, epoch: number): Promise<void> {
   const older = "where cluster = $1 and epoch < $2 and state";
   await sql.run(
-    `update commands set state = 'unknown', code = 'epoch' ${older} in ('handed-out', 'intent')`,
+    `update commands set state = 'unknown', code = 'epoch' ${older} in ('handed-out', 'waiting', 'intent')`,
     cluster,
     epoch,
   );

@@ -35,7 +35,7 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
     const open = (await readCommands(sql, row.cluster)).filter((command) => OPEN_STATES.includes(command.state));
     fleet.push({
       cluster: row.cluster,
-      state: stateOf(row),
+      state: stateOf(row, open),
       reason: row.reason === "" ? null : row.reason,
       epoch: row.epoch,
       last_seen: row.last_seen,
@@ -50,11 +50,13 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
 }
 
 /** DESIGN section 9's states. */
-function stateOf(row: ClusterRow): string {
+function stateOf(row: ClusterRow, open: readonly CommandRow[]): string {
   if (row.epoch === 0) return "never started";
   if (row.last_seen === null || row.last_seen + SILENT_SECONDS < nowSeconds()) return "not heard from";
   if (row.state === "suspended") return "suspended by customer";
-  return row.state === "refusing" ? "refusing everything" : "ready";
+  if (row.state === "refusing") return "refusing everything";
+  const waits = row.trust_waiting !== null || open.some(({ state }) => state === "waiting");
+  return waits ? "waiting for approval" : "ready";
 }
 
 /** Newest first. What expired in the queue says so. */

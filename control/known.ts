@@ -19,7 +19,7 @@ type PolicyEntry = {
 export type Seen<T> = T & { /** Index of the entry that says so. */ readonly position: number };
 /** Null: something is or was at work there, and the entries do not say what it left. */
 export type SeenState = Extract<Found, { action: "scale" | "update-dns" }> | null;
-type Acting = Extract<Entry, { kind: "refused" | "considered" | "intent" }>;
+type Acting = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;
 type Facts = Acting["asked"];
 
 /** What one entry adds. Entries come in their order. */
@@ -40,6 +40,7 @@ export async function learn(sql: Sql, peer: Peer, entry: Entry): Promise<void> {
     case "outcome":
       return learnOutcome(sql, peer, entry);
     case "considered":
+    case "waiting":
       return learnState(sql, peer, entry.index, thingOf(entry), foundBy(entry));
     case "refused": {
       const found = countThatWasRead(entry);
@@ -172,7 +173,7 @@ function stateAfter(intent: Acting): SeenState {
   return record(values, ttl);
 }
 
-function foundBy(entry: Extract<Entry, { kind: "considered" }>): SeenState {
+function foundBy(entry: Extract<Entry, { kind: "considered" | "waiting" }>): SeenState {
   const { count, record: none, values, ttl } = entry.found;
   if (entry.action === "scale") return typeof count === "number" ? { action: "scale", count } : null;
   if (entry.action !== "update-dns") return null;

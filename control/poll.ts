@@ -57,7 +57,7 @@ export async function handOut(
     poll.trust_version,
   );
   const cancel = await sql.rows<{ id: string }>(
-    "select id from commands where cluster = $1 and epoch = $2 and cancel = 1 and state = 'handed-out' order by id limit 64",
+    "select id from commands where cluster = $1 and epoch = $2 and cancel = 1 and state in ('handed-out', 'waiting') order by id limit 64",
     peer.cluster,
     peer.epoch,
   );

@@ -163,7 +163,7 @@ export async function replay(store: Store, id: string): Promise<CommandRow> {
 export async function cancel(store: Store, id: string): Promise<"cancelled" | "asked"> {
   return store.transaction(async (sql) => {
     const row = await readCommand(sql, id);
-    if (row.state !== "queued" && row.state !== "handed-out")
+    if (row.state !== "queued" && row.state !== "handed-out" && row.state !== "waiting")
       throw new Complaint(
         1,
         `cancel ${id}`,

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from "commander";
 import type { Entry } from "../audit/entry.ts";
 import { linesOf, segmentName, segmentsIn, textOf } from "../audit/folder.ts";
 import { readLine } from "../audit/line.ts";
+import { timeText } from "../audit/time.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
@@ -140,13 +141,17 @@ function linesFor(entry: Entry, verbose: boolean): string[] {
   return [line, ...refusalLines(wishOf(entry), entry).map((text) => `    ${text}`)];
 }
 
-type Asking = Extract<Entry, { kind: "refused" | "considered" | "intent" }>;
+type Asking = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;
 
 function wishOf(entry: Asking): string {
   const asked = Object.entries(entry.asked).map(
     ([name, value]) => `${name}=${Array.isArray(value) ? value.join(",") : value}`,
   );
   return `${entry.action} ${asked.join(" ")}`;
+}
+
+function asksOf({ by, need }: { by: readonly string[]; need: number }): string {
+  return need === by.length ? by.join(" and ") : `${need} of ${by.join(", ")}`;
 }
 
 function byOf(entry: Asking): string {
@@ -166,6 +171,8 @@ function summaryOf(entry: Entry): string {
       return `statement ${entry.version} in force; command keys ${entry.keys.join(", ")}`;
     case "trust-refused":
       return `${entry.code}  ${entry.bytes} bytes ${entry.digest}`;
+    case "trust-waiting":
+      return `statement ${entry.version} waits for the owner: reeve approve trust-${entry.version}  ${entry.changes.join("; ")}`;
     case "renewed":
       return `certificate ${entry.serial}, valid until ${entry.until}`;
     case "policy":
@@ -184,10 +191,24 @@ function summaryOf(entry: Entry): string {
       return `${entry.code}  ${entry.bytes} bytes ${entry.digest}`;
     case "refused":
       return `${wishOf(entry)}  ${entry.rule === null ? "" : `rule ${entry.rule}  `}${entry.code}  ${byOf(entry)}`;
-    case "considered":
-      return `${wishOf(entry)}  rule ${entry.allowed.rule}  dry run: would be permitted  ${byOf(entry)}`;
-    case "intent":
-      return `${wishOf(entry)}  rule ${entry.allowed.rule}  ${byOf(entry)}  command ${entry.command}`;
+    case "considered": {
+      const once = entry.approval === undefined ? "" : `, once ${asksOf(entry.approval)} approved`;
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  dry run: would be permitted${once}  ${byOf(entry)}`;
+    }
+    case "waiting":
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  for ${asksOf(entry.approval)}, until ${timeText(entry.until * 1000)}  ${byOf(entry)}  command ${entry.command}`;
+    case "approval": {
+      const who = entry.person ?? (entry.key === null ? "nobody" : "a key of nobody's");
+      return `${entry.approves}  ${entry.code === null ? `by ${who}` : `${entry.code}  ${who}`}`;
+    }
+    case "fenced":
+      return `another agent acts: ${entry.says}  to go on: reeve approve fencing-${entry.epoch}`;
+    case "unfenced":
+      return `the fencing was ended by ${entry.person}`;
+    case "intent": {
+      const yes = (entry.approved ?? []).map(({ person, entry: at }) => `${person} (entry ${at})`).join(", ");
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  ${yes === "" ? "" : `approved by ${yes}  `}${byOf(entry)}  command ${entry.command}`;
+    }
     case "outcome": {
       const changes = entry.changed.map(({ what, from, to }) => `${what} ${from ?? "-"} -> ${to ?? "-"}`);
       const code = entry.code === null ? "" : ` ${entry.code}`;

@@ -18,6 +18,7 @@ type SendOptions = SignerOptions & {
   expires: string;
   dryRun?: boolean;
   wait?: boolean;
+  throughApproval?: boolean;
   timeout: string;
   json?: boolean;
   replay?: string;
@@ -34,7 +35,8 @@ export function addSend(top: Command): void {
       .option("--why <words>", "why: shown to the customer, never obeyed", "(no reason given)")
       .option("--expires <duration>", "how long it is good, at most 24h", "1h")
       .option("--dry-run", "ask what would be decided; nothing is changed")
-      .option("--wait", "wait until it is decided, and say what became of it")
+      .option("--wait", "wait until it is decided or waits for people, and say what became of it")
+    .option("--through-approval", "with --wait: go on waiting while people are asked")
       .option("--timeout <duration>", "how long to wait", "10m")
       .option("--json", "print JSON")
       .option("--replay <id>", "hand the same signed bytes of an earlier command out again"),
@@ -142,9 +144,10 @@ async function sendAsked(options: SendOptions, asked: Asked): Promise<void> {
           ? `${JSON.stringify({ command: sent.id, digest: sent.digest, epoch: sent.epoch, state: "queued" })}\n`
           : `${sent.id}\n`,
       );
-    await waitFor(store, sent.id, timeout, options.json === true, (row) =>
-      OPEN_STATES.includes(row.state) && !isOver(row) ? undefined : row.line,
-    );
+    await waitFor(store, sent.id, timeout, options.json === true, (row) => {
+      const goesOn = row.state === "waiting" ? options.throughApproval === true : OPEN_STATES.includes(row.state);
+      return goesOn && !isOver(row) ? undefined : row.line;
+    });
   });
 }
 
