@@ -50,7 +50,7 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
 }
 
 /** DESIGN section 9's states. */
-function stateOf(row: ClusterRow, open: readonly CommandRow[]): string {
+export function stateOf(row: ClusterRow, open: readonly CommandRow[]): string {
   if (row.epoch === 0) return "never started";
   if (row.last_seen === null || row.last_seen + SILENT_SECONDS < nowSeconds()) return "not heard from";
   if (row.state === "suspended") return "suspended by customer";
@@ -94,7 +94,7 @@ export function commandsText(rows: readonly CommandRow[]): string {
   );
 }
 
-function table(rows: readonly (readonly string[])[], below: readonly string[]): string {
+export function table(rows: readonly (readonly string[])[], below: readonly string[]): string {
   const clean = rows.map((row) => row.map(printable));
   const widths = (clean[0] ?? []).map((_, column) => Math.max(...clean.map((row) => (row[column] ?? "").length)));
   const body = clean.map((row) =>

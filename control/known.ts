@@ -13,8 +13,6 @@ type PolicyEntry = {
   readonly digest: string;
   readonly revision: number;
   readonly code: RefusalCode | null;
-  /** The highest revision that was in force in this epoch. */
-  readonly highest: number;
 };
 export type Seen<T> = T & { /** Index of the entry that says so. */ readonly position: number };
 /** Null: something is or was at work there, and the entries do not say what it left. */
@@ -53,10 +51,8 @@ export async function learn(sql: Sql, peer: Peer, entry: Entry): Promise<void> {
 }
 
 async function learnPolicy(sql: Sql, peer: Peer, entry: Extract<Entry, { kind: "policy" }>): Promise<void> {
-  const before = await readPolicyEntry(sql, peer);
   const { policy: digest, revision, code } = entry;
-  const highest = Math.max(before?.highest ?? 0, code === null ? revision : 0);
-  await know(sql, peer, entry.index, "policy", { digest, revision, code, highest });
+  await know(sql, peer, entry.index, "policy", { digest, revision, code });
   // What was shared by another policy is not shared any more, whether the agent comes to say so or not.
   await sql.run(
     "delete from shared where cluster = $1 and digest <> $2",
@@ -153,7 +149,10 @@ export async function readIntents(sql: Sql, where: Where, rule: string, from: nu
 }
 
 /** A group, or a record set of one type: what has a state that one command leaves to the next. Null for certificates. */
-export function thing(asked: { readonly action: string; readonly args: Facts }): string | null {
+export function thing(asked: {
+  readonly action: string;
+  readonly args: Readonly<Record<string, unknown>>;
+}): string | null {
   const { group, zone, name, type } = asked.args;
   if (asked.action === "scale") return typeof group === "string" ? `group:${group}` : null;
   // A refusal that was too long for its entry does not say what was asked.
