@@ -56,9 +56,8 @@ export type Planned = {
 export async function plan(store: Store, question: Question): Promise<Planned[]> {
   const { rows, digests, open } = await store.transaction((sql) => readClusters(sql, question));
   const planned: Planned[] = [];
-  for (const digest of new Set([...rows.map((row) => digests.get(row.cluster) ?? null)])) {
-    const policy = digest === null ? null : await store.transaction((sql) => readPolicy(sql, digest));
-    const group = rows.filter((row) => (digests.get(row.cluster) ?? null) === digest);
+  for (const [digest, group] of Map.groupBy(rows, (row) => digests.get(row.cluster) ?? null)) {
+    const policy = digest === null ? null : await store.transaction((sql) => readPolicy(sql, group, digest));
     const matched = group.map((row) => ({
       row,
       matched: policy === null ? null : matchAt(policy, question.asked, question.vendor, row.cluster),
@@ -105,8 +104,10 @@ async function readClusters(sql: Sql, question: Question): Promise<Clusters> {
   };
 }
 
-async function readPolicy(sql: Sql, digest: string): Promise<Policy | null> {
-  const [row] = await sql.rows<{ body: string }>("select body from shared where digest = $1 limit 1", digest);
+/** The text under one digest, which each cluster of the group has shared. */
+async function readPolicy(sql: Sql, group: readonly ClusterRow[], digest: string): Promise<Policy | null> {
+  const text = "select body from shared where cluster = $1 and digest = $2";
+  const [row] = await sql.rows<{ body: string }>(text, group[0]?.cluster ?? "", digest);
   const parsed = row === undefined ? null : parsePolicy(Buffer.from(row.body));
   // It was parsed when it was taken; a newer version of ours may read it no more.
   return parsed === null || "errors" in parsed ? null : parsed.policy;
