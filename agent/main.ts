@@ -1,6 +1,7 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
 import { auditCommand } from "./commands/audit.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { Complaint } from "./commands/config.ts";
 import { leaveCommand } from "./commands/leave.ts";
 import { ownerCommands } from "./commands/owner.ts";
@@ -59,6 +60,7 @@ async function main(): Promise<void> {
     );
   program.addCommand(auditCommand());
   program.addCommand(policyCommand());
+  completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();
 
   try {

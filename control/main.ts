@@ -1,10 +1,12 @@
 import { Command } from "commander";
+import { completionCommand } from "../agent/commands/completion.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
+import { out } from "./commands/state.ts";
 import { addToken } from "./commands/token.ts";
 
 const VERSION = "0.1.0";
@@ -26,6 +28,7 @@ function program(): Command {
   addSend(top);
   addCancel(top);
   addFleet(top);
+  completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;
 }
