@@ -153,6 +153,11 @@ export type Poller = {
   approved(most: number): readonly WaitingEntry[];
 };
 
+/** What runs may begin to wait for people, so that a poll is short then too. */
+function holdSeconds(dispatch: Dispatcher, agent: Poller): number {
+  return agent.waits() || dispatch.running() > 0 ? WAITING_HOLD_SECONDS : POLL_HOLD_SECONDS;
+}
+
 /** Asks for commands until told to stop. Before each poll everything on record is handed in, so that nothing is asked for twice. */
 export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter, agent: Poller): Promise<void> {
   const wait = backoff(to.host.random);
@@ -167,7 +172,7 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
       ...agent.state(),
       checkpoint: to.log.checkpoint(),
       take,
-      hold: silent ? 0 : take === 0 ? 1 : agent.waits() ? WAITING_HOLD_SECONDS : POLL_HOLD_SECONDS,
+      hold: silent ? 0 : take === 0 ? 1 : holdSeconds(dispatch, agent),
     };
     const answer = await to.post("/v1/commands", body, PollAnswer, {
       timeoutSeconds: POLL_HOLD_SECONDS + REQUEST_TIMEOUT_SECONDS,

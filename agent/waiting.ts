@@ -93,7 +93,7 @@ export function watchWaits(road: Road): WaitWatch {
     const { entry } = waiting;
     const policy = policyNow();
     const late = (policy === null ? [] : judgedFor(entry, policy)).map((one) =>
-      one.code === null ? { ...one, code: "approval.late" as const } : one,
+      one.code === null ? { ...one, code: "approval.late" as const, signature: null } : one,
     );
     tried.delete(entry.command);
     write(

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { completionCommand } from "../agent/commands/completion.ts";
+import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
@@ -8,6 +9,7 @@ import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
 import { out } from "./commands/state.ts";
 import { addToken } from "./commands/token.ts";
+import { addUnfence } from "./commands/unfence.ts";
 
 const VERSION = "0.1.0";
 
@@ -24,10 +26,12 @@ function program(): Command {
     .addHelpText("after", EXITS);
   addServe(top);
   addKeys(top);
+  addCa(top);
   addToken(top);
   addSend(top);
   addCancel(top);
   addFleet(top);
+  addUnfence(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;

@@ -1,7 +1,7 @@
 import type { Found } from "../policy/asked.ts";
 import { durationText } from "../policy/duration.ts";
-import { table } from "./fleet.ts";
 import type { Planned } from "./plan.ts";
+import { table } from "./terminal.ts";
 
 /** 1 when any would refuse, 8 when of some it is not known yet (who waits is asked first), 0 when all would allow. */
 export function exitOfPlan(planned: readonly Planned[]): 0 | 1 | 8 {

@@ -261,7 +261,12 @@ async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise
     await sql.run("update commands set replay = 0, replay_line = $1 where id = $2", line, row.id);
     return;
   }
-  if (isOpen(row.state)) await become(sql, row.id, said.state, said.code, line, row.cancel);
+  if (isOpen(row.state) || isClosedByEpoch(row)) await become(sql, row.id, said.state, said.code, line, row.cancel);
+}
+
+/** Its agent was fenced while it had it in hand, and acts again: what it says of it is what became of it. */
+function isClosedByEpoch(row: CommandRow): boolean {
+  return row.state === "unknown" && row.code === "epoch";
 }
 
 type Said = {

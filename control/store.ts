@@ -41,6 +41,8 @@ export const SCHEMA: readonly string[] = [
   `create table if not exists intents (cluster text not null, epoch bigint not null, position bigint not null, rule text not null,
     at bigint not null, primary key (cluster, epoch, position))`,
   "create index if not exists intents_by_rule on intents (cluster, epoch, rule, at)",
+  `create table if not exists cleared_alarms (id text not null, cluster text not null, kind text not null, about text not null,
+    words text not null, at bigint not null, cleared_at bigint not null, cleared_by text not null, cleared_why text not null)`,
 ];
 
 export const COMMAND_STATES = [
@@ -78,6 +80,13 @@ export type CommandRow = {
   /** The newest entry about it, as it was handed in. */
   readonly line: string | null;
 };
+
+/** The key that a command's header names. */
+export function commandKid(jws: string): string {
+  const header = JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString()) as { kid: string };
+  return header.kid;
+}
+
 export type ClusterRow = {
   readonly cluster: string;
   readonly epoch: number;

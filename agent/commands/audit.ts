@@ -1,19 +1,17 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { Entry } from "../audit/entry.ts";
-import { linesOf, segmentName, segmentsIn, textOf } from "../audit/folder.ts";
-import { readLine } from "../audit/line.ts";
 import { timeText } from "../audit/time.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
 import { printable, refusalLines } from "../render.ts";
-import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
+import { Complaint, DEFAULT_CONFIG } from "./config.ts";
+import { beginning, folderOf, read, type Shown, type Where } from "./readLog.ts";
 
 const MAX_CA_BYTES = 256 * 1024;
 const FOLLOW_EVERY_MS = 500;
 const NAME_WIDTH = 13;
 
-type Where = { readonly config: string; readonly log?: string };
 type ShowOptions = Where & {
   readonly follow?: true;
   readonly json?: true;
@@ -57,12 +55,6 @@ function count(text: string): number {
   return Number(text);
 }
 
-function folderOf(disk: Disk, where: Where): { folder: string; state: string | null } {
-  if (where.log !== undefined) return { folder: where.log, state: null };
-  const { state } = readConfig(disk, where.config).config;
-  return { folder: `${state}/audit`, state };
-}
-
 async function show(options: ShowOptions): Promise<void> {
   const { disk, clock } = realHost();
   const { folder } = folderOf(disk, options);
@@ -84,53 +76,6 @@ async function show(options: ShowOptions): Promise<void> {
   while (options.follow) {
     await clock.sleep(FOLLOW_EVERY_MS);
     place = read(disk, folder, place, (one) => wanted(one.entry) && print(one));
-  }
-}
-
-type Shown = { readonly line: string; readonly entry: Entry };
-/** The next line to be read: its index, and where it begins in its segment. */
-type Place = { readonly segment: number; readonly offset: number; readonly index: number };
-
-function beginning(disk: Disk, folder: string): Place {
-  const cannot = "show the log";
-  try {
-    const first = segmentsIn(disk, folder)[0];
-    if (first === undefined)
-      throw new Complaint(cannot, `there is none in ${folder}`, "Name its folder with --log FOLDER.", COULD_NOT_LOOK);
-    return { segment: first, offset: 0, index: first };
-  } catch (error) {
-    if (!(error instanceof DiskError)) throw error;
-    throw new Complaint(
-      cannot,
-      `${folder} cannot be read (${error.code})`,
-      error.code === "EACCES" ? "Run it as the agent's user or as root." : "Name its folder with --log FOLDER.",
-      error.code === "EACCES" ? 4 : COULD_NOT_LOOK,
-    );
-  }
-}
-
-/** Reads whole lines from a place on, and says where to go on. An unfinished last line waits for its end. */
-function read(disk: Disk, folder: string, from: Place, take: (one: Shown) => unknown): Place {
-  let place = from;
-  for (;;) {
-    for (const { bytes, offset, ended } of linesOf(disk, `${folder}/${segmentName(place.segment)}`, place.offset)) {
-      if (!ended) break;
-      const line = textOf(bytes) ?? "";
-      const parsed = readLine(line);
-      if (!("entry" in parsed))
-        throw new Complaint(
-          "show the log",
-          `line ${place.index} in ${segmentName(place.segment)} is no entry (${parsed.fault})`,
-          "reeve audit verify says what is wrong with it.",
-          1,
-        );
-      take({ line, entry: parsed.entry });
-      place = { ...place, offset: offset + bytes.length + 1, index: place.index + 1 };
-    }
-    const next = segmentsIn(disk, folder).find((first) => first > place.segment);
-    // A gap is verify's to judge; show goes on with what there is.
-    if (next === undefined) return place;
-    place = { segment: next, offset: 0, index: next };
   }
 }
 

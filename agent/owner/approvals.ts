@@ -10,9 +10,9 @@ import { splitSshSignatures, verifySshSignature } from "../wire/sshsig.ts";
 
 /** One signature out of the owner's folder, judged. It counts when `code` is null; then `person` says whose it is. */
 export type Judged = {
-  /** `sha256:`, over the armored block, or over the whole file where no block could be told. */
+  /** `sha256:`, over the signature's base64, or over the whole file where no block could be told. */
   readonly digest: string;
-  /** The block's base64 without armor and line ends; null where there is none. */
+  /** The base64 without armor and line ends, of one that counts; null else: a refusal is a small entry. */
   readonly signature: string | null;
   readonly key: string | null;
   readonly person: string | null;
@@ -82,13 +82,14 @@ function judge(
   policy: Pick<Policy, "people">,
   asked: readonly string[] | null,
 ): Judged {
-  const digest = digestOf(block);
   const signature = block.split("\n").slice(1, -1).join("");
+  // Not over the armor, so that the same signature in other lines is the same one.
+  const digest = digestOf(signature);
   const verified = verifySshSignature(block, message, APPROVAL_NAMESPACE);
-  if ("fault" in verified) return { ...nobody(digest, `approval.${verified.fault}`), signature };
+  if ("fault" in verified) return nobody(digest, `approval.${verified.fault}`);
   const { key } = verified;
   const person = Object.entries(policy.people).find(([, theirs]) => theirs === key)?.[0] ?? null;
-  if (person === null) return { digest, signature, key, person, code: "approval.person" };
-  const wanted = asked === null || asked.includes(person);
-  return { digest, signature, key, person, code: wanted ? null : "approval.not-asked" };
+  if (person === null) return { ...nobody(digest, "approval.person"), key };
+  if (asked !== null && !asked.includes(person)) return { ...nobody(digest, "approval.not-asked"), key, person };
+  return { digest, signature, key, person, code: null };
 }

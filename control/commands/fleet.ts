@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { commandsText, fleetText, readCommands, readFleet } from "../fleet.ts";
 import { resultOf } from "../show.ts";
 import { clusterName } from "../statement.ts";
+import { addAlarms } from "./alarms.ts";
 import { addPlan } from "./plan.ts";
 import { out, withStore } from "./state.ts";
 
@@ -15,6 +16,7 @@ export function addFleet(top: Command): void {
       const rows = await withStore(options.dir, (store) => store.transaction(readFleet));
       out(options.json ? `${JSON.stringify({ clusters: rows })}\n` : fleetText(rows));
     });
+  addAlarms(fleet);
   fleet
     .command("commands")
     .description("A cluster's commands, newest first.")

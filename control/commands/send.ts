@@ -3,10 +3,11 @@ import type { Command } from "commander";
 import type { Asked } from "../../policy/asked.ts";
 import { replay, type Sent, send } from "../send.ts";
 import type { SignerOptions } from "../signer.ts";
+import { clusterName } from "../statement.ts";
 import { OPEN_STATES } from "../store.ts";
 import { Complaint, seconds } from "../terminal.ts";
 import { addActions } from "./action.ts";
-import { needSigner, withSigner } from "./signing.ts";
+import { onlySigner, signerFor, withSigner } from "./signing.ts";
 import { out, withStore } from "./state.ts";
 import { isOver, waitFor } from "./wait.ts";
 
@@ -68,8 +69,9 @@ async function sendAsked(options: SendOptions, asked: Asked): Promise<void> {
     dryRun: options.dryRun === true,
   };
   const timeout = seconds(options.timeout, "wait");
-  const signer = needSigner(options);
+  const only = onlySigner(options);
   await withStore(options.dir, async (store) => {
+    const signer = only ?? (await signerFor(store, clusterName(wish.cluster), options));
     const sent: Sent = await send(store, wish, signer);
     if (sent.signedStatement) process.stderr.write(`signed trust statement 1 of ${wish.cluster}\n`);
     if (!options.wait)

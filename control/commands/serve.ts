@@ -7,7 +7,8 @@ export function addServe(top: Command): void {
   top
     .command("serve")
     .description(
-      "Serve agents on two listeners: enrolment, and calls by agents that have a certificate. Prints one JSON line when listening.",
+      "Serve agents on two listeners: enrolment, and calls by agents that have a certificate. Prints one JSON line when listening. " +
+        "Which root CA is in use, and which stand beside it, is read at the start: restart it after `ca new-root`, `use-root` and `drop-root`.",
     )
     .requiredOption("--dir <folder>", "the control plane's folder: ca/ and state.db; made at the first start")
     .requiredOption("--enrol <host:port>", "the enrolment address as agents write it; port 0 takes a free one")

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
-import { openSigner, type SignerOptions } from "../signer.ts";
+import type { SignerOptions } from "../signer.ts";
+import { clusterName } from "../statement.ts";
 import { seconds } from "../terminal.ts";
 import { makeToken } from "../token.ts";
-import { withSigner } from "./signing.ts";
-import { out } from "./state.ts";
+import { onlySigner, signerFor, withSigner } from "./signing.ts";
+import { out, withStore } from "./state.ts";
 
 export function addToken(top: Command): void {
   withSigner(
@@ -15,12 +16,13 @@ export function addToken(top: Command): void {
       .option("--ttl <duration>", "how long it is good, at most 24h", "1h")
       .option("--json", "print JSON"),
   ).action(async (options: SignerOptions & { dir: string; cluster: string; ttl: string; json?: boolean }) => {
-    const made = await makeToken(
-      options.dir,
-      options.cluster,
-      seconds(options.ttl, "make a token"),
-      openSigner(options),
-    );
+    const { dir } = options;
+    const ttl = seconds(options.ttl, "make a token");
+    const cluster = clusterName(options.cluster);
+    const named = options.keys !== undefined || options.signer !== undefined;
+    const only = named ? onlySigner(options) : null;
+    const signer = only ?? (named ? await withStore(dir, (store) => signerFor(store, cluster, options)) : null);
+    const made = await makeToken(dir, cluster, ttl, signer);
     if (made.signedStatement) process.stderr.write(`signed trust statement 1 of ${made.claims.sub}\n`);
     const { sub, url, sha, exp } = made.claims;
     out(

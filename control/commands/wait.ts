@@ -19,6 +19,7 @@ export async function waitFor(
   decided: (row: CommandRow) => string | null | undefined,
 ): Promise<void> {
   const until = Date.now() + timeout * 1000;
+  let told = json;
   for (;;) {
     const row = await store.transaction((sql) => readCommand(sql, id));
     const line = decided(row);
@@ -31,6 +32,8 @@ export async function waitFor(
       process.stderr.write(text);
       return;
     }
+    if (row.state === "waiting" && !told) process.stderr.write(resultText(row, resultOf(row)));
+    told ||= row.state === "waiting";
     await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
   }
 }

@@ -50,7 +50,7 @@ export async function recorder(dir: string): Promise<Recorder> {
     plane,
     "127.0.0.1",
     0,
-    authority.rootPem,
+    authority.clientRoots,
   );
   plane.agentsUrl = `https://127.0.0.1:${agents.port}`;
   const enrolment = await listen(recording(enrolmentApp(plane)), plane, "127.0.0.1", 0, null);
