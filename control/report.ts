@@ -18,7 +18,6 @@ import type { ReportRequest } from "../agent/wire/protocol.ts";
 import { Faulted } from "./fault.ts";
 import { learn } from "./known.ts";
 import { findCertificate, type Peer } from "./peer.ts";
-import { forgetOtherThan } from "./share.ts";
 import { bumpChanges, type CommandRow, type CommandState, OPEN_STATES, raiseAlarm, type Sql } from "./store.ts";
 
 const MAX_AHEAD = 16;
@@ -243,8 +242,6 @@ async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise
     if (row !== undefined && isOpen(row.state)) await become(sql, row.id, "refused", entry.code, line, 0);
     return;
   }
-  // What was shared was another policy, or one that does not hold now: a newer one is shared anew, or is not.
-  if (entry.kind === "policy") await forgetOtherThan(sql, peer.cluster, entry.code === null ? entry.policy : null);
   if (entry.kind === "trust-waiting" || entry.kind === "trust")
     await sql.run(
       "update clusters set trust_waiting = $1 where cluster = $2",

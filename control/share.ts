@@ -54,8 +54,3 @@ export async function takeShared(sql: Sql, peer: Peer, shared: SharedRequest): P
 export async function forgetShared(sql: Sql, cluster: string): Promise<void> {
   await sql.run("delete from shared where cluster = $1", cluster);
 }
-
-/** Forgets the text of every policy but the one with this digest; null forgets whatever there is. */
-export async function forgetOtherThan(sql: Sql, cluster: string, digest: string | null): Promise<void> {
-  await sql.run("delete from shared where cluster = $1 and digest <> $2", cluster, digest ?? "");
-}
