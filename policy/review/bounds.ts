@@ -75,7 +75,8 @@ function usedUpTogether(choices: readonly Choice[], a: Rates, b: Rates): Pairs {
       const at = choice.b.indexOf(j);
       if (at < 0) return true;
       const gone = usedUp(choice, at, pairs);
-      return choice.a.every((x) => x === i || gone.has(x)) && choice.a.includes(i);
+      // Where all of a's are used up a permits nothing, so that b counts nothing either.
+      return choice.a.every((x) => x === i || gone.has(x));
     });
   });
 }

@@ -83,7 +83,8 @@ function differenceOf(
   meetings: readonly Meeting[],
   claim: Claim,
   window: number | null,
-): Difference | null {
+  effort: number,
+): Difference {
   const own = ground.a.held[claim.own];
   if (own === undefined) throw new Error("a rule out of place");
   const beside = pick(ground.b.held, claim.beside);
@@ -94,22 +95,23 @@ function differenceOf(
     beside: idsOf(beside),
     level: claim.level,
     what: whatOf(ground, [...new Set(claim.meetings.map(({ leaf }) => leaf))]),
-    example: findPast(ground, meetings, { own, level: claim.level, beside, meetings: claim.meetings }, window),
+    example: findPast(ground, meetings, { own, level: claim.level, beside, meetings: claim.meetings }, window, effort),
     covers: (point, since) => (window === null || since !== null) && coversClaim(ground, claim, point),
   };
 }
 
-export function rateDifferences(ground: Ground, meetings: readonly Meeting[]): readonly Difference[] {
+/** `effort`: how long an example is looked for, in questions to the PDP. */
+export function rateDifferences(ground: Ground, meetings: readonly Meeting[], effort: number): readonly Difference[] {
   const { a, b } = { a: ground.a.held, b: ground.b.held };
   const plain = boundsOf(choicesOf(ground, meetings, []), a, b);
   const short = boundsOf(choicesOf(ground, meetings, WINDOWS), a, b);
   return claimsOf(meetings).flatMap((claim) => {
-    if (!plain.spare(claim.beside, claim.own)) return differenceOf(ground, meetings, claim, null) ?? [];
+    if (!plain.spare(claim.beside, claim.own)) return [differenceOf(ground, meetings, claim, null, effort)];
     const own = seconds(a, claim.own);
     const failing = WINDOWS.find((window) => {
       const known = claim.beside.filter((rule) => seconds(b, rule) <= window);
       return own <= window && (known.length === 0 || !short.spare(known, claim.own));
     });
-    return failing === undefined ? [] : (differenceOf(ground, meetings, claim, failing) ?? []);
+    return failing === undefined ? [] : [differenceOf(ground, meetings, claim, failing, effort)];
   });
 }

@@ -9,8 +9,14 @@ import { rateDifferences } from "./rates.ts";
 import { TooManyParts } from "./region.ts";
 import { meetingsOf, sharedLeaves } from "./shared.ts";
 
-/** Parts that the commands of one action on one resource may fall into before they are not compared any more. */
-export const MAX_PARTS = 50_000;
+/** How much work is done before a comparison is given up, and said to be. */
+export type Limits = {
+  /** Parts that the commands of one action on one resource may fall into. */
+  readonly parts: number;
+  /** Questions to the PDP for one example of a rate. */
+  readonly effort: number;
+};
+export const REVIEW_LIMITS: Limits = { parts: 50_000, effort: 20_000 };
 
 export type Review = {
   /** What theirs permits and mine does not. */
@@ -46,14 +52,14 @@ function uncompared(ground: Ground, why: string): Difference {
   };
 }
 
-function differencesIn(ground: Ground, parts: number): readonly Difference[] {
+function differencesIn(ground: Ground, limits: Limits): readonly Difference[] {
   if (isSame(ground)) return [];
   try {
-    const budget = { left: parts };
+    const budget = { left: limits.parts };
     const commands = commandDifferences(ground, budget);
     const meetings = meetingsOf(ground, sharedLeaves(ground, budget));
     if (meetings === null) return [...commands, uncompared(ground, "too many different approvals for one resource")];
-    return [...commands, ...rateDifferences(ground, meetings)];
+    return [...commands, ...rateDifferences(ground, meetings, limits.effort)];
   } catch (error) {
     if (!(error instanceof TooManyParts)) throw error;
     return [uncompared(ground, "too many rules for one resource that overlap")];
@@ -61,17 +67,17 @@ function differencesIn(ground: Ground, parts: number): readonly Difference[] {
 }
 
 /** Everything that a permits and b does not. */
-function beyond(a: Policy, b: Policy, parts: number): readonly Difference[] {
-  const rules = subjects(a).flatMap(({ action, resource }) => differencesIn(groundOf(a, b, action, resource), parts));
+function beyond(a: Policy, b: Policy, limits: Limits): readonly Difference[] {
+  const rules = subjects(a).flatMap(({ action, resource }) => differencesIn(groundOf(a, b, action, resource), limits));
   return [...contextDifferences(a, b), ...rules];
 }
 
 /**
  * What `theirs` permits beyond `mine`, and the other way round. Where the two are for different vendors, clusters or clouds, their rules
- * are compared as if each were asked by its own. `parts` limits the work for one resource.
+ * are compared as if each were asked by its own.
  */
-export function review(theirs: Policy, mine: Policy, parts = MAX_PARTS): Review {
-  return { more: beyond(theirs, mine, parts), less: beyond(mine, theirs, parts), notes: notesOf(theirs, mine) };
+export function review(theirs: Policy, mine: Policy, limits: Limits = REVIEW_LIMITS): Review {
+  return { more: beyond(theirs, mine, limits), less: beyond(mine, theirs, limits), notes: notesOf(theirs, mine) };
 }
 
 /** Whether theirs asks for more than mine: to do more, or to be shown more. */

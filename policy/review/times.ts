@@ -69,11 +69,20 @@ function pieces(stretch: Stretch, weekly: readonly Weekly[]): readonly Stretch[]
   return points.slice(0, -1).map((from, at) => ({ from, to: points[at + 1] ?? from }));
 }
 
+// By the windows alone: both ways of a comparison, and several resources, often have the same ones.
+const kept = new Map<string, TimeParts>();
+
 /** `every` holds each `when` of the rules that are compared. */
 export function timeParts(every: readonly When[]): TimeParts {
-  const whens = [...new Map(every.map((when) => [whenText(when), when])).values()].filter(
-    ({ kind }) => kind !== "always",
-  );
+  const byText = new Map(every.map((when) => [whenText(when), when]));
+  byText.delete("always");
+  const key = [...byText.keys()].sort().join("\n");
+  const known = kept.get(key) ?? partsOf([...byText.values()]);
+  kept.set(key, known);
+  return known;
+}
+
+function partsOf(whens: readonly When[]): TimeParts {
   const weekly = whens.filter((when) => when.kind === "weekly");
   const zones = [...new Set(weekly.map(({ zone }) => zone))];
   const openAt = (at: number): string => whens.map((when) => (isOpen(when, at) ? "1" : "0")).join("");

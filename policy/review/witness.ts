@@ -19,9 +19,8 @@ export type Wanted = {
   readonly meetings: readonly Meeting[];
 };
 
-/** Questions to the PDP for one attempt, and for all of one search. */
+/** Questions to the PDP for one attempt. */
 const MAX_ASKED = 400;
-const MAX_ASKED_IN_ALL = 6000;
 /** Bursts before the last one. */
 const MAX_BURSTS = 60;
 /** Intents that one sequence may count. */
@@ -85,10 +84,14 @@ function everybody({ a, b }: Ground): Consent {
   return { keys: new Set(keys), age: 0 };
 }
 
-/** Times before the last at which everything is carried out that may be: as far apart as a's windows are long. */
-function burstsBefore(last: number, apart: number, longest: number): readonly number[] {
+/**
+ * Times before the last at which everything is carried out that may be: right before, where another window may have been open; half a window
+ * before; as far apart as a's windows are long.
+ */
+function burstsBefore(last: number, apart: number, longest: number): readonly (readonly number[])[] {
   const many = Math.min(MAX_BURSTS, Math.ceil(longest / apart) - 1);
-  return Array.from({ length: Math.max(0, many) }, (_, nth) => last - (many - nth) * apart * 1000);
+  const steady = Array.from({ length: Math.max(0, many) }, (_, nth) => last - (many - nth) * apart * 1000);
+  return [[], [last - 1000], [last - apart * 500], ...(steady.length === 0 ? [] : [steady])];
 }
 
 type Plan = { readonly bursts: readonly number[]; readonly before: readonly Step[]; readonly atLast: readonly Step[] };
@@ -130,8 +133,8 @@ function plansFor(
   own: readonly Step[],
   bursts: readonly number[],
 ): readonly Plan[] {
-  const lasts = [[], [target], [...more, target], own, [...more, ...own]];
-  const befores = bursts.length === 0 ? [[]] : [[], [target], own, more, [...more, ...own]];
+  const befores = bursts.length === 0 ? [[]] : [[target], [...more, ...own]];
+  const lasts = [[target], [...more, target], [...own, ...more]];
   return befores.flatMap((before) => lasts.map((atLast) => ({ bursts, before, atLast })));
 }
 
@@ -159,17 +162,23 @@ function* tries(
   for (const now of instantsIn(ground, leaf)) {
     const last = { target, level: wanted.level, now, since: window === null ? null : now - window * 1000 };
     for (const apart of new Set([wanted.own.rule.rate.seconds, ...windows])) {
-      for (const plan of plansFor(target, more, own, burstsBefore(now, apart, longest))) yield [plan, last];
+      for (const bursts of burstsBefore(now, apart, longest)) {
+        for (const plan of plansFor(target, more, own, bursts)) yield [plan, last];
+      }
     }
   }
 }
 
-/** `window`: the log begins so many seconds before the last command, or holds all that ever was (null). */
+/**
+ * `window`: the log begins so many seconds before the last command, or holds all that ever was (null). `effort`: questions to the PDP
+ * before the search is given up.
+ */
 export function findPast(
   ground: Ground,
   meetings: readonly Meeting[],
   wanted: Wanted,
   window: number | null,
+  effort: number,
 ): Example | null {
   const besides = wanted.beside.map((held) => ground.b.held.indexOf(held));
   // Other commands that b counts by the same rules.
@@ -183,7 +192,7 @@ export function findPast(
       const found = attempt(two, plan, last);
       if (found !== null) return found;
       asked += two.asked;
-      if (asked > MAX_ASKED_IN_ALL) return null;
+      if (asked > effort) return null;
     }
   }
   return null;
