@@ -65,6 +65,7 @@ export function certificateSpace(authority: string, rules: readonly CertificateR
       };
     },
     possible: () => true,
+    idle: () => false,
     sample(region) {
       const chosen = members(asSeveral(region["names"])).map(names.sample);
       if (chosen.length > MOST_NAMES) return null;
@@ -85,7 +86,7 @@ export function certificateSpace(authority: string, rules: readonly CertificateR
       return {
         names: said,
         made: MADE.indexOf(found.made),
-        type: types.findIndex((type) => type === found.csr.keyType),
+        type: (types as readonly string[]).indexOf(found.csr.keyType),
         usages,
         validity: asked.args.validity,
       };

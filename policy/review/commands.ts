@@ -31,6 +31,7 @@ function commandDifference(ground: Ground, held: Held, pieces: readonly Piece[])
     kind: "command",
     about: { action: ground.action, resource: ground.resource },
     rule: held.rule.id,
+    together: [],
     beside: [],
     level: held.takes === null ? "allowed" : "waits",
     what: whatOf(ground, pieces),
@@ -59,6 +60,7 @@ function consentDifferences(ground: Ground, held: Held, { beside, pieces }: Besi
   const common = {
     about: { action: ground.action, resource: ground.resource },
     rule: held.rule.id,
+    together: [],
     beside: idsOf(beside),
     what: whatOf(ground, pieces),
   };

@@ -31,7 +31,7 @@ export function contextDifferences(a: Policy, b: Policy): readonly Difference[] 
   if (any === null) return [];
   const sides = { a: { policy: a, held: [] }, b: { policy: b, held: [] } };
   const found: Difference[] = [];
-  const common = { about: null, rule: null, beside: [], level: any.a.level } as const;
+  const common = { about: null, rule: null, together: [], beside: [], level: any.a.level } as const;
   const differing = [
     ...(a.vendor === b.vendor ? [] : [`vendor ${a.vendor} instead of ${b.vendor}`]),
     ...(a.cluster === b.cluster ? [] : [`cluster ${a.cluster} instead of ${b.cluster}`]),

@@ -32,6 +32,8 @@ export type Difference = {
   readonly about: { readonly action: Action; readonly resource: string } | null;
   /** The rule of a that permits it; null when it is not one rule's. */
   readonly rule: string | null;
+  /** All rules of a that permit the same, where they count together: rates. */
+  readonly together: readonly string[];
   /** The rules of b that hold the same commands. */
   readonly beside: readonly string[];
   /** What a permits at the most: a level above b's. */

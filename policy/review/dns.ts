@@ -44,6 +44,7 @@ function dnsSpace(zone: string, of: { change: DnsChange; type: DnsType }, names:
     of,
     regionOf: (rule) => regionFor(rule as DnsRule, of, names, values),
     possible: () => true,
+    idle: () => false,
     sample(region) {
       const gone = change === "delete";
       const chosen = gone ? [] : members(asSeveral(region["values"]));

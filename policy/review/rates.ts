@@ -60,6 +60,12 @@ function pick(held: readonly Held[], rules: readonly number[]): readonly Held[] 
   return rules.flatMap((rule) => held[rule] ?? []);
 }
 
+/** The fewest rules of a that permit what the claim is about. */
+function togetherIn({ own, level, meetings }: Claim): readonly number[] {
+  const all = meetings.map(({ allowing, waiting }) => (level === "allowed" ? allowing.a : waiting.a));
+  return all.reduce((a, b) => (b.length < a.length ? b : a), all[0] ?? [own]);
+}
+
 function coversClaim(ground: Ground, claim: Claim, point: Point): boolean {
   const counts = claim.level === "allowed" ? isGiven : isAlive;
   const holding = ({ held }: Ground["a"]): readonly number[] =>
@@ -92,6 +98,7 @@ function differenceOf(
     kind: window === null ? "rate" : "memory",
     about: { action: ground.action, resource: ground.resource },
     rule: own.rule.id,
+    together: idsOf(pick(ground.a.held, togetherIn(claim))),
     beside: idsOf(beside),
     level: claim.level,
     what: whatOf(ground, [...new Set(claim.meetings.map(({ leaf }) => leaf))]),

@@ -44,6 +44,7 @@ function uncompared(ground: Ground, why: string): Difference {
     kind: "uncompared",
     about: { action: ground.action, resource: ground.resource },
     rule: null,
+    together: rules,
     beside: ground.b.held.map(({ rule }) => rule.id),
     level: "allowed",
     what: [`do something by ${rules.join(", ")} that was not compared: ${why}`],

@@ -46,6 +46,7 @@ export function scaleSpace(group: string): Space {
       asked.action === "scale" && found.action === "scale" && asked.args.group === group && found.count >= 0
         ? { count: asked.args.count, change: asked.args.count - found.count }
         : null,
+    idle: (region) => fields(region).change.min === 0 && fields(region).change.max === 0,
     words(region) {
       const { count, change } = fields(region);
       return `set the group ${group} to ${rangeWords(count.min, count.max)} machines, ${changeWords(change)}`;

@@ -15,7 +15,7 @@ export type SharedLeaf = {
 /** All commands that both policies have rules for, in parts that do not overlap. */
 export function sharedLeaves(ground: Ground, budget: Budget): readonly SharedLeaf[] {
   const split = ground.a.held.length;
-  return ground.spaces.flatMap((space, at) => {
+  const all = ground.spaces.flatMap((space, at) => {
     const regions = [...ground.a.held, ...ground.b.held].map(({ regions: all }) => all[at] ?? null);
     return ground.a.held.flatMap((held, nth) => {
       const region = held.regions[at];
@@ -29,6 +29,8 @@ export function sharedLeaves(ground: Ground, budget: Budget): readonly SharedLea
       });
     });
   });
+  const idle = ({ space, region }: SharedLeaf): boolean => space.idle(region);
+  return [...all.filter((leaf) => !idle(leaf)), ...all.filter(idle)];
 }
 
 /** A part together with one combination of who has said yes, and in which order each policy chooses among its rules then. */

@@ -17,6 +17,8 @@ export type Space = {
   valuesOf(situation: Situation): { readonly [field: string]: number | readonly number[] } | null;
   /** What a region permits, as it follows `may `. `change` and `type` of DNS are left to their caller. */
   words(region: Region): string;
+  /** Whether all its commands leave everything as it is: such are said last. */
+  idle(region: Region): boolean;
   /** For DNS: the change and type that the space is of. */
   readonly of: { readonly change: string; readonly type: string } | null;
 };

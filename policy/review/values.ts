@@ -60,12 +60,14 @@ function elementary(cidrs: readonly Cidr[]): readonly Block[] {
 
 /** Neighbours become one run. */
 function runs(parts: readonly Block[]): readonly Block[] {
-  return parts.reduce<Block[]>((all, part) => {
-    const before = all.at(-1);
-    return before !== undefined && before.last + 1n === part.first
-      ? [...all.slice(0, -1), { first: before.first, last: part.last }]
-      : [...all, part];
-  }, []);
+  const found: Block[] = [];
+  for (const part of parts) {
+    const before = found.at(-1);
+    if (before !== undefined && before.last + 1n === part.first) {
+      found[found.length - 1] = { first: before.first, last: part.last };
+    } else found.push(part);
+  }
+  return found;
 }
 
 function addressParts(length: 4 | 16, every: readonly Values[]): ValueParts {
