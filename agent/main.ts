@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
+import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { Complaint } from "./commands/config.ts";
 import { leaveCommand } from "./commands/leave.ts";
@@ -45,8 +46,9 @@ async function main(): Promise<void> {
       return localProvider(host, config.local, `${config.state}/local`);
     },
   });
-  statusCommand(program, host, machine.alive, machine.stdout, exit);
+  statusCommand(program, { host, machine, exit });
   ownerCommands(program, host, machine.stdout);
+  approveCommand(program, { host, machine, exit });
   leaveCommand(program, host, machine.stdout);
   program
     .command("version")

@@ -14,7 +14,7 @@ const FILE_TIMEOUT_SECONDS = 600;
 /** Full names of tests that may be skipped in CI, with the reason why a CI machine cannot run them. */
 const MAY_SKIP: ReadonlyMap<string, string> = new Map();
 
-/** Programs that the tests run as counterparts, and the Debian package that brings each. */
+/** Programs and C headers (by their path) that the tests need for counterparts, and the Debian package that brings each. */
 const NEEDED = [
   { program: "named", debian: "bind9" },
   { program: "dig", debian: "bind9-dnsutils" },
@@ -25,6 +25,9 @@ const NEEDED = [
   { program: "ps", debian: "procps" },
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },
+  { program: "cc", debian: "gcc" },
+  { program: "/usr/include/stdlib.h", debian: "libc6-dev" },
+  { program: "/usr/include/openssl/evp.h", debian: "libssl-dev" },
 ] as const;
 
 type Tally = { passed: number; failed: string[]; skipped: string[] };
@@ -41,18 +44,20 @@ function gate(name: string, command: readonly [string, ...string[]]): void {
   count(name, run(command));
 }
 
-function onPath(program: string): boolean {
+/** Whether a program can be found; a path is looked at itself. */
+function isThere(program: string): boolean {
+  if (program.startsWith("/")) return existsSync(program);
   const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"];
   return folders.some((folder) => folder !== "" && existsSync(join(folder, program)));
 }
 
 /** Installs what the tests need from Debian. RUNLEVEL=1 keeps apt from starting a name server of its own. */
 function install(): void {
-  const missing = NEEDED.filter(({ program }) => !onPath(program));
+  const missing = NEEDED.filter(({ program }) => !isThere(program));
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(({ debian }) => debian))];
   process.stdout.write(`\n== installing Debian packages that the tests need: ${packages.join(" ")}\n`);
-  if (process.getuid?.() !== 0 || !onPath("apt-get")) {
+  if (process.getuid?.() !== 0 || !isThere("apt-get")) {
     process.stdout.write(
       `error: Cannot install them: this needs root and apt-get.\nhint: apt-get install ${packages.join(" ")}\n`,
     );
@@ -61,7 +66,7 @@ function install(): void {
   }
   const quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"] as const;
   const good = run([...quiet, "update"]) && run([...quiet, "install", "-y", "--no-install-recommends", ...packages]);
-  count(`installed ${packages.join(" ")}`, good && missing.every(({ program }) => onPath(program)));
+  count(`installed ${packages.join(" ")}`, good && missing.every(({ program }) => isThere(program)));
 }
 
 function testFiles(): string[] {

@@ -197,13 +197,13 @@ function goneSignal(c: Call): AbortSignal {
 
 export type Listening = { readonly port: number; close(): Promise<void> };
 
-/** Binds one listener. `clients`: the root that a client's certificate must come from; null asks for none. */
+/** Binds one listener. `clients`: the roots (PEM) that a client's certificate must come from; null asks for none. */
 export async function listen(
   app: App,
   plane: Pick<Plane, "authority">,
   host: string,
   port: number,
-  clients: string | null,
+  clients: readonly string[] | null,
 ): Promise<Listening> {
   const server: Http2SecureServer = createSecureServer(
     {
@@ -211,7 +211,7 @@ export async function listen(
       minVersion: "TLSv1.3",
       key: plane.authority.server.key,
       cert: plane.authority.server.cert,
-      ...(clients === null ? {} : { ca: clients, requestCert: true, rejectUnauthorized: true }),
+      ...(clients === null ? {} : { ca: [...clients], requestCert: true, rejectUnauthorized: true }),
     },
     getRequestListener(app.fetch as never, { overrideGlobalObjects: false }) as never,
   );

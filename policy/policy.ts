@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseCidr } from "./address.ts";
 import { DURATION, durationSeconds, parseRate, parseTime, RATE } from "./duration.ts";
-import { isNoteKey, isSshKey } from "./keys.ts";
+import { isNoteKey, isSshKey, readSshKey } from "./keys.ts";
 import { MAX_COUNT, MAX_NEEDED_APPROVALS, MAX_TTL_SECONDS, MAX_VALIDITY_SECONDS } from "./limits.ts";
 import { DNS_NAME, ID, RESOURCE, WORDS } from "./names.ts";
 import { parseWhen } from "./when.ts";
@@ -234,7 +234,9 @@ const Place = z.discriminatedUnion("cloud", [
   }),
 ]);
 
-const SshKey = z.string().refine(isSshKey, "an OpenSSH public key without comment, such as `ssh-ed25519 AAAA…`");
+const SshKey = z
+  .string()
+  .refine(isSshKey, "an OpenSSH public key without comment, Ed25519 or ECDSA, such as `ssh-ed25519 AAAA…`");
 const NoteKey = z.string().refine(isNoteKey, "a note verifier key, name+hash+key (Ed25519)");
 
 export const PolicyFile = z
@@ -252,6 +254,19 @@ export const PolicyFile = z
     tests: z.array(Test),
   })
   .superRefine((file, context) => {
+    // By the point, not the text: as a FIDO key and as a plain one it is still the same private key.
+    const holders = new Map<string, string>();
+    for (const [name, text] of Object.entries(file.people)) {
+      const key = readSshKey(text);
+      if (key === null) continue;
+      const point = Buffer.from(key.point).toString("hex");
+      const holder = holders.get(point);
+      if (holder === undefined) holders.set(point, name);
+      else {
+        const message = `${name} has the same key as ${holder}: two names with one key would count as two people`;
+        context.addIssue({ code: "custom", path: ["people", name], message });
+      }
+    }
     const ids = new Set<string>();
     for (const [at, rule] of file.rules.entries()) {
       const issue = (path: readonly PropertyKey[], message: string): void =>

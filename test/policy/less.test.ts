@@ -8,7 +8,10 @@ import type { Policy } from "../../policy/policy.ts";
 import { isRefusal } from "../../policy/refusal.ts";
 
 /** Policies over so small a world that commands often meet a rule. JSON is YAML, so the file's text is its JSON. */
-const PERSON = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const PEOPLE = {
+  alice: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINtZ4O9PuEUN83PrKXXZbb8LYwVQohR4fjGuYLVh0jnI",
+  bob: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHqFHRDbKQ9JIihr5L9esibQDHdYvgyWhx+g0Qa7cot6",
+};
 const some = <T>(...items: T[]) => fc.uniqueArray(fc.constantFrom(...items), { minLength: 1 });
 const range = (low: number, high: number) =>
   fc
@@ -77,7 +80,7 @@ const policyFile = fc
     cluster: "c",
     vendor: "vendor.example",
     place: { cloud: "local" },
-    people: { alice: PERSON, bob: PERSON },
+    people: PEOPLE,
     signers: {},
     share,
     dry_run,

@@ -103,6 +103,13 @@ const BAD: readonly (readonly [name: string, from: string, to: string, message: 
     "111122223333,",
   ],
   ["a shortened key", "AAAAC3NzaC1lZDI1NTE5", "AAAAC3NzaC1lZDI1", /OpenSSH/, "ssh-ed25519 AAAAC3NzaC1lZDI1"],
+  [
+    "one key for two people",
+    "AAAAC3NzaC1lZDI1NTE5AAAAIHqFHRDbKQ9JIihr5L9esibQDHdYvgyWhx+g0Qa7cot6",
+    "AAAAC3NzaC1lZDI1NTE5AAAAINtZ4O9PuEUN83PrKXXZbb8LYwVQohR4fjGuYLVh0jnI # bob",
+    /bob has the same key as alice: two names with one key would count as two people/,
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINtZ4O9PuEUN83PrKXXZbb8LYwVQohR4fjGuYLVh0jnI # bob",
+  ],
   ["a signer whose hash is wrong", "release-2026+", "release-2027+", /note verifier/, "vendor.example/release-2027"],
   ["a test of no rule", "allow: brokers-grow }", "allow: nothing-such }", /no rule nothing-such/, "nothing-such"],
   ["a test that says nothing", ", allow: brokers-grow }", " }", /one of allow, wait and refuse/, "{ given"],
