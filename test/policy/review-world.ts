@@ -7,9 +7,13 @@ import { ask, isMore, NO_PAST, ownAt, type Past, type Point } from "../../policy
 import { type Review, review } from "../../policy/review/review.ts";
 import type { Situation } from "../../policy/review/space.ts";
 
-const KEY_HEAD = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI";
-/** Keys of the right form that nobody holds. */
-export const KEYS = ["A", "B", "C"].map((letter) => `${KEY_HEAD}${letter.repeat(43)}`);
+/** Nobody has the private keys any more. */
+export const KEYS = [
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFc3E9WZPlf0awRBGzpXP3Tdr+xPXSikNYKB6s4yZS70",
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEkiKbZs8HikC3ste2XG9BnG0d3BvUrlMFs2U0mIhPwb",
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKz+YTAYj/h3n3C4GC8vXYOcGI8GHsPucsjQl1NFx+mQ",
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHIqH9vcsvTtI9f4aj7n2fkPstgdV7yWsYWDfDT+B6Kc",
+];
 
 // biome-ignore lint/suspicious/noExplicitAny: a file before it is parsed, taken apart by the mutations
 type Json = any;
@@ -254,7 +258,7 @@ function mutate(before: Json, { kind, which, by }: Mutation): Json {
       else if (rule.allow === "issue-certificate") rule.usages = [["server"], ["client"], ["server", "client"]][by % 3];
       break;
     case 22:
-      after.people = { alice: KEYS[by % 3], bob: KEYS[(by + 1) % 3], carol: KEYS[by % 2] };
+      after.people = { alice: KEYS[by % 4], bob: KEYS[(by + 1) % 4], carol: KEYS[(by + 2) % 4] };
       break;
     case 23:
       after.dry_run = by % 2 === 0 ? "allowed" : "refused";
