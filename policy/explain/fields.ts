@@ -77,7 +77,7 @@ function certificate({ rule, asked, found }: Pair<"issue-certificate">, field: s
   const real = found?.csr ?? good;
   // The names are judged in a request that is good but for them; names that no rule could permit are the request's own fault.
   const names = real.sans.filter(({ type, value }) => type === "dns" && DNS_NAME.test(value));
-  const judged = field === "names" && names.length === 0 ? "" : field;
+  const judged = field === "names" && (found === null || names.length === 0) ? "" : field;
   const csr = {
     names: { ...good, sans: names },
     key: { ...good, keyType: real.keyType },

@@ -107,7 +107,7 @@ function ruleLines({ rule, verdict, fields }: RuleSays): readonly string[] {
   return [
     "",
     `${rule} ${verdict === "not known" ? "depends on what is not known" : verdict}`,
-    ...fields.map(fieldLine),
+    ...fields.map((field) => fieldLine(rule, field)),
   ];
 }
 
