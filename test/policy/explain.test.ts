@@ -174,8 +174,7 @@ test("random points: explain's decision is the PDP's, and a rule allows just whe
       const of = policyOf(file);
       if (of === null) return;
       for (const { which, later, consent } of steps) {
-        for (const kinds of all) {
-          const situation = kinds[which % kinds.length];
+        for (const situation of all.flatMap((kinds) => [kinds[which], kinds[11 - which]])) {
           if (situation === undefined || !of.rules.some(({ allow }) => allow === situation.asked.action)) continue;
           const now = start + later;
           const intents = new Map(
@@ -199,8 +198,8 @@ test("random points: explain's decision is the PDP's, and a rule allows just whe
         }
       }
     }),
-    { numRuns: 250 },
+    { numRuns: 300 },
   );
   expect(seen.points).toBeGreaterThan(2000);
-  expect(Math.min(seen.allowed, seen.waits, seen.refused)).toBeGreaterThan(30);
+  expect(Math.min(seen.allowed, seen.waits, seen.refused)).toBeGreaterThan(15);
 }, 120_000);
