@@ -6,7 +6,7 @@ import { completionCommand } from "./commands/completion.ts";
 import { Complaint } from "./commands/config.ts";
 import { leaveCommand } from "./commands/leave.ts";
 import { ownerCommands } from "./commands/owner.ts";
-import { policyCommand } from "./commands/policy.ts";
+import { policyCommand } from "./commands/policy/policy.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import { DiskError } from "./host/host.ts";
