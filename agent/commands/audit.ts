@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
+import { timeText } from "../../policy/duration.ts";
 import type { Entry } from "../audit/entry.ts";
-import { timeText } from "../audit/time.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
