@@ -71,7 +71,7 @@ export function nextClaims(at: Standing, change: Change, iat: number): TrustClai
     iat,
     command_keys: keysAfter(at, "command", change, no),
     witness_keys: keysAfter(at, "witness", change, no),
-    roots: rootsAfter(at, before, change, no),
+    roots: rootsAfter(at, change, no),
   };
   strangersOnly(claims, at, no);
   const checked = TrustClaims.safeParse(claims);
@@ -121,13 +121,16 @@ function kids(keys: readonly NamedKey[]): string {
   return keys.map((key) => key.kid).join(", ") || "none";
 }
 
-function rootsAfter(at: Standing, before: TrustClaims, change: Change, no: No): string[] {
-  const known = before.roots.map(rootDigest);
+function rootsAfter(at: Standing, change: Change, no: No): string[] {
+  const named = at.history.at(-1)?.roots ?? [];
+  const known = named.map(rootDigest);
   for (const root of change.dropRoots)
     if (!known.includes(root)) no(`the statement before names no root ${root}`, `It names ${known.join(", ")}.`);
-  const after = before.roots.filter((root) => !change.dropRoots.includes(rootDigest(root)));
+  const after = named.filter((root) => !change.dropRoots.includes(rootDigest(root)));
   for (const root of change.addRoots) {
     if (after.includes(root)) no(`it would name the root ${rootDigest(root)} twice`, "Name each root once.");
+    if (at.history.some((claims) => claims.roots.includes(root)))
+      no(`the root ${rootDigest(root)} was dropped`, "Make a new one: `reeve-control ca new-root`.");
     after.push(root);
   }
   if (!after.includes(at.rootInUse))
