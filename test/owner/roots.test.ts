@@ -196,6 +196,10 @@ test("kill -9 at each write of a change of roots leaves a control plane that sta
           `inject=${call}:signal=SIGKILL:when=${at}`,
         );
         killed++;
+        // A root that is there has its key, at every moment: it may be switched to.
+        const there = existsSync(join(dir, "ca/roots")) ? readdirSync(join(dir, "ca/roots")) : [];
+        const alone = there.filter((name) => name.endsWith(".pem") && !there.includes(name.replace(".pem", ".key")));
+        expect([call, at, alone]).toEqual([call, at, []]);
         expect([call, at, await served(dir)]).toEqual([call, at, expect.stringMatching(/^[0-9a-f]{64}$/)]);
         await verb(dir);
         await finished(dir);
