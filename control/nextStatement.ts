@@ -141,11 +141,13 @@ function rootsAfter(at: Standing, change: Change, no: No): string[] {
   return after;
 }
 
-/** Each key has one use: a token key, a command key and a witness key are never the same. */
+/** Each key has one use, for good: a token key, a command key and a witness key are never the same, also not one after the other. */
 function strangersOnly(claims: Pick<TrustClaims, "command_keys" | "witness_keys">, at: Standing, no: No): void {
+  const all = [...at.history, claims];
+  const command = new Set(all.flatMap((one) => one.command_keys.map((key) => key.x)));
   for (const key of [...claims.command_keys, ...claims.witness_keys])
     if (key.x === at.tokenKey) no(`the key ${key.kid} is the one that signs join tokens`, "Make a key of its own.");
-  for (const key of claims.witness_keys)
-    if (claims.command_keys.some((one) => one.x === key.x))
-      no(`the witness key ${key.kid} is a command key too`, "A witness has a key of its own.");
+  for (const key of all.flatMap((one) => one.witness_keys))
+    if (command.has(key.x))
+      no(`the key ${key.kid} would be a witness's and a command key`, "A witness has a key of its own.");
 }

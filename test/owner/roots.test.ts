@@ -203,6 +203,10 @@ test("kill -9 at each write of a change of roots leaves a control plane that sta
         expect([call, at, await served(dir)]).toEqual([call, at, expect.stringMatching(/^[0-9a-f]{64}$/)]);
         await verb(dir);
         await finished(dir);
+        // No half-written key is left lying about.
+        expect(
+          readdirSync(join(dir, "ca/roots")).filter((name) => !/^[0-9a-f]{64}\.(?:key|pem|dropped)$/.test(name)),
+        ).toEqual([]);
       }
     await verb(from);
   };
