@@ -87,6 +87,10 @@ function commandFound(entry: WaitingEntry): Found | { readonly bad: string } {
       ["expires", timeText(exp * 1000)],
       ["waits", `since ${entry.time}, entry ${entry.index}, policy ${entry.allowed.policy}`],
       ["digest", entry.digest],
+      [
+        "note",
+        "action, asked, why, for and expires are read out of the signed command; the rest is the agent's record",
+      ],
     ],
     until: entry.until,
   };
