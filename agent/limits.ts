@@ -37,3 +37,6 @@ export const MAX_REFUSED_TRUST_PER_HOUR = 16;
 export const MAX_CANCELLED = 4096;
 /** One armored SSH signature. The longest that is taken, ECDSA P-521, has about 700. */
 export const MAX_SSH_SIGNATURE_BYTES = 8 * 1024;
+/** What a proxy may answer to CONNECT before its head ends. */
+export const MAX_PROXY_HEAD_BYTES = 8 * 1024;
+export const MAX_PROXY_CREDENTIALS_BYTES = 1024;

@@ -7,6 +7,7 @@ import { ownerCommands } from "./commands/owner.ts";
 import { policyCommand } from "./commands/policy.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
+import { egressOf } from "./egress.ts";
 import { DiskError } from "./host/host.ts";
 import { realMachine } from "./host/machine.ts";
 import { realNetwork } from "./host/network.ts";
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
   runCommand(program, {
     host,
     machine,
-    net: realNetwork,
+    net: (config) => realNetwork(egressOf(host.disk, config.egress, machine.uid)),
     version: VERSION,
     exit,
     async provider(config) {
