@@ -84,8 +84,16 @@ export const RULES = `  - id: brokers-grow
     when: always
     approval: none`;
 
+export type WorldOptions = {
+  readonly rules?: string;
+  /** The control plane's name, which nobody but its certificate knows; it listens on loopback all the same. */
+  readonly host?: string;
+  /** More lines for the config. */
+  readonly config?: string;
+};
+
 /** A vendor and a customer's machine in one scratch folder, over loopback. `end` leaves no process behind. */
-export async function world(options: { rules?: string } = {}): Promise<World> {
+export async function world(options: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "reeve-"));
   const path = (name: string): string => join(folder, name);
   for (const name of ["owner", "authority", "zone", "csr"]) mkdirSync(path(name), { mode: 0o755 });
@@ -100,11 +108,21 @@ export async function world(options: { rules?: string } = {}): Promise<World> {
     data: path("control"),
     root: path("control/ca/root.pem"),
     control: spawn("true"),
-    ports: { enrol: "127.0.0.1:0", agents: "127.0.0.1:0" },
+    ports: { enrol: `${options.host ?? "127.0.0.1"}:0`, agents: `${options.host ?? "127.0.0.1"}:0` },
     async startControl() {
       const child = spawn(
         CONTROL,
-        ["serve", "--dir", path("control"), "--enrol", self.ports.enrol, "--agents", self.ports.agents],
+        [
+          "serve",
+          "--dir",
+          path("control"),
+          "--enrol",
+          self.ports.enrol,
+          "--agents",
+          self.ports.agents,
+          "--bind",
+          "127.0.0.1",
+        ],
         {
           env: CLEAN,
           stdio: ["ignore", "pipe", "pipe"],
@@ -209,7 +227,7 @@ local:
   groups: { brokers: { command: [${path("workload")}, "{n}"], stop_seconds: 2 } }
   authorities: { clients: { directory: ${path("authority")} } }
   zones: { example.com: { file: ${path("zone/example.com.zone")} } }
-`,
+${options.config ?? ""}`,
     { mode: 0o644 },
   );
   return self;
