@@ -16,7 +16,7 @@ export type RunDeps = {
   readonly host: Host;
   readonly machine: Machine;
   /** The network as the config's `egress` wants it. */
-  net(config: Config): Network;
+  net(config: Config, uid: number): Network;
   readonly version: string;
   /** Loads the configured provider, and only that one. */
   provider(config: Config): Promise<Provider>;
@@ -48,7 +48,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
     stop.abort();
   });
   const provider = await deps.provider(config);
-  const net = deps.net(config);
+  const net = deps.net(config, machine.uid);
   try {
     return await run({
       host,

@@ -79,14 +79,22 @@ export function openStore(host: Host, state: string, uid: number): Store | Enrol
   }
   const write = (name: string, text: string) => disk.replace(`${folder}/${name}`, Buffer.from(text), 0o600);
   return {
-    load: () => readJson(disk, `${folder}/${NAMES.agent}`, Stored, uid),
+    ...readStore(disk, state, uid),
     save: (stored) => write(NAMES.agent, `${JSON.stringify(stored)}\n`),
-    loadPending: () => readJson(disk, `${folder}/${NAMES.pending}`, Pending, uid),
     savePending: (pending) => write(NAMES.pending, `${JSON.stringify(pending)}\n`),
     removePending: () => removeIfThere(disk, `${folder}/${NAMES.pending}`),
     saveRoot: (pem) => write(NAMES.root, pem),
-    isFenced: () => disk.exists(`${folder}/${NAMES.fenced}`),
     saveFenced: (reason, atMs) => write(NAMES.fenced, `${JSON.stringify({ v: 1, reason, at_ms: atMs })}\n`),
+  };
+}
+
+/** The same store for reading only: it makes and changes nothing. */
+export function readStore(disk: Disk, state: string, uid: number): Pick<Store, "load" | "loadPending" | "isFenced"> {
+  const folder = `${state}/identity`;
+  return {
+    load: () => readJson(disk, `${folder}/${NAMES.agent}`, Stored, uid),
+    loadPending: () => readJson(disk, `${folder}/${NAMES.pending}`, Pending, uid),
+    isFenced: () => disk.exists(`${folder}/${NAMES.fenced}`),
   };
 }
 

@@ -84,7 +84,7 @@ test(
   async () => {
     const proxy = await running(squid({ inspect: false }));
     const w = await behind(through(proxy));
-      w.startAgent(...NAMELESS);
+    w.startAgent(...NAMELESS);
     await ready(w);
     expect(send(w, "scale", "--group", "brokers", "--count", "1").code).toBe(0);
     await w.until("squid has written of it", () => proxy.log().includes(`CONNECT ${w.ports.enrol}`));
