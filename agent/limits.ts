@@ -40,3 +40,5 @@ export const MAX_SSH_SIGNATURE_BYTES = 8 * 1024;
 /** What a proxy may answer to CONNECT before its head ends. */
 export const MAX_PROXY_HEAD_BYTES = 8 * 1024;
 export const MAX_PROXY_CREDENTIALS_BYTES = 1024;
+/** How long doctor looks at one thing that others answer for. */
+export const DOCTOR_LOOK_SECONDS = 10;

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { timeText } from "../audit/time.ts";
 import { supportArchive } from "../doctor/archive.ts";
-import { type DoctorDeps, gather } from "../doctor/gather.ts";
+import type { DoctorDeps } from "../doctor/deps.ts";
+import { gather } from "../doctor/gather.ts";
 import { supportOf } from "../doctor/gatherSupport.ts";
 import { judge } from "../doctor/judge.ts";
 import { countOf, linesJson, linesText } from "../doctor/words.ts";

@@ -108,12 +108,18 @@ export type NetworkFact = {
 
 export type TokenFact =
   | { readonly state: "unseen" }
-  | { readonly state: "good"; readonly path: string; readonly until: number }
+  | {
+      readonly state: "good";
+      readonly path: string;
+      readonly until: number /** The agent's user can unlink it after use. */;
+      readonly removable: boolean;
+    }
   | { readonly state: "bad"; readonly message: string; readonly hint: string; readonly missing: boolean };
 export type IdentityFact =
   | { readonly state: "closed"; readonly message: string; readonly hint: string }
   | { readonly state: "none"; readonly began: number | null; readonly token: TokenFact; readonly fenced: Fenced | null }
-  | (Joined & { readonly state: "joined"; readonly token: TokenFact | null; readonly fenced: Fenced | null });
+  /** `left`: where a file lies in the join token's place, although it is not needed any more. */
+  | (Joined & { readonly state: "joined"; readonly left: string | null; readonly fenced: Fenced | null });
 export type Fenced = { readonly reason: string; readonly at: number | null };
 export type Joined = {
   readonly agentId: string;

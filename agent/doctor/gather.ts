@@ -1,14 +1,12 @@
 import { warnings } from "../../policy/sentences.ts";
-import type { Provider } from "../../providers/provider.ts";
 import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
 import type { Host } from "../host/host.ts";
-import type { Machine } from "../host/machine.ts";
-import type { Network } from "../host/network.ts";
-import type { Survey } from "../host/survey.ts";
 import { NAMES } from "../identity/store.ts";
+import { DOCTOR_LOOK_SECONDS } from "../limits.ts";
 import { policyReader } from "../owner/policy.ts";
 import { readSwitch } from "../owner/switch.ts";
+import type { DoctorDeps } from "./deps.ts";
 import type { ClockFact, ConfigFact, DiskFact, Facts, Installed, OwnerFact, ProviderFact, Ran } from "./facts.ts";
 import { identityFact } from "./gatherIdentity.ts";
 import { logFact } from "./gatherLog.ts";
@@ -17,8 +15,6 @@ import { statusFact } from "./gatherStatus.ts";
 import { attempt, folderFacts, pathFact, within } from "./look.ts";
 import { type AgentUser, groupsOf } from "./user.ts";
 
-/** How long one look over the network or at the provider may take. */
-export const LOOK_SECONDS = 10;
 const MAX_USERS_BYTES = 1024 * 1024;
 const TIMESYNC = "/run/systemd/timesync/synchronized";
 const SERVICES: Readonly<Record<string, string>> = {
@@ -29,16 +25,6 @@ const SERVICES: Readonly<Record<string, string>> = {
   ptp4l: "ptp4l",
 };
 
-export type DoctorDeps = {
-  readonly host: Host;
-  readonly machine: Machine;
-  readonly survey: Survey;
-  readonly version: string;
-  net(config: Config, uid: number): Network;
-  provider(config: Config): Promise<Provider>;
-  /** Reads the config, or says why it is none. */
-  config(path: string): { readonly config: Config } | { readonly because: string; readonly hint: string };
-};
 /** `more`: looked at with the same rights, once the facts are there; null without a config. */
 export type Gathered<T> = { readonly facts: Facts; readonly more: T };
 
@@ -51,6 +37,8 @@ export async function gather<T>(deps: DoctorDeps, path: string, more: (facts: Fa
   const read = deps.config(path);
   const config = "config" in read ? read.config : null;
   const user = agentUser(deps, config);
+  // Before another's rights are taken: the kernel then closes a process's own /proc to it.
+  const forbidden = forbiddenNames(machine.environ());
   const [rights, back] = takeRights(deps, user);
   try {
     const fact: ConfigFact = {
@@ -68,7 +56,7 @@ export async function gather<T>(deps: DoctorDeps, path: string, more: (facts: Fa
       uid: machine.uid,
       user,
       rights,
-      forbidden: forbiddenNames(machine.environ()),
+      forbidden,
     };
     const jumpMs = Math.round(clock.now() - clock.monotonic() - offset);
     const facts = { ran, config: fact, clock: clockFact(deps, jumpMs), installed };
@@ -121,7 +109,7 @@ function clockFact({ survey, host }: DoctorDeps, jumpMs: number): ClockFact {
 /** Everything that the config names. What waits for others goes side by side. */
 async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Promise<Installed> {
   const { host, machine } = deps;
-  const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user.uid);
+  const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user);
   const network = networkFact(deps, config, identity, pins, user.uid);
   const provider = providerFact(deps, config);
   const log = logFact(host.disk, config, identity, pins.logKey);
@@ -186,11 +174,11 @@ function wantedPaths(config: Config) {
 async function providerFact({ host, provider }: DoctorDeps, config: Config): Promise<ProviderFact> {
   const name = config.provider;
   const enough = new AbortController();
-  const late: ProviderFact = { name, unknown: `it did not say within ${LOOK_SECONDS} s` };
+  const late: ProviderFact = { name, unknown: `it did not say within ${DOCTOR_LOOK_SECONDS} s` };
   const probing = provider(config)
     .then((made) => made.probe(enough.signal))
     .then((parts): ProviderFact => ({ name, parts }));
-  const fact = await within(probing, LOOK_SECONDS * 1000, host.clock.sleep, late);
+  const fact = await within(probing, DOCTOR_LOOK_SECONDS * 1000, host.clock.sleep, late);
   enough.abort();
   return fact;
 }

@@ -13,7 +13,8 @@ import { spiffeId } from "../wire/names.ts";
 import type { TokenClaims } from "../wire/protocol.ts";
 import { readToken } from "../wire/token.ts";
 import type { Fenced, IdentityFact, Joined, TokenFact } from "./facts.ts";
-import { attempt } from "./look.ts";
+import { attempt, pathFact } from "./look.ts";
+import { type AgentUser, mayWrite } from "./user.ts";
 
 const MAX_FENCED_BYTES = 64 * 1024;
 
@@ -33,17 +34,17 @@ export async function identityFact(
   host: Host,
   config: Config,
   credentials: string | null,
-  uid: number,
+  user: AgentUser,
 ): Promise<{ fact: IdentityFact; pins: Pins }> {
   const { disk } = host;
-  const [token, claims] = tokenFact(host, config, credentials, uid);
+  const [token, claims] = tokenFact(host, config, credentials, user);
   const pins: Pins = { roots: firstPins(config, claims), der: [], agentsUrl: null, logKey: null };
   const closed = (fault: EnrolmentFault) => ({
     fact: { state: "closed" as const, message: fault.message, hint: fault.hint },
     pins,
   });
   try {
-    const store = readStore(disk, config.state, uid);
+    const store = readStore(disk, config.state, user.uid);
     const fenced = store.isFenced() ? fencedBy(disk, config) : null;
     const stored = store.load();
     if (stored === null) {
@@ -54,9 +55,10 @@ export async function identityFact(
     if (isEnrolmentFault(stored)) return closed(stored);
     const kept = checkKept(stored);
     if (kept !== null) return closed(kept);
-    const left = token.state === "bad" || token.state === "unseen" ? null : token;
+    const source = tokenSource(config, credentials);
+    const left = source?.kind === "file" && pathFact(disk, source.path).code !== "ENOENT" ? source.path : null;
     const { joined, trust } = await joinedFact(stored, config);
-    return { fact: { ...joined, state: "joined", token: left, fenced }, pins: pinsOf(stored, trust) };
+    return { fact: { ...joined, state: "joined", left, fenced }, pins: pinsOf(stored, trust) };
   } catch (error) {
     return closed(diskFault(error));
   }
@@ -115,11 +117,11 @@ function tokenFact(
   host: Host,
   config: Config,
   credentials: string | null,
-  uid: number,
+  user: AgentUser,
 ): [TokenFact, TokenClaims | null] {
   const source = tokenSource(config, credentials);
   if (source === null) return [{ state: "unseen" }, null];
-  const text = readTokenText(host.disk, source, uid);
+  const text = readTokenText(host.disk, source, user.uid);
   if (typeof text !== "string") {
     const missing = text.fault === "token-missing";
     return [{ state: "bad", message: text.message, hint: text.hint, missing }, null];
@@ -132,7 +134,9 @@ function tokenFact(
   });
   if ("fault" in claims)
     return [{ state: "bad", message: `in ${source.path}: ${claims.fault}`, hint: claims.hint, missing: false }, null];
-  return [{ state: "good", path: source.path, until: claims.exp * 1000 }, claims];
+  const folder = pathFact(host.disk, source.path.replace(/\/[^/]*$/, "") || "/").stat;
+  const removable = source.kind === "credential" || user.uid === 0 || (folder !== null && mayWrite(folder, user));
+  return [{ state: "good", path: source.path, until: claims.exp * 1000, removable }, claims];
 }
 
 function fencedBy(disk: Disk, config: Config): Fenced {

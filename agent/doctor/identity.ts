@@ -13,11 +13,11 @@ export function enrolmentLines(identity: IdentityFact, at: number, config: strin
   if (identity.elsewhere !== null)
     lines.push(fail("enrolment", "config and identity", identity.elsewhere.message, identity.elsewhere.hint));
   lines.push(certificateLine(identity, at));
-  if (identity.token !== null && identity.token.state === "good")
+  if (identity.left !== null)
     lines.push(
       warn(
         "enrolment",
-        identity.token.path,
+        identity.left,
         "a join token lies here, and this machine has joined already",
         "Remove it, unless it is meant for joining anew after `reeve leave`: whoever reads it can join in your place.",
       ),
@@ -47,10 +47,18 @@ function tokenLine(token: TokenFact, at: number, config: string): Line {
       "Start the unit, and read what it says: systemctl start reeve; journalctl -u reeve",
     );
   if (token.state === "bad") return fail("enrolment", looked, token.message, token.hint);
+  const good = `this machine has not joined; the token in ${token.path} is good for ${span(token.until - at)} more`;
+  if (!token.removable)
+    return fail(
+      "enrolment",
+      looked,
+      `${good}, and the agent's user cannot remove it after use: joining would stop there`,
+      "Put it into a folder that is the agent's own, and name that in token.file.",
+    );
   return ok(
     "enrolment",
     looked,
-    `this machine has not joined; the token in ${token.path} is good for ${span(token.until - at)} more (its signature is the control plane's to check). To join: reeve run --config ${config}`,
+    `${good} (its signature is the control plane's to check). To join: reeve run --config ${config}`,
   );
 }
 

@@ -49,7 +49,7 @@ function pinLine(endpoint: EndpointFact, pins: NetworkFact["pins"]): Line {
       "tls-pin",
       place,
       `it shows the root ${nameOf(root)}, SHA-256 ${root.sha256}, and nothing here says which it must be`,
-      "Put the join token in its place, or the root's SHA-256 from the vendor into control_plane.root_sha256.",
+      "The identity or the join token says it (line `enrolment`); or put the root's SHA-256, from the vendor, into control_plane.root_sha256.",
     );
   if (pin === undefined) return fail("tls-pin", place, intercepted(place, leaf, root), exempt(place));
   const reason = verified?.unreachable ?? null;
@@ -142,7 +142,7 @@ function reasonOf(endpoint: EndpointFact): string | null {
   return "unreachable" in endpoint.shown ? endpoint.shown.unreachable : null;
 }
 
-export function endpointLines({ endpoints }: NetworkFact): Line[] {
+export function endpointLines({ endpoints, pins }: NetworkFact): Line[] {
   return endpoints.map((endpoint) => {
     const { place, what, via, shown, verified } = endpoint;
     const way = `${WHAT[what]}, ${via === "proxy" ? "through the proxy" : "directly"}`;
@@ -150,12 +150,12 @@ export function endpointLines({ endpoints }: NetworkFact): Line[] {
     if (reason !== null) return fail("endpoint", place, `${way}: not reached (${reason})`, reachHint(reason, place));
     const until = "chain" in shown ? shown.chain[0]?.until : undefined;
     const validity = until === undefined ? "" : `; its certificate is valid until ${timeText(until)}`;
-    if (verified === null || verified.unreachable === null)
-      return ok("endpoint", place, `${way}: TCP and TLS 1.3 work${validity}`);
+    const why = verified === null ? (pins.length === 0 ? null : "not the pinned root") : verified.unreachable;
+    if (why === null) return ok("endpoint", place, `${way}: TCP and TLS 1.3 work${validity}`);
     return fail(
       "endpoint",
       place,
-      `${way}: reached, and not taken for the control plane (${verified.unreachable})`,
+      `${way}: reached, and not taken for the control plane (${why})`,
       "See the line `tls-pin` of this place.",
     );
   });

@@ -1,5 +1,4 @@
 import { timeText } from "../audit/time.ts";
-import { reachHint } from "../reach.ts";
 import type { LogFact, ProviderFact, StatusFact } from "./facts.ts";
 import { fail, type Line, ok, size, warn } from "./line.ts";
 
@@ -89,7 +88,7 @@ export function contactLines(status: StatusFact): Line[] {
         "contact",
         who,
         `no contact with the control plane since ${status.contact.since} (${status.contact.reason})`,
-        `${reachHint(status.contact.reason, "the control plane")} Nothing is changed meanwhile, and applications go on.`,
+        "See the lines `proxy`, `tls-pin` and `endpoint`: they were tried just now. Nothing is changed meanwhile, and applications go on.",
       ),
     );
   if (lines.length > 0) return lines;
