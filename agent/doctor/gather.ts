@@ -37,8 +37,9 @@ export async function gather<T>(deps: DoctorDeps, path: string, more: (facts: Fa
   const read = deps.config(path);
   const config = "config" in read ? read.config : null;
   const user = agentUser(deps, config);
-  // Before another's rights are taken: the kernel then closes a process's own /proc to it.
+  // Before another's rights are taken: the kernel then closes a process's own /proc to it, and may hide others' processes.
   const forbidden = forbiddenNames(machine.environ());
+  const service = serviceFact(deps);
   const [rights, back] = takeRights(deps, user);
   try {
     const fact: ConfigFact = {
@@ -59,7 +60,7 @@ export async function gather<T>(deps: DoctorDeps, path: string, more: (facts: Fa
       forbidden,
     };
     const jumpMs = Math.round(clock.now() - clock.monotonic() - offset);
-    const facts = { ran, config: fact, clock: clockFact(deps, jumpMs), installed };
+    const facts = { ran, config: fact, clock: { ...service, jumpMs }, installed };
     return { facts, more: more(facts) };
   } finally {
     back();
@@ -99,11 +100,10 @@ function closedTo({ host }: DoctorDeps, path: string): string | null {
   return "value" in read ? null : read.code;
 }
 
-function clockFact({ survey, host }: DoctorDeps, jumpMs: number): ClockFact {
+function serviceFact({ survey, host }: DoctorDeps): Omit<ClockFact, "jumpMs"> {
   const names = survey.processNames();
   const services = Object.entries(SERVICES).flatMap(([comm, name]) => (names.has(comm) ? [name] : []));
-  const synchronized = services.includes("systemd-timesyncd") ? host.disk.exists(TIMESYNC) : null;
-  return { services, synchronized, jumpMs };
+  return { services, synchronized: services.includes("systemd-timesyncd") ? host.disk.exists(TIMESYNC) : null };
 }
 
 /** Everything that the config names. What waits for others goes side by side. */

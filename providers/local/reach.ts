@@ -63,7 +63,7 @@ function hintFor(status: string): string {
   if (status === "ECONNREFUSED" || status === "timeout" || status === "EHOSTUNREACH")
     return "Start the name server, or correct its address in the config.";
   if (status.startsWith("key-")) return "Give the file of the config the right key, 0600, the agent's own or root's.";
-  if (status.startsWith("dns-"))
+  if (status.startsWith("dns-") || status.startsWith("tsig-"))
     return "Compare the zone, the TSIG key's name, algorithm and secret with the name server's, and both clocks.";
   return "docs/PROVIDERS.md says what it must be.";
 }

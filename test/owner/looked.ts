@@ -128,11 +128,6 @@ export function snapshot(folder: string): string {
   return all.split("\n").sort().join("\n") + sums.stdout;
 }
 
-export function said(w: World): string {
-  const path = join(w.folder, "agent.err");
-  return existsSync(path) ? readFileSync(path, "utf8") : "";
-}
-
 export function plain(w: World, ...more: string[]): Ran {
   return w.reeve(["doctor"], ...more);
 }
