@@ -238,6 +238,7 @@ describe("words and bounds", () => {
     const disk = boundedDisk(realDisk, 150);
     expect(disk.range(path, 0, 100)).toHaveLength(100);
     expect(() => disk.read(path, 1000)).toThrow(DiskError);
+    expect(() => disk.range(path, 0, 100)).toThrow("over 150 bytes");
     expect(() => boundedDisk(realDisk, 150).replace(path, new Uint8Array(), 0o600)).toThrow("a reader wrote");
     rmSync(folder, { recursive: true });
   });
