@@ -1,4 +1,5 @@
 import { resourceOf } from "../policy/asked.ts";
+import type { WaitingEntry } from "./audit/memory.ts";
 import { execute } from "./execute.ts";
 import { MAX_COMMANDS_PER_HOUR, MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS } from "./limits.ts";
 import type { Road } from "./road.ts";
@@ -11,6 +12,8 @@ export type Dispatcher = {
   room(): number;
   running(): number;
   accept(texts: readonly string[]): void;
+  /** What waited takes the road again. It was taken in before: of the intake's limits only the number that runs holds here. */
+  resume(waiting: readonly WaitingEntry[]): void;
   /** Resolves when nothing runs. */
   idle(): Promise<void>;
 };
@@ -23,12 +26,12 @@ export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatch
   const chains = new Map<string, Promise<void>>();
   let taken: number[] = [];
   let running = 0;
-  const start = (text: string, key: string): void => {
+  const start = (text: string, key: string, waited: WaitingEntry | null): void => {
     running++;
     const before = chains.get(key) ?? Promise.resolve();
     const own = before
       // What is not begun is not on record either: the control plane hands it out again.
-      .then(() => (road.stopping() ? undefined : execute(text, road)))
+      .then(() => (road.stopping() ? undefined : execute(text, road, waited)))
       .catch(fail)
       .finally(() => {
         running--;
@@ -52,8 +55,11 @@ export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatch
         .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
       for (const { text, key } of ordered) {
         taken.push(road.host.clock.monotonic());
-        start(text, key);
+        start(text, key, null);
       }
+    },
+    resume(waiting) {
+      for (const entry of waiting) start(entry.signed, entry.resource, entry);
     },
     async idle() {
       while (chains.size > 0) await Promise.all(chains.values());

@@ -1,6 +1,7 @@
-import { NOBODY, resourceOf } from "../policy/asked.ts";
+import { resourceOf } from "../policy/asked.ts";
 import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
+import type { Policy } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
@@ -8,37 +9,41 @@ import { CallFailed, type Executed, type GateBreach, Halted } from "../providers
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
+import type { WaitingEntry } from "./audit/memory.ts";
+import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
-import { asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
+import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, write } from "./road.ts";
 import { type Verified, verify } from "./verify.ts";
+import { overdue } from "./waiting.ts";
 import { open } from "./wire/envelope.ts";
 import { type Command, parse } from "./wire/parse.ts";
 
 /**
  * The road of a command, DESIGN section 3, top to bottom. Each stage takes the type that only the stage before it makes.
+ * `waited`: the entry of our own log that held the command while people were asked; null for one that was delivered.
  * Returns when the command's last entry is durable. Throws only on our own mistakes and on a log that cannot be written:
  * both end the process, and the next start finishes what is open.
  */
-export async function execute(text: string, road: Road): Promise<void> {
+export async function execute(text: string, road: Road, waited: WaitingEntry | null): Promise<void> {
   const signed = await open(text, road.commandKeys());
-  if (isRefusal(signed)) return write(road, rejectedBody(text, signed));
+  if (isRefusal(signed)) return recordUnread(text, signed, road, waited);
   const command = parse(signed);
-  if (isRefusal(command)) return write(road, rejectedBody(text, command));
-  const verified = verifyNow(command, road);
-  if (isRefusal(verified)) return recordRefusal(command, verified, road, null);
+  if (isRefusal(command)) return recordUnread(text, command, road, waited);
+  const verified = verifyNow(command, road, waited);
+  if (isRefusal(verified)) return recordRefusal(asking(command), verified, road, null);
   const matched = matchNow(verified, road);
-  if (isRefusal(matched.refusal)) return recordRefusal(verified, matched.refusal, road, matched.digest);
+  if (isRefusal(matched.refusal)) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
   const observed = await describe(verified, road);
-  if (isRefusal(observed)) return recordRefusal(verified, observed, road, matched.digest);
+  if (isRefusal(observed)) return recordRefusal(asking(verified), observed, road, matched.digest);
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
-  const intended = intend(observed, road);
+  const intended = intend(observed, road, waited);
   if (intended === null) return;
   const outcome = await call(intended, road);
   write(road, outcome);
 }
 
-function verifyNow(command: Command, road: Road): Verified | Refusal {
+function verifyNow(command: Command, road: Road, waited: WaitingEntry | null): Verified | Refusal {
   return verify(command, {
     trustDomain: road.trustDomain,
     agentId: road.agentId,
@@ -46,20 +51,32 @@ function verifyNow(command: Command, road: Road): Verified | Refusal {
     enrolledAt: road.enrolledAt,
     now: Math.floor(decisionTime(road) / 1000),
     ids: road.log.memory.ids,
+    waits: waited?.index ?? null,
     suspended: road.suspended(),
     clockAgrees: road.clockAgrees(),
   });
 }
 
-function recordRefusal(command: Command, refusal: Refusal, road: Road, policy: string | null): void {
+/** Bytes that could not be opened or parsed. Of what waited it is known whose they are: a key was dropped meanwhile. */
+function recordUnread(text: string, refusal: Refusal, road: Road, waited: WaitingEntry | null): void {
+  if (waited === null) write(road, rejectedBody(text, refusal));
+  else recordRefusal(waited, refusal, road, null);
+}
+
+function recordRefusal(command: Asking, refusal: Refusal, road: Road, policy: string | null): void {
   const replayed = refusal.code === "verify.replayed" || refusal.code === "verify.id-reused";
-  const first = replayed ? (road.log.memory.ids.get(command.claims.jti)?.index ?? null) : null;
+  const first = replayed ? (road.log.memory.ids.get(command.command)?.index ?? null) : null;
   write(road, refusedBody(command, refusal, policy, first));
 }
 
 type MatchedNow =
   | { readonly refusal: Refusal; readonly digest: string | null }
-  | ({ readonly refusal: null; readonly digest: string } & { matched: Exclude<ReturnType<typeof match>, Refusal> });
+  | {
+      readonly refusal: null;
+      readonly digest: string;
+      readonly policy: Policy;
+      readonly matched: Exclude<ReturnType<typeof match>, Refusal>;
+    };
 
 /** The owner's policy as it is at this moment. */
 function matchNow(command: Verified, road: Road): MatchedNow {
@@ -80,7 +97,7 @@ function matchNow(command: Verified, road: Road): MatchedNow {
   });
   return isRefusal(matched)
     ? { refusal: matched, digest: read.digest }
-    : { refusal: null, digest: read.digest, matched };
+    : { refusal: null, digest: read.digest, policy: read.policy, matched };
 }
 
 declare const observed: unique symbol;
@@ -138,70 +155,96 @@ function unseen(cannot: string, why: Unseen): Refusal {
 type Intended = Observed & { readonly intent: number };
 
 /** Everything that can have changed since the bytes came is judged once more, then the intent is made durable. Null: it ended here. */
-function intend(observed: Observed, road: Road): Intended | null {
+function intend(observed: Observed, road: Road, waited: WaitingEntry | null): Intended | null {
   const { command, seen } = observed;
   if (road.stopping()) return null;
-  const cannot = cannotOf(command.asked);
-  const end = (refusal: Refusal, digest: string | null): null => {
-    recordRefusal(command, refusal, road, digest);
-    return null;
-  };
-  const still = verifyNow(command, road);
-  if (isRefusal(still)) return end(still, null);
-  if (!road.commandKeys().has(command.signed.kid))
-    return end(
-      refuse("open.key", cannot, "the trust statement dropped its key meanwhile", "Send it again under a present key."),
-      null,
-    );
-  if (road.cancelled.has(command.claims.jti))
-    return end(refuse("verify.cancelled", cannot, "the vendor took it back", "Nothing is to be done."), null);
-  const resource = resourceOf(command.asked);
-  for (const open of road.log.memory.open.values()) {
-    if (open.resource === resource)
-      return end(
-        refuse(
-          "resource.busy",
-          cannot,
-          `command ${open.command} is at work on it (entry ${open.index})`,
-          "Send it again when that one has its outcome.",
-        ),
-        null,
-      );
-  }
-  const now = matchNow(command, road);
-  if (now.refusal !== null) return end(now.refusal, now.digest);
-  const decision = authorize(now.matched, seen.found, road.log.memory.history, decisionTime(road), NOBODY);
-  if (decision.decided === "refused") return end(decision.refusal, now.digest);
-  if (decision.decided === "wait") return end(needsApproval(cannot, decision.rule.id), now.digest);
+  const now = stillPermitted(command, road, waited);
+  if ("code" in now) return end(command, now, road, null);
+  if (now.refusal !== null) return end(command, now.refusal, road, now.digest);
+  const consent = consentNow(road, now.policy, waited);
+  const decision = authorize(now.matched, seen.found, road.log.memory.history, decisionTime(road), consent.approvals);
+  if (decision.decided === "refused") return end(command, decision.refusal, road, now.digest);
+  const waits = decision.decided === "wait" ? decision.approval : null;
   const allowed = { policy: now.digest, rule: decision.rule.id };
-  const signed = command.signed.text;
   if (command.claims.dry_run) {
-    write(road, { ...asking(command), kind: "considered", allowed, found: seen.facts, signed });
+    const approval = waits === null ? {} : { approval: asksBody(waits) };
+    const signed = command.signed.text;
+    write(road, { ...asking(command), kind: "considered", allowed, found: seen.facts, signed, ...approval });
     return null;
   }
-  if (!road.log.roomy)
-    return end(
-      refuse(
-        "log.no-space",
-        cannot,
-        "the log's disk is full; what is left is kept for outcomes",
-        "Free space on the state folder's disk.",
-      ),
-      now.digest,
-    );
-  const intent = road.log.size;
-  write(road, { ...asking(command), kind: "intent", allowed, found: seen.facts, resource, signed, csr: seen.csr });
+  const full = road.log.roomy ? null : noSpace(cannotOf(command.asked));
+  if (full !== null) return end(command, full, road, now.digest);
+  if (waits !== null) {
+    // What waits already goes on waiting: its entry stands, and the new signatures are on record.
+    const full = waited === null ? tooMany(cannotOf(command.asked), decision.rule, road) : null;
+    if (full !== null) return end(command, full, road, now.digest);
+    if (waited === null) write(road, waitingBody(command, seen.facts, now, decision.rule, waits, decisionTime(road)));
+    else if (consent.fresh.length > 0) write(road, ...consent.fresh);
+    return null;
+  }
+  const by = "approvedBy" in decision ? decision.approvedBy : [];
+  const approved =
+    by.length === 0 ? {} : { approved: by.map((person) => ({ entry: consent.entryOf(person), person })) };
+  const intent = road.log.size + consent.fresh.length;
+  const resource = resourceOf(command.asked);
+  const { facts: found, csr } = seen;
+  const signed = command.signed.text;
+  // In one group: an intent is never there without the approvals that it names.
+  write(road, ...consent.fresh, {
+    ...asking(command),
+    kind: "intent",
+    allowed,
+    found,
+    resource,
+    signed,
+    csr,
+    ...approved,
+  });
   // If we stop here the intent is on disk and nothing was called: the next start reconciles it.
   return { ...observed, intent };
 }
 
-function needsApproval(cannot: string, rule: string): Refusal {
+function end(command: Command, refusal: Refusal, road: Road, digest: string | null): null {
+  recordRefusal(asking(command), refusal, road, digest);
+  return null;
+}
+
+/** What `verify` and `match` say at this moment, and what else may stand in the way: a dropped key, a cancel, the end of a wait, another command. */
+function stillPermitted(command: Verified, road: Road, waited: WaitingEntry | null): Refusal | MatchedNow {
+  const cannot = cannotOf(command.asked);
+  const still = verifyNow(command, road, waited);
+  if (isRefusal(still)) return still;
+  if (!road.commandKeys().has(command.signed.kid))
+    return refuse(
+      "open.key",
+      cannot,
+      "the trust statement dropped its key meanwhile",
+      "Send it again under a present key.",
+    );
+  if (road.cancelled.has(command.claims.jti))
+    return refuse("verify.cancelled", cannot, "the vendor took it back", "Nothing is to be done.");
+  const waiting = waited === null ? undefined : road.log.memory.waiting.get(waited.command);
+  const over = waiting === undefined ? null : overdue(waiting, decisionTime(road));
+  if (over !== null) return over;
+  const resource = resourceOf(command.asked);
+  for (const open of road.log.memory.open.values()) {
+    if (open.resource === resource)
+      return refuse(
+        "resource.busy",
+        cannot,
+        `command ${open.command} is at work on it (entry ${open.index})`,
+        "Send it again when that one has its outcome.",
+      );
+  }
+  return matchNow(command, road);
+}
+
+function noSpace(cannot: string): Refusal {
   return refuse(
-    "policy.approval.needs-approval",
+    "log.no-space",
     cannot,
-    `the customer's rule ${rule} asks for an approval, and this version of reeve cannot take one`,
-    "Change the rule to `approval: none`, or wait for a version that takes approvals.",
-    { rule, field: "approval" },
+    "the log's disk is full; what is left is kept for outcomes",
+    "Free space on the state folder's disk.",
   );
 }
 

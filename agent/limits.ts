@@ -42,3 +42,16 @@ export const MAX_PROXY_HEAD_BYTES = 8 * 1024;
 export const MAX_PROXY_CREDENTIALS_BYTES = 1024;
 /** How long doctor looks at one thing that others answer for. */
 export const DOCTOR_LOOK_SECONDS = 10;
+/** Commands that wait for approvals at a time; one more is refused. */
+export const MAX_WAITING_COMMANDS = 16;
+/** Of one file in `approvals/`, and of the signatures in it. */
+export const MAX_APPROVAL_FILE_BYTES = 64 * 1024;
+export const MAX_APPROVALS_IN_FILE = 16;
+/** Signatures on record for one thing that waits: more are judged all the same, and not recorded. */
+export const MAX_RECORDED_APPROVALS = 32;
+/** While something runs or waits for people, a poll is held this long: an approval acts only after an answer of the control plane. */
+export const WAITING_HOLD_SECONDS = 2;
+/** A trust statement that waits must fit an entry. */
+export const MAX_TRUST_BYTES = 48 * 1024;
+/** How often the owner's folder is looked at when no command does. */
+export const LOOK_SECONDS = 2;

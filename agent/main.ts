@@ -1,11 +1,13 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
+import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { Complaint } from "./commands/config.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { leaveCommand } from "./commands/leave.ts";
 import { ownerCommands } from "./commands/owner.ts";
-import { policyCommand } from "./commands/policy.ts";
+import { policyCommand } from "./commands/policy/policy.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import type { Config } from "./config.ts";
@@ -45,8 +47,9 @@ async function main(): Promise<void> {
   };
   runCommand(program, { host, machine, net, version: VERSION, exit, provider });
   doctorCommand(program, { host, machine, survey: realSurvey(), net, version: VERSION, provider }, exit);
-  statusCommand(program, host, machine.alive, machine.stdout, exit);
+  statusCommand(program, { host, machine, exit });
   ownerCommands(program, host, machine.stdout);
+  approveCommand(program, { host, machine, exit });
   leaveCommand(program, host, machine.stdout);
   program
     .command("version")
@@ -59,6 +62,7 @@ async function main(): Promise<void> {
     );
   program.addCommand(auditCommand());
   program.addCommand(policyCommand());
+  completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();
 
   try {

@@ -1,9 +1,16 @@
 import type { z } from "zod";
 import type { Log } from "./audit/log.ts";
+import type { WaitingEntry } from "./audit/memory.ts";
 import { backoff } from "./backoff.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import type { Host } from "./host/host.ts";
-import { MAX_ENTRIES_PER_REPORT, POLL_HOLD_SECONDS, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
+import {
+  MAX_ENTRIES_PER_REPORT,
+  MAX_RUNNING_COMMANDS,
+  POLL_HOLD_SECONDS,
+  REQUEST_TIMEOUT_SECONDS,
+  WAITING_HOLD_SECONDS,
+} from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { type FaultCode, PollAnswer, type PollRequest, ReportAnswer } from "./wire/protocol.ts";
 
@@ -140,7 +147,16 @@ export type Poller = {
   before(): Promise<void>;
   trust(statements: readonly string[]): Promise<void>;
   cancel(ids: readonly string[]): void;
+  /** Something waits for people: the next poll is a short one. */
+  waits(): boolean;
+  /** After an answer: what has its approvals now, at most so many. Never without contact, so that one firewall rule ends all change. */
+  approved(most: number): readonly WaitingEntry[];
 };
+
+/** What runs may begin to wait for people, so that a poll is short then too. */
+function holdSeconds(dispatch: Dispatcher, agent: Poller): number {
+  return agent.waits() || dispatch.running() > 0 ? WAITING_HOLD_SECONDS : POLL_HOLD_SECONDS;
+}
 
 /** Asks for commands until told to stop. Before each poll everything on record is handed in, so that nothing is asked for twice. */
 export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter, agent: Poller): Promise<void> {
@@ -156,7 +172,7 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
       ...agent.state(),
       checkpoint: to.log.checkpoint(),
       take,
-      hold: silent ? 0 : take === 0 ? 1 : POLL_HOLD_SECONDS,
+      hold: silent ? 0 : take === 0 ? 1 : holdSeconds(dispatch, agent),
     };
     const answer = await to.post("/v1/commands", body, PollAnswer, {
       timeoutSeconds: POLL_HOLD_SECONDS + REQUEST_TIMEOUT_SECONDS,
@@ -175,6 +191,7 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
     await agent.trust(answer.ok.trust);
     // More than was asked for is not taken: the intake's limits hold against a hostile sender too.
     dispatch.accept(answer.ok.commands.slice(0, take));
+    dispatch.resume(agent.approved(MAX_RUNNING_COMMANDS - dispatch.running()));
     if (take === 0) await pause(to, 1000);
     else if (answer.ok.commands.length === 0) await pause(to, 50);
   }

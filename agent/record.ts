@@ -15,7 +15,10 @@ export function lineBytes(body: EntryBody): number {
   return Buffer.byteLength(canonical(body as unknown as Json));
 }
 
-type Asking = Pick<Extract<EntryBody, { kind: "refused" }>, "action" | "asked" | "by" | "command" | "digest" | "exp">;
+export type Asking = Pick<
+  Extract<EntryBody, { kind: "refused" }>,
+  "action" | "asked" | "by" | "command" | "digest" | "exp"
+>;
 
 export function asking(command: Command): Asking {
   const { claims, signed, asked } = command;
@@ -29,15 +32,15 @@ export function asking(command: Command): Asking {
   };
 }
 
+/** The same of an entry that holds a command already. */
+export function askingOf({ action, asked, by, command, digest, exp }: Asking): Asking {
+  return { action, asked, by, command, digest, exp };
+}
+
 /** A refused command's entry. It stays under MAX_REFUSAL_ENTRY_BYTES: the vendor cannot fill the owner's disk with long words. */
-export function refusedBody(
-  command: Command,
-  refusal: Refusal,
-  policy: string | null,
-  first: number | null,
-): EntryBody {
+export function refusedBody(command: Asking, refusal: Refusal, policy: string | null, first: number | null): EntryBody {
   const body = {
-    ...asking(command),
+    ...askingOf(command),
     kind: "refused" as const,
     code: refusal.code,
     because: refusal.because.slice(0, 512),

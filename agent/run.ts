@@ -1,4 +1,3 @@
-import { checkRevision } from "../policy/authorize.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
@@ -8,20 +7,22 @@ import { backoff } from "./backoff.ts";
 import { watchClock } from "./clock.ts";
 import { type Config, segmentBytes } from "./config.ts";
 import { dispatcher } from "./dispatch.ts";
-import type { Host } from "./host/host.ts";
+import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
-import { MAX_CANCELLED, MAX_REFUSED_TRUST_PER_HOUR } from "./limits.ts";
+import { LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
 import type { Logger } from "./logger.ts";
-import { policyReader, type ReadPolicy } from "./owner/policy.ts";
+import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
-import { type Status, statusFile } from "./status.ts";
+import { sharer } from "./share.ts";
+import { remembered, type Status, statusFile } from "./status.ts";
+import { takeTrust, unfence } from "./takeTrust.ts";
+import { watchWaits } from "./waiting.ts";
+import { watchOwner } from "./watchOwner.ts";
 import { logOrigin } from "./wire/names.ts";
-
-const HOUR_MS = 3_600_000;
 
 export type Started = {
   readonly host: Host;
@@ -46,7 +47,17 @@ export async function run(agent: Started): Promise<number> {
   const { host, config, say } = agent;
   const status = statusFile(host.disk, `${config.runtime}/status.json`, () => host.clock.now());
   const base = { pid: agent.pid, version: agent.version, cluster: config.cluster, running: 0 };
-  const nobody = { agent: null, epoch: null, policy: null, log: null, out_of_contact: null };
+  const nobody = {
+    agent: null,
+    epoch: null,
+    policy: null,
+    log: null,
+    out_of_contact: null,
+    last_contact: null,
+    waiting: [],
+    rates: [],
+    recent: [],
+  };
   status({ ...base, ...nobody, state: "enrolling", reason: "" });
   const identity = await identifyPatiently(agent);
   if (identity === null) return 0;
@@ -116,6 +127,7 @@ async function serve(
   let failure: { error: unknown } | null = null;
   let ended: Ended | null = null;
   let lost: { since: string; reason: string } | null = null;
+  let lastContact: string | null = null;
   let reports: Reporter | null = null;
   const refusedTrust = new Map<string, number>();
   const clock = watchClock(host.clock);
@@ -145,8 +157,10 @@ async function serve(
   };
   const processId = host.random.uuidv7();
   write(road, { kind: "started", version: agent.version, process: processId, runtime: agent.runtime });
+  unfence(identity, road, say);
   const dispatch = dispatcher(road, fail);
-  const owner = ownerWatch(road, clock, say);
+  const owner = watchOwner(road, clock, say);
+  const waits = watchWaits(road);
   const contact = {
     host,
     log,
@@ -158,17 +172,20 @@ async function serve(
         say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
       if (reason === null && lost !== null)
         say("info", "in contact with the control plane again", { since: lost.since });
+      if (reason === null) lastContact = timeText(host.clock.now());
       if (reason === null) lost = null;
       else lost ??= { since: timeText(host.clock.now()), reason };
     },
     end(how: Ended) {
-      if (ended === null && how.why === "fenced") identity.markFenced(how.message);
+      if (ended === null && how.why === "fenced")
+        write(road, { kind: "fenced", digest: identity.markFenced(how.message), says: how.message.slice(0, 512) });
       ended ??= how;
       stop.abort();
     },
   };
   const handing = reporter(contact);
   reports = handing;
+  const sharing = sharer(contact, road, handing);
   const show = (state: Status["state"], reason: string): void =>
     status({
       state,
@@ -180,9 +197,18 @@ async function serve(
       epoch: identity.epoch,
       policy: owner.policy(),
       out_of_contact: lost,
+      last_contact: lastContact,
+      ...remembered(log.memory, owner.inForce(), host.clock.now()),
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       running: dispatch.running(),
     });
+  const look = (): void => {
+    owner.look();
+    waits.end();
+    sharing.wake();
+    const { state, reason } = owner.state();
+    show(state, reason);
+  };
   const poller: Poller = {
     state: () => ({
       ...owner.state(),
@@ -193,14 +219,14 @@ async function serve(
     }),
     async before() {
       log.tick();
-      owner.look();
-      const { state, reason } = owner.state();
-      show(state, reason);
+      look();
       await renew(identity, road, say, contact.end);
     },
     async trust(statements) {
       if (statements.length > 0) await takeTrust(identity, statements, road, say, refusedTrust);
     },
+    waits: () => log.memory.waiting.size > 0 || log.memory.trust !== null,
+    approved: (most) => waits.due(most),
     cancel(ids) {
       for (const id of ids) road.cancelled.add(id);
       for (const oldest of road.cancelled) {
@@ -213,11 +239,25 @@ async function serve(
   const recovering = [...log.memory.open.values()].map((intent) => recover(intent, road, stop.signal).catch(fail));
   say("info", "ready", { agent: identity.agentId, epoch: identity.epoch, entries: log.size });
   agent.ready();
-  const loops = [handing.run().catch(fail), poll(contact, dispatch, handing, poller).catch(fail)];
+  const loops = [
+    handing.run().catch(fail),
+    sharing.run().catch(fail),
+    poll(contact, dispatch, handing, poller).catch(fail),
+    lookOften(host.clock, look, stop.signal).catch(fail),
+  ];
   await Promise.all(loops);
   await Promise.all([dispatch.idle(), ...recovering]);
   if (failure !== null) throw (failure as { error: unknown }).error;
   return finish(ended, road, say, show);
+}
+
+/** What the owner does is seen within seconds, also while a poll is held: for the record and for `status`. Commands look by themselves. */
+async function lookOften(clock: Clock, look: () => void, stop: AbortSignal): Promise<void> {
+  for (;;) {
+    await clock.sleep(LOOK_SECONDS * 1000, stop).catch(() => undefined);
+    if (stop.aborted) return;
+    look();
+  }
 }
 
 function finish(
@@ -252,66 +292,6 @@ function suspendedBy(owner: Switch): string | null {
   return owner.on ? null : owner.why;
 }
 
-/** What the owner's folder says, and each change of it on record. */
-function ownerWatch(road: Road, clock: ReturnType<typeof watchClock>, say: Logger) {
-  let last: { inode: number | null; policy: string } = { inode: null, policy: "" };
-  let refusing: string | null = null;
-  let policy: Status["policy"] = null;
-  let why: string | null = null;
-  return {
-    policy: () => policy,
-    state(): { state: "ready" | "suspended" | "refusing"; reason: string } {
-      if (why !== null) return { state: "suspended", reason: why.slice(0, 256) };
-      if (refusing !== null) return { state: "refusing", reason: refusing.slice(0, 256) };
-      return { state: "ready", reason: "" };
-    },
-    look() {
-      const now = readSwitch(road.host.disk, road.config.owner);
-      why = now.on ? null : now.why;
-      if (road.log.memory.switchOn !== now.on) {
-        write(road, { kind: "switch", on: now.on, why: why ?? "" });
-        say(
-          now.on ? "info" : "warn",
-          now.on ? "the owner's switch is on" : "suspended by the customer: every command is refused",
-          { why: why ?? "" },
-        );
-      }
-      // Only a switch that was really taken away and put back is the owner's resume; one that could not be read is not.
-      const inode = now.on ? now.inode : now.missing ? null : last.inode;
-      if (inode !== null && inode !== last.inode) clock.accept();
-      const seen = clock.look();
-      if (seen.changed) {
-        write(road, { kind: "clock", jumped: seen.jumped, agrees: seen.agrees });
-        say("warn", seen.agrees ? "the clock agrees again" : "the clock jumped: commands are refused", {
-          seconds: seen.jumped,
-        });
-      }
-      const file = road.readPolicy("act");
-      const older = "policy" in file ? checkRevision(file.policy, road.log.memory.history, "act") : null;
-      const read: ReadPolicy = older === null ? file : { refusal: older, digest: file.digest };
-      const digest = read.digest ?? `sha256:${"0".repeat(64)}`;
-      const code = "refusal" in read ? read.refusal.code : null;
-      const revision = "policy" in read ? read.policy.revision : 0;
-      const told = `${digest} ${code}`;
-      policy = "policy" in read ? { digest, revision } : null;
-      refusing =
-        "refusal" in read ? `${read.refusal.code}: ${read.refusal.because}` : seen.agrees ? null : "the clock jumped";
-      if (told !== last.policy) {
-        const recorded = road.log.memory.policy;
-        if (recorded?.digest !== digest || recorded.code !== code)
-          write(road, { kind: "policy", policy: digest, revision, code });
-        if ("refusal" in read)
-          say("error", `the policy refuses everything: ${read.refusal.because}`, {
-            code: read.refusal.code,
-            hint: read.refusal.hint,
-          });
-        else say("info", "the policy is in force", { revision, digest });
-      }
-      last = { inode, policy: told };
-    },
-  };
-}
-
 async function renew(identity: Identity, road: Road, say: Logger, end: (how: Ended) => void): Promise<void> {
   const renewal = await identity.renewIfDue();
   if ("renewed" in renewal) {
@@ -323,27 +303,4 @@ async function renew(identity: Identity, road: Road, say: Logger, end: (how: End
     if (renewal.fault.fault === "fenced") end({ why: "fenced", message: renewal.fault.message });
     else say("error", renewal.fault.message, { code: renewal.fault.fault, hint: renewal.fault.hint });
   }
-}
-
-/** A refused statement is recorded once, however often it is sent, and few of them an hour: the vendor cannot fill the owner's disk. */
-async function takeTrust(
-  identity: Identity,
-  statements: readonly string[],
-  road: Road,
-  say: Logger,
-  known: Map<string, number>,
-): Promise<void> {
-  const taken = await identity.acceptTrust(statements);
-  for (const { version, digest, keys } of taken.accepted) {
-    write(road, { kind: "trust", version, digest, keys: [...keys] });
-    say("info", "a trust statement is in force", { version });
-  }
-  if (taken.refused === null) return;
-  const { refusal, digest, bytes } = taken.refused;
-  const now = road.host.clock.monotonic();
-  for (const [old, at] of known) if (at <= now - HOUR_MS && old !== digest) known.delete(old);
-  if (known.has(digest) || known.size >= MAX_REFUSED_TRUST_PER_HOUR) return;
-  known.set(digest, now);
-  write(road, { kind: "trust-refused", code: refusal.code, digest, bytes });
-  say("error", `a trust statement was refused: ${refusal.because}`, { code: refusal.code, hint: refusal.hint });
 }

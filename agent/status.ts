@@ -1,5 +1,21 @@
+import type { Policy } from "../policy/policy.ts";
+import type { Memory, Recent } from "./audit/memory.ts";
 import { timeText } from "./audit/time.ts";
 import type { Disk } from "./host/host.ts";
+
+/** One thing that waits for people: a command's id, or `trust-2`. `until`: RFC 3339; null for ever. */
+export type WaitingStatus = {
+  readonly id: string;
+  readonly subject: string;
+  readonly rule: string | null;
+  readonly by: readonly string[];
+  readonly need: number;
+  readonly approved: readonly string[];
+  readonly until: string | null;
+  readonly entry: number | null;
+};
+/** How much of a rule's rate is used up. */
+export type RateStatus = { readonly rule: string; readonly used: number; readonly times: number; readonly per: string };
 
 /** What the agent keeps in `status.json` of its runtime folder, for `reeve status`. Times are RFC 3339. */
 export type Status = {
@@ -14,9 +30,66 @@ export type Status = {
   readonly policy: { readonly digest: string; readonly revision: number } | null;
   /** Null while the control plane is reached; else since when and why not. */
   readonly out_of_contact: { readonly since: string; readonly reason: string } | null;
+  /** The control plane's newest good answer; null before the first. */
+  readonly last_contact: string | null;
   readonly log: { readonly size: number; readonly root: string } | null;
   readonly running: number;
+  readonly waiting: readonly WaitingStatus[];
+  readonly rates: readonly RateStatus[];
+  /** The newest commands, oldest first. */
+  readonly recent: readonly Recent[];
 };
+
+/** What the log's memory and the policy say at this moment. `now`: milliseconds. Pure. */
+export function remembered(
+  memory: Pick<Memory, "waiting" | "trust" | "recent" | "history">,
+  policy: Pick<Policy, "rules" | "people"> | null,
+  now: number,
+): Pick<Status, "waiting" | "rates" | "recent"> {
+  const yes = (signatures: ReadonlyMap<string, { readonly person: string | null }>): string[] => [
+    ...new Set([...signatures.values()].flatMap(({ person }) => person ?? [])),
+  ];
+  const commands = [...memory.waiting.values()].map(({ entry, signatures }) => ({
+    id: entry.command,
+    subject: memory.recent.find(({ command }) => command === entry.command)?.subject ?? entry.resource,
+    rule: entry.allowed.rule,
+    by: entry.approval.by,
+    need: entry.approval.need,
+    approved: yes(signatures),
+    until: timeText(entry.until * 1000),
+    entry: entry.index,
+  }));
+  const { trust } = memory;
+  const statement =
+    trust === null
+      ? []
+      : [
+          {
+            id: `trust-${trust.version}`,
+            subject: `trust statement ${trust.version}`,
+            rule: null,
+            by: Object.keys(policy?.people ?? {}),
+            need: 1,
+            approved: yes(trust.signatures),
+            until: null,
+            entry: null,
+          },
+        ];
+  const rates = (policy?.rules ?? []).map(({ id, rate }) => ({
+    rule: id,
+    used: usedOf(memory.history, id, rate, now),
+    times: rate.times,
+    per: rate.per,
+  }));
+  return { waiting: [...commands, ...statement], rates, recent: memory.recent };
+}
+
+/** What the log does not reach back to counts as used up, as the policy has it. */
+function usedOf(history: Memory["history"], rule: string, rate: Policy["rules"][number]["rate"], now: number): number {
+  const start = now - rate.seconds * 1000;
+  if (history.since !== null && start < history.since) return rate.times;
+  return (history.intents.get(rule) ?? []).filter((time) => time > start).length;
+}
 
 /** Keeps the file up to date: written when something other than `since` changed. */
 export function statusFile(disk: Disk, path: string, now: () => number): (status: Omit<Status, "since">) => void {

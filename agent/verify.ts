@@ -12,6 +12,8 @@ export type AgentState = {
   readonly now: number;
   /** The entry that decided an id, by id. */
   readonly ids: ReadonlyMap<string, { readonly digest: string; readonly index: number }>;
+  /** Index of our own `waiting` entry, when this is the command that it holds; null for one that was delivered. */
+  readonly waits: number | null;
   /** Null when the owner's switch is on; else why not. */
   readonly suspended: string | null;
   /** False while the machine's clock and the monotonic clock disagree. */
@@ -35,7 +37,8 @@ export function verify(command: Command, at: AgentState): Verified | Refusal {
       `the id ${claims.jti} belongs to another command, decided in entry ${known.index}`,
       "Send it under an id of its own.",
     );
-  if (known !== undefined)
+  // What waited comes once more, out of our own log: only its own entry has decided it so far.
+  if (known !== undefined && known.index !== at.waits)
     return no(
       "verify.replayed",
       `entry ${known.index} has decided this command already`,

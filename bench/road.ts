@@ -161,12 +161,12 @@ export async function roadFigure({ quick }: Effort, scratch: string): Promise<Fi
   const lines = [1400, 500].map((size) => new Uint8Array(size).fill(0x61));
   let asked = 0;
   // The first command puts the policy's revision on record too: it is not counted.
-  await execute(vendor.command(asked++ % 9), road);
+  await execute(vendor.command(asked++ % 9), road, null);
   const commands = async (): Promise<number> => {
     const texts = Array.from({ length: perRound }, () => vendor.command(asked++ % 9));
     const before = road.log.size;
     const start = Bun.nanoseconds();
-    for (const text of texts) await execute(text, road);
+    for (const text of texts) await execute(text, road, null);
     const taken = Bun.nanoseconds() - start;
     const wrote = road.log.size - before;
     if (wrote !== 2 * perRound)

@@ -14,17 +14,24 @@ const FILE_TIMEOUT_SECONDS = 600;
 /** Full names of tests that may be skipped in CI, with the reason why a CI machine cannot run them. */
 const MAY_SKIP: ReadonlyMap<string, string> = new Map();
 
-/** Programs that the tests run as counterparts, and the Debian package that brings each. */
+/** Programs and C headers (by their path) that the tests need for counterparts, and the Debian package that brings each. */
 const NEEDED = [
   { program: "named", debian: "bind9" },
   { program: "dig", debian: "bind9-dnsutils" },
   { program: "nsupdate", debian: "bind9-dnsutils" },
+  { program: "fish", debian: "fish" },
   { program: "strace", debian: "strace" },
+  { program: "zsh", debian: "zsh" },
   { program: "openssl", debian: "openssl" },
   { program: "ssh-keygen", debian: "openssh-client" },
   { program: "ps", debian: "procps" },
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },
+  { program: "tinyproxy", debian: "tinyproxy" },
+  { program: "squid", debian: "squid-openssl" },
+  { program: "cc", debian: "gcc" },
+  { program: "/usr/include/stdlib.h", debian: "libc6-dev" },
+  { program: "/usr/include/openssl/evp.h", debian: "libssl-dev" },
 ] as const;
 
 type Tally = { passed: number; failed: string[]; skipped: string[] };
@@ -41,18 +48,20 @@ function gate(name: string, command: readonly [string, ...string[]]): void {
   count(name, run(command));
 }
 
-function onPath(program: string): boolean {
+/** Whether a program can be found; a path is looked at itself. */
+function isThere(program: string): boolean {
+  if (program.startsWith("/")) return existsSync(program);
   const folders = [...(process.env["PATH"] ?? "").split(":"), "/usr/sbin", "/sbin"];
   return folders.some((folder) => folder !== "" && existsSync(join(folder, program)));
 }
 
 /** Installs what the tests need from Debian. RUNLEVEL=1 keeps apt from starting a name server of its own. */
 function install(): void {
-  const missing = NEEDED.filter(({ program }) => !onPath(program));
+  const missing = NEEDED.filter(({ program }) => !isThere(program));
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(({ debian }) => debian))];
   process.stdout.write(`\n== installing Debian packages that the tests need: ${packages.join(" ")}\n`);
-  if (process.getuid?.() !== 0 || !onPath("apt-get")) {
+  if (process.getuid?.() !== 0 || !isThere("apt-get")) {
     process.stdout.write(
       `error: Cannot install them: this needs root and apt-get.\nhint: apt-get install ${packages.join(" ")}\n`,
     );
@@ -61,14 +70,15 @@ function install(): void {
   }
   const quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"] as const;
   const good = run([...quiet, "update"]) && run([...quiet, "install", "-y", "--no-install-recommends", ...packages]);
-  count(`installed ${packages.join(" ")}`, good && missing.every(({ program }) => onPath(program)));
+  count(`installed ${packages.join(" ")}`, good && missing.every(({ program }) => isThere(program)));
 }
 
-function testFiles(): string[] {
-  return readdirSync(join(ROOT, "test"), { recursive: true, encoding: "utf8" })
+/** Test files below a folder of the project. */
+function testFiles(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".test.ts"))
     .sort()
-    .map((name) => `test/${name}`);
+    .map((name) => `${folder}/${name}`);
 }
 
 type Case = { name: string; result: "passed" | "failed" | "skipped" };
@@ -121,8 +131,8 @@ function testFile(file: string, scratch: string): void {
   }
 }
 
-function tests(): void {
-  const files = testFiles();
+function tests(folder: string): void {
+  const files = testFiles(folder);
   if (files.length === 0) count("tests: there are none", false);
   const scratch = mkdtempSync(join(tmpdir(), "reeve-check-"));
   process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
@@ -142,6 +152,14 @@ function report(): number {
   return tally.failed.length === 0 ? 0 : 1;
 }
 
+/** `--only FOLDER`: what these tests need, the executables, and these tests alone. */
+function only(folder: string): number {
+  install();
+  gate("build", [process.execPath, "build/build.ts"]);
+  tests(folder);
+  return report();
+}
+
 function check(): number {
   install();
   gate("lockfile", [process.execPath, "install", "--frozen-lockfile", "--dry-run"]);
@@ -150,8 +168,11 @@ function check(): number {
   gate("dead code", [packageProgram("knip"), "--no-progress"]);
   gate("trust path", [process.execPath, "build/trust-path.ts"]);
   gate("build", [process.execPath, "build/build.ts"]);
-  tests();
+  tests("test");
   return report();
 }
 
-if (import.meta.main) process.exit(check());
+if (import.meta.main) {
+  const [flag, folder] = process.argv.slice(2);
+  process.exit(flag === "--only" && folder !== undefined ? only(folder) : check());
+}

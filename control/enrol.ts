@@ -4,8 +4,9 @@ import { EnrolAnswer, type TokenClaims } from "../agent/wire/protocol.ts";
 import { readTokenForm } from "../agent/wire/token.ts";
 import type { Authority } from "./ca.ts";
 import { type AgentCsr, readAgentCsr } from "./csr.ts";
+import { highestEpoch, letAct } from "./epoch.ts";
 import { Faulted } from "./fault.ts";
-import { ensureCluster, nowSeconds, raiseAlarm, readCluster, type Sql, type Store } from "./store.ts";
+import { ensureCluster, nowSeconds, raiseAlarm, type Sql, type Store } from "./store.ts";
 
 /** What the control plane is to its agents. */
 export type Plane = {
@@ -66,15 +67,9 @@ function signedByTokenKey(plane: Plane, token: string): boolean {
 
 async function firstUse(plane: Plane, sql: Sql, claims: TokenClaims, request: AgentCsr): Promise<EnrolAnswer> {
   await ensureCluster(sql, claims.sub);
-  const epoch = ((await readCluster(sql, claims.sub))?.epoch ?? 0) + 1;
+  const epoch = (await highestEpoch(sql, claims.sub)) + 1;
   const now = nowSeconds();
-  await sql.run(
-    "update clusters set epoch = $1, enrolled_at = $2, process = null, checkpoint = null, trust_version = 0, last_seen = null where cluster = $3",
-    epoch,
-    now,
-    claims.sub,
-  );
-  await closeOlderCommands(sql, claims.sub, epoch);
+  await letAct(sql, claims.sub, epoch, now);
   const issued = await plane.authority.issue(spiffeId(plane.trustDomain, claims.sub), request.spki);
   await sql.run(
     "insert into certificates (serial, cluster, epoch, slot, spki, chain, not_after) values ($1, $2, $3, 'current', $4, $5, $6)",
@@ -104,17 +99,6 @@ async function firstUse(plane: Plane, sql: Sql, claims: TokenClaims, request: Ag
     claims.jti,
   );
   return answer;
-}
-
-/** A new agent has no memory: what an older epoch had in hand is unknown, what it never got is out of date. */
-async function closeOlderCommands(sql: Sql, cluster: string, epoch: number): Promise<void> {
-  const older = "where cluster = $1 and epoch < $2 and state";
-  await sql.run(
-    `update commands set state = 'unknown', code = 'epoch' ${older} in ('handed-out', 'intent')`,
-    cluster,
-    epoch,
-  );
-  await sql.run(`update commands set state = 'expired', code = 'epoch' ${older} = 'queued'`, cluster, epoch);
 }
 
 async function secondUse(

@@ -1,10 +1,10 @@
+import { type Alarm, alarmText, readAlarms } from "./alarms.ts";
 import { type ClusterRow, type CommandRow, nowSeconds, OPEN_STATES, type Sql } from "./store.ts";
-import { printable } from "./terminal.ts";
+import { table } from "./terminal.ts";
 
 /** An agent polls at least this often; one that did not for so long is not heard from. */
 const SILENT_SECONDS = 120;
 
-export type Alarm = { readonly kind: string; readonly words: string; readonly at: number };
 export type FleetCluster = {
   readonly cluster: string;
   readonly state: string;
@@ -23,10 +23,7 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
   const rows = await sql.rows<ClusterRow>("select * from clusters order by cluster");
   const fleet: FleetCluster[] = [];
   for (const row of rows) {
-    const alarms = await sql.rows<Alarm>(
-      "select kind, words, at from alarms where cluster = $1 order by at, kind",
-      row.cluster,
-    );
+    const alarms = await readAlarms(sql, row.cluster);
     const [log] = await sql.rows<{ size: number }>(
       "select size from logs where cluster = $1 and epoch = $2",
       row.cluster,
@@ -35,7 +32,7 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
     const open = (await readCommands(sql, row.cluster)).filter((command) => OPEN_STATES.includes(command.state));
     fleet.push({
       cluster: row.cluster,
-      state: stateOf(row),
+      state: stateOf(row, open),
       reason: row.reason === "" ? null : row.reason,
       epoch: row.epoch,
       last_seen: row.last_seen,
@@ -50,11 +47,13 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
 }
 
 /** DESIGN section 9's states. */
-function stateOf(row: ClusterRow): string {
+export function stateOf(row: ClusterRow, open: readonly CommandRow[]): string {
   if (row.epoch === 0) return "never started";
   if (row.last_seen === null || row.last_seen + SILENT_SECONDS < nowSeconds()) return "not heard from";
   if (row.state === "suspended") return "suspended by customer";
-  return row.state === "refusing" ? "refusing everything" : "ready";
+  if (row.state === "refusing") return "refusing everything";
+  const waits = row.trust_waiting !== null || open.some(({ state }) => state === "waiting");
+  return waits ? "waiting for approval" : "ready";
 }
 
 /** Newest first. What expired in the queue says so. */
@@ -73,11 +72,7 @@ export function fleetText(fleet: readonly FleetCluster[]): string {
     one.last_seen === null ? "-" : `${Math.max(0, nowSeconds() - one.last_seen)} s ago`,
     String(one.open_commands),
   ]);
-  const alarms = fleet.flatMap((one) =>
-    one.alarms.map(
-      (alarm) => `alarm: ${one.cluster}: ${alarm.words} (${alarm.kind}, ${new Date(alarm.at * 1000).toISOString()})`,
-    ),
-  );
+  const alarms = fleet.flatMap((one) => one.alarms.map(alarmText));
   return table([["cluster", "state", "epoch", "last seen", "open commands"], ...rows], alarms);
 }
 
@@ -90,16 +85,4 @@ export function commandsText(rows: readonly CommandRow[]): string {
     ],
     [],
   );
-}
-
-function table(rows: readonly (readonly string[])[], below: readonly string[]): string {
-  const clean = rows.map((row) => row.map(printable));
-  const widths = (clean[0] ?? []).map((_, column) => Math.max(...clean.map((row) => (row[column] ?? "").length)));
-  const body = clean.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-  return `${[...body, ...below.map(printable)].join("\n")}\n`;
 }

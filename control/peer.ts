@@ -1,5 +1,5 @@
 import { Faulted } from "./fault.ts";
-import { nowSeconds, raiseAlarm, readCluster, type Sql } from "./store.ts";
+import { type ClusterRow, nowSeconds, raiseAlarm, readCluster, type Sql } from "./store.ts";
 
 /** An agent whose certificate this control plane issued and still takes. */
 export type Peer = { readonly cluster: string; readonly epoch: number; readonly serial: string };
@@ -25,16 +25,7 @@ export async function admit(sql: Sql, presented: Presented): Promise<Peer | Faul
   const row = await findCertificate(sql, presented.serial, Buffer.from(presented.raw).toString("base64"));
   if (!presented.authorized || row === null) return new Faulted("certificate", "this certificate is not known here");
   const cluster = await readCluster(sql, row.cluster);
-  if (cluster === null || cluster.epoch !== row.epoch) {
-    await raiseAlarm(
-      sql,
-      row.cluster,
-      "fenced-agent",
-      String(row.epoch),
-      `an agent of epoch ${row.epoch} still speaks`,
-    );
-    return new Faulted("fenced", `epoch ${row.epoch} is over: another agent has enrolled`);
-  }
+  if (cluster?.epoch !== row.epoch) return fencedAgent(sql, row, cluster);
   if (row.slot === "old") return new Faulted("certificate", "this certificate has been replaced by a newer one");
   if (row.not_after <= nowSeconds()) return new Faulted("certificate", "this certificate has expired");
   if (row.slot === "pending") {
@@ -48,6 +39,21 @@ export async function admit(sql: Sql, presented: Presented): Promise<Peer | Faul
   if (row.used_at === null)
     await sql.run("update certificates set used_at = $1 where serial = $2", nowSeconds(), row.serial);
   return { cluster: row.cluster, epoch: row.epoch, serial: row.serial };
+}
+
+/** An agent that does not act is told so, and the fleet shows that it still speaks. */
+export async function fencedAgent(
+  sql: Sql,
+  of: Pick<Peer, "cluster" | "epoch">,
+  cluster: ClusterRow | null,
+): Promise<Faulted> {
+  const words = `an agent of epoch ${of.epoch} still speaks`;
+  await raiseAlarm(sql, of.cluster, "fenced-agent", String(of.epoch), words);
+  return fenced(of.epoch, cluster);
+}
+
+export function fenced(epoch: number, cluster: ClusterRow | null): Faulted {
+  return new Faulted("fenced", `epoch ${epoch} is over: the agent of epoch ${cluster?.epoch ?? 0} acts`);
 }
 
 /** The issued certificate with this serial, if `leaf` (base64 DER) is exactly that one. */

@@ -1,11 +1,15 @@
 import type { PollAnswer, PollRequest } from "../agent/wire/protocol.ts";
 import { Faulted } from "./fault.ts";
-import type { Peer } from "./peer.ts";
+import { fencedAgent, type Peer } from "./peer.ts";
 import { takeCheckpoint } from "./report.ts";
-import { type CommandRow, nowSeconds, raiseAlarm, readCluster, type Sql } from "./store.ts";
+import { readStatements } from "./statement.ts";
+import { type CommandRow, commandKid, nowSeconds, readCluster, type Sql } from "./store.ts";
 
 /** The same agent process may hold a command without an entry of it yet, or the answer was lost: after this it gets it again. */
 export const REDELIVER_SECONDS = 30;
+/** Each is 64 KiB at most, and an agent reads an answer of 1 MiB with its commands. */
+const MAX_STATEMENTS_PER_POLL = 8;
+const NOBODY: ReadonlySet<string> = new Set();
 
 /** What an agent process has heard already, so that a standing word does not end every long poll at once. Lost at a restart: harmless. */
 export type Told = { process: string; words: Set<string> };
@@ -41,27 +45,22 @@ export async function handOut(
   redeliverSeconds: number,
 ): Promise<PollAnswer | Faulted | null> {
   const cluster = await readCluster(sql, peer.cluster);
-  if (cluster?.epoch !== peer.epoch) {
-    await raiseAlarm(
-      sql,
-      peer.cluster,
-      "fenced-agent",
-      String(peer.epoch),
-      `an agent of epoch ${peer.epoch} still speaks`,
-    );
-    return new Faulted("fenced", `epoch ${peer.epoch} is over: another agent has enrolled`);
-  }
+  if (cluster?.epoch !== peer.epoch) return fencedAgent(sql, peer, cluster);
   const trust = await sql.rows<{ version: number; jws: string }>(
-    "select version, jws from trust where cluster = $1 and version > $2 order by version limit 8",
+    "select version, jws from trust where cluster = $1 and version > $2 order by version limit $3",
     peer.cluster,
     poll.trust_version,
+    MAX_STATEMENTS_PER_POLL,
   );
+  const later =
+    trust.length < MAX_STATEMENTS_PER_POLL ? NOBODY : await laterKeys(sql, peer, poll, trust.at(-1)?.version ?? 0);
   const cancel = await sql.rows<{ id: string }>(
-    "select id from commands where cluster = $1 and epoch = $2 and cancel = 1 and state = 'handed-out' order by id limit 64",
+    "select id from commands where cluster = $1 and epoch = $2 and cancel = 1 and state in ('handed-out', 'waiting') order by id limit 64",
     peer.cluster,
     peer.epoch,
   );
-  const commands = cluster.process === poll.process ? await chooseCommands(sql, peer, poll, redeliverSeconds) : [];
+  const commands =
+    cluster.process === poll.process ? await chooseCommands(sql, peer, poll, later, redeliverSeconds) : [];
   if (told.process !== poll.process) {
     told.process = poll.process;
     told.words.clear();
@@ -73,7 +72,27 @@ export async function handOut(
   return { commands, cancel: cancel.map((one) => one.id), trust: trust.map((one) => one.jws) };
 }
 
-async function chooseCommands(sql: Sql, peer: Peer, poll: PollRequest, redeliverSeconds: number): Promise<string[]> {
+/**
+ * Command keys that only statements beyond this answer name. A command by one of them waits for the poll that brings its statement: now it
+ * would be refused for a key that the agent is about to learn.
+ */
+async function laterKeys(sql: Sql, peer: Peer, poll: PollRequest, last: number): Promise<ReadonlySet<string>> {
+  const statements = (await readStatements(sql, peer.cluster)).filter((one) => one.version >= poll.trust_version);
+  const kids = (beyond: boolean): string[] =>
+    statements
+      .filter((one) => one.version > last === beyond)
+      .flatMap((one) => one.claims.command_keys.map((key) => key.kid));
+  const within = new Set(kids(false));
+  return new Set(kids(true).filter((kid) => !within.has(kid)));
+}
+
+async function chooseCommands(
+  sql: Sql,
+  peer: Peer,
+  poll: PollRequest,
+  later: ReadonlySet<string>,
+  redeliverSeconds: number,
+): Promise<string[]> {
   const now = nowSeconds();
   const [log] = await sql.rows<{ size: number }>(
     "select size from logs where cluster = $1 and epoch = $2",
@@ -103,6 +122,10 @@ async function chooseCommands(sql: Sql, peer: Peer, poll: PollRequest, redeliver
   const ordered = [...rows.filter((row) => row.state !== "queued"), ...rows.filter((row) => row.state === "queued")];
   for (const row of ordered) {
     if (texts.length >= poll.take) break;
+    if (later.has(commandKid(row.jws))) {
+      busy.add(row.resource);
+      continue;
+    }
     if (row.replay === 1) await sql.run("update commands set replay = 2 where id = $1", row.id);
     else if (row.state === "intent" || busy.has(row.resource)) continue;
     else await markHandedOut(sql, row, poll.process, now);

@@ -6,7 +6,7 @@ import type { GraceRenewRequest, RenewAnswer } from "../agent/wire/protocol.ts";
 import { readAgentCsr } from "./csr.ts";
 import type { Plane } from "./enrol.ts";
 import { Faulted } from "./fault.ts";
-import { type CertificateRow, findCertificate, type Peer } from "./peer.ts";
+import { type CertificateRow, fenced, findCertificate, type Peer } from "./peer.ts";
 import { nowSeconds, readCluster, type Sql } from "./store.ts";
 
 const NONCE_LIFETIME_MS = 60_000;
@@ -102,8 +102,8 @@ export async function renewInGrace(
   return plane.store.transaction(async (sql) => {
     const row = await findCertificate(sql, leaf.serialNumber.toLowerCase(), leaf.raw.toString("base64"));
     if (row === null) throw new Faulted("certificate", "this certificate is not known here");
-    if ((await readCluster(sql, row.cluster))?.epoch !== row.epoch)
-      throw new Faulted("fenced", `epoch ${row.epoch} is over: another agent has enrolled`);
+    const cluster = await readCluster(sql, row.cluster);
+    if (cluster?.epoch !== row.epoch) throw fenced(row.epoch, cluster);
     if (row.slot !== "current") throw new Faulted("certificate", "this certificate is not the current one");
     if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
       throw new Faulted("certificate", "this certificate expired more than 7 days ago");

@@ -16,8 +16,9 @@ import { logOrigin, spiffeId } from "../agent/wire/names.ts";
 import { namesPrototype } from "../agent/wire/parse.ts";
 import type { ReportRequest } from "../agent/wire/protocol.ts";
 import { Faulted } from "./fault.ts";
+import { learn } from "./known.ts";
 import { findCertificate, type Peer } from "./peer.ts";
-import { bumpChanges, type CommandRow, type CommandState, raiseAlarm, type Sql } from "./store.ts";
+import { bumpChanges, type CommandRow, type CommandState, OPEN_STATES, raiseAlarm, type Sql } from "./store.ts";
 
 const MAX_AHEAD = 16;
 /** A checkpoint whose entries have not all been handed in: kept until they are. `root` in base64. */
@@ -61,7 +62,10 @@ export async function takeReport(
   if (ahead instanceof Faulted) return ahead;
   await writeEntries(sql, peer, have, fresh, roots);
   await writeLog(sql, peer, { ...log, ahead });
-  for (const [at, entry] of entries.entries()) await settle(sql, peer, entry, fresh[at] ?? "");
+  for (const [at, entry] of entries.entries()) {
+    await settle(sql, peer, entry, fresh[at] ?? "");
+    await learn(sql, peer, entry);
+  }
   // A resource may be free now: held polls look again.
   await bumpChanges(sql);
   return { next: log.tree.size };
@@ -235,9 +239,15 @@ async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise
       entry.digest,
       peer.cluster,
     );
-    if (row !== undefined && isOpen(row.state)) await become(sql, row.id, "refused", entry.code, line);
+    if (row !== undefined && isOpen(row.state)) await become(sql, row.id, "refused", entry.code, line, 0);
     return;
   }
+  if (entry.kind === "trust-waiting" || entry.kind === "trust")
+    await sql.run(
+      "update clusters set trust_waiting = $1 where cluster = $2",
+      entry.kind === "trust" ? null : entry.version,
+      peer.cluster,
+    );
   const said = stateSaid(entry);
   if (said === null) return;
   const [row] = await sql.rows<CommandRow>(
@@ -251,7 +261,12 @@ async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise
     await sql.run("update commands set replay = 0, replay_line = $1 where id = $2", line, row.id);
     return;
   }
-  if (isOpen(row.state)) await become(sql, row.id, said.state, said.code, line);
+  if (isOpen(row.state) || isClosedByEpoch(row)) await become(sql, row.id, said.state, said.code, line, row.cancel);
+}
+
+/** Its agent was fenced while it had it in hand, and acts again: what it says of it is what became of it. */
+function isClosedByEpoch(row: CommandRow): boolean {
+  return row.state === "unknown" && row.code === "epoch";
 }
 
 type Said = {
@@ -270,6 +285,7 @@ function stateSaid(entry: Entry): Said | null {
         code: entry.code,
       };
     case "considered":
+    case "waiting":
     case "intent":
       return { command: entry.command, digest: entry.digest, state: entry.kind, code: null };
     case "outcome":
@@ -282,15 +298,24 @@ function stateSaid(entry: Entry): Said | null {
 }
 
 function isOpen(state: CommandState): boolean {
-  return state === "queued" || state === "handed-out" || state === "intent";
+  return OPEN_STATES.includes(state);
 }
 
-async function become(sql: Sql, id: string, state: CommandState, code: string | null, line: string): Promise<void> {
+/** What waits for people can still be taken back: of what was asked meanwhile the agent is told. */
+async function become(
+  sql: Sql,
+  id: string,
+  state: CommandState,
+  code: string | null,
+  line: string,
+  cancel: number,
+): Promise<void> {
   await sql.run(
-    "update commands set state = $1, code = $2, line = $3, cancel = 0 where id = $4",
+    "update commands set state = $1, code = $2, line = $3, cancel = $4 where id = $5",
     state,
     code,
     line,
+    state === "waiting" ? cancel : 0,
     id,
   );
 }

@@ -4,11 +4,10 @@ import { CommandClaims } from "../agent/wire/command.ts";
 import { open } from "../agent/wire/envelope.ts";
 import { CommandId, spiffeId } from "../agent/wire/names.ts";
 import { parse } from "../agent/wire/parse.ts";
-import { TrustClaims } from "../agent/wire/protocol.ts";
 import { type Asked, resourceOf } from "../policy/asked.ts";
 import { isRefusal } from "../policy/refusal.ts";
 import { type Signer, signJws } from "./signer.ts";
-import { clusterName, signFirstStatement, trustDomainOf } from "./statement.ts";
+import { clusterName, readStatements, signFirstStatement, trustDomainOf } from "./statement.ts";
 import { bumpChanges, type CommandRow, nowSeconds, readCluster, type Sql, type Store } from "./store.ts";
 import { Complaint } from "./terminal.ts";
 
@@ -29,60 +28,92 @@ export type Sent = {
   readonly signedStatement: boolean;
 };
 
-/** Signs a command for the cluster's present agent and queues it. Throws a Complaint for what no agent would take. */
+/**
+ * Signs a command for the cluster's present agent and queues it. The signer works outside of any transaction: it may wait for somebody's
+ * finger. Throws a Complaint for what no agent would take.
+ */
 export async function send(store: Store, wish: Wish, signer: Signer): Promise<Sent> {
   const cluster = clusterName(wish.cluster);
   if (wish.lifetime > COMMAND_LIFETIME_MAX_SECONDS)
     throw new Complaint(2, "send", "a command lives 24 h at most", "Ask for --expires 24h or less.");
-  return store.transaction(async (sql) => {
-    const trustDomain = await trustDomainOf(sql, wish.dir);
-    const epoch = (await readCluster(sql, cluster))?.epoch ?? 0;
-    if (epoch === 0)
-      throw new Complaint(
-        1,
-        `send to ${cluster}`,
-        "no agent has enrolled for it",
-        "Give its customer a token: `reeve-control token`.",
-      );
-    const signedStatement = await signFirstStatement(sql, wish.dir, cluster, signer);
-    await keyIsTrusted(sql, cluster, signer);
-    const iat = nowSeconds();
-    const id = Bun.randomUUIDv7();
-    const claims = {
-      iss: trustDomain,
-      aud: spiffeId(trustDomain, cluster),
-      jti: id,
-      iat,
-      exp: iat + wish.lifetime,
-      epoch,
-      by: wish.by,
-      why: wish.why,
-      dry_run: wish.dryRun,
-      action: wish.asked.action,
-      args: defined(wish.asked.args),
-    };
-    checkClaims(claims);
-    const header = canonical({ alg: "Ed25519", kid: signer.kid, typ: "reeve-command+jwt" });
-    const jws = signJws(header, canonical(claims as unknown as Json), signer);
-    const digest = await readAsAgent(jws, signer);
-    await sql.run(
-      `insert into commands (id, cluster, epoch, resource, jws, digest, exp, state, cancel, replay)
-       values ($1, $2, $3, $4, $5, $6, $7, 'queued', 0, 0)`,
-      id,
-      cluster,
-      epoch,
-      resourceOf(wish.asked),
-      jws,
-      digest,
-      claims.exp,
+  const { trustDomain, epoch } = await store.transaction(async (sql) => ({
+    trustDomain: await trustDomainOf(sql, wish.dir),
+    epoch: (await readCluster(sql, cluster))?.epoch ?? 0,
+  }));
+  if (epoch === 0)
+    throw new Complaint(
+      1,
+      `send to ${cluster}`,
+      "no agent has enrolled for it",
+      "Give its customer a token: `reeve-control token`.",
     );
-    await bumpChanges(sql);
-    return { id, digest, epoch, signedStatement };
-  });
+  const signedStatement = await signFirstStatement(store, wish.dir, cluster, signer);
+  await store.transaction((sql) => keyIsTrusted(sql, cluster, signer));
+  const claims = claimsOf(wish, cluster, trustDomain, epoch);
+  checkClaims(claims);
+  const header = canonical({ alg: "Ed25519", kid: signer.kid, typ: "reeve-command+jwt" });
+  const jws = signJws(header, canonical(claims as unknown as Json), signer);
+  const digest = await readAsAgent(jws, signer);
+  await store.transaction((sql) => queue(sql, cluster, claims, resourceOf(wish.asked), jws, digest));
+  return { id: claims.jti, digest, epoch, signedStatement };
+}
+
+type Claims = { readonly jti: string; readonly exp: number; readonly epoch: number };
+function claimsOf(wish: Wish, cluster: string, trustDomain: string, epoch: number): Claims {
+  const iat = nowSeconds();
+  return {
+    iss: trustDomain,
+    aud: spiffeId(trustDomain, cluster),
+    jti: Bun.randomUUIDv7(),
+    iat,
+    exp: iat + wish.lifetime,
+    epoch,
+    by: wish.by,
+    why: wish.why,
+    dry_run: wish.dryRun,
+    action: wish.asked.action,
+    args: defined(wish.asked.args),
+  } as Claims;
+}
+
+async function queue(
+  sql: Sql,
+  cluster: string,
+  claims: Claims,
+  resource: string,
+  jws: string,
+  digest: string,
+): Promise<void> {
+  if ((await readCluster(sql, cluster))?.epoch !== claims.epoch)
+    throw new Complaint(
+      1,
+      `send to ${cluster}`,
+      "another agent has taken its place while this was signed",
+      "Look at `reeve-control fleet`, and send it again.",
+    );
+  await sql.run(
+    `insert into commands (id, cluster, epoch, resource, jws, digest, exp, state, cancel, replay)
+     values ($1, $2, $3, $4, $5, $6, $7, 'queued', 0, 0)`,
+    claims.jti,
+    cluster,
+    claims.epoch,
+    resource,
+    jws,
+    digest,
+    claims.exp,
+  );
+  await bumpChanges(sql);
 }
 
 function defined(args: object): object {
   return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined));
+}
+
+/** Judges the arguments of an action alone, as `send` would. Throws a Complaint. */
+export function checkAsked(asked: Asked): void {
+  const now = nowSeconds();
+  const others = { iss: "a", aud: "a", jti: Bun.randomUUIDv7(), iat: now, exp: now, epoch: 1, by: "a", why: "a" };
+  checkClaims({ ...others, dry_run: false, action: asked.action, args: defined(asked.args) });
 }
 
 /** Wrong flags are the operator's, so they are said in the flags' words. */
@@ -118,18 +149,13 @@ async function readAsAgent(jws: string, signer: Signer): Promise<string> {
 }
 
 async function keyIsTrusted(sql: Sql, cluster: string, signer: Signer): Promise<void> {
-  const [row] = await sql.rows<{ jws: string }>(
-    "select jws from trust where cluster = $1 order by version desc limit 1",
-    cluster,
-  );
-  const payload = Buffer.from(row?.jws.split(".")[1] ?? "", "base64url").toString();
-  const claims = TrustClaims.parse(JSON.parse(payload));
-  if (claims.command_keys.some((key) => key.kid === signer.kid && key.x === signer.x)) return;
+  const named = (await readStatements(sql, cluster)).at(-1)?.claims.command_keys ?? [];
+  if (named.some((key) => key.kid === signer.kid && key.x === signer.x)) return;
   throw new Complaint(
     1,
     `send to ${cluster}`,
     `its trust statement does not name the key ${signer.kid}`,
-    "Sign with a key that it names.",
+    `Sign with a key that it names: ${named.map((key) => key.kid).join(", ")}.`,
   );
 }
 
@@ -163,7 +189,7 @@ export async function replay(store: Store, id: string): Promise<CommandRow> {
 export async function cancel(store: Store, id: string): Promise<"cancelled" | "asked"> {
   return store.transaction(async (sql) => {
     const row = await readCommand(sql, id);
-    if (row.state !== "queued" && row.state !== "handed-out")
+    if (row.state !== "queued" && row.state !== "handed-out" && row.state !== "waiting")
       throw new Complaint(
         1,
         `cancel ${id}`,

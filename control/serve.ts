@@ -27,7 +27,10 @@ export type Ready = {
 };
 export type Serving = { readonly ready: Ready; stop(): Promise<void> };
 
-/** Starts the control plane on its folder; the first start makes the root CA, the token key and the state. Command keys are not its business. */
+/**
+ * Starts the control plane on its folder; the first start makes the root CA, the token key and the state. Which root is in use, and which are
+ * taken from agents beside it, is read once, here. Command keys are not its business.
+ */
 export async function serve(options: ServeOptions): Promise<Serving> {
   const enrolAt = address(options.enrol);
   const agentsAt = address(options.agents);
@@ -45,7 +48,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     plane,
     options.bind ?? agentsAt.host,
     agentsAt.port,
-    authority.rootPem,
+    authority.clientRoots,
   );
   plane.agentsUrl = `https://${withPort(options.agents, agents.port)}`;
   const enrolment = await bind(enrolmentApp(plane), plane, options.bind ?? enrolAt.host, enrolAt.port, null);
@@ -75,7 +78,7 @@ async function bind(
   plane: Plane,
   host: string,
   port: number,
-  clients: string | null,
+  clients: readonly string[] | null,
 ): ReturnType<typeof listen> {
   try {
     return await listen(app, plane, host, port, clients);

@@ -57,9 +57,10 @@ export function resultText(row: CommandRow, result: Result): string {
       facts(asked, { code: entry.code, entry: entry.index }),
       "hint: Sign it with a key that the cluster's trust statement names.",
     );
+  if (entry?.kind === "waiting") return lines(...waiting(cannot, entry));
   if (entry?.kind === "considered")
     return lines(
-      `would do: ${cannot}, by the customer's rule ${entry.allowed.rule}`,
+      `would do: ${cannot}, by the customer's rule ${entry.allowed.rule}${entry.approval === undefined ? "" : `, once approved by ${peopleOf(entry.approval)}`}`,
       `  changed nothing   entry ${entry.index}`,
     );
   if (entry?.kind === "outcome" && entry.result === "succeeded")
@@ -77,6 +78,20 @@ export function resultText(row: CommandRow, result: Result): string {
     `${result.state}: ${cannot}${result.code === null ? "" : ` (${result.code})`}`,
     `  command ${result.command}`,
   );
+}
+
+type Asks = { readonly by: readonly string[]; readonly need: number };
+function peopleOf({ by, need }: Asks): string {
+  return need === by.length ? by.join(" and ") : `${need} of ${by.join(", ")}`;
+}
+
+function waiting(cannot: string, entry: Extract<Entry, { kind: "waiting" }>): string[] {
+  const until = new Date(entry.until * 1000).toISOString().replace(/\.\d+Z$/, "Z");
+  return [
+    `waiting: ${cannot}, until ${until}, for the approval of ${peopleOf(entry.approval)}`,
+    `  the customer's rule ${entry.allowed.rule}   changed nothing   entry ${entry.index}   command ${entry.command}`,
+    `hint: They approve it by \`reeve approve ${entry.command}\`.`,
+  ];
 }
 
 type Refused = Extract<Entry, { kind: "refused" }>;

@@ -17,7 +17,8 @@ export type Store = {
 export const SCHEMA: readonly string[] = [
   "create table if not exists meta (name text primary key, value text not null)",
   `create table if not exists clusters (cluster text primary key, epoch bigint not null, enrolled_at bigint not null,
-    process text, checkpoint text, state text, reason text, version text, trust_version bigint not null, last_seen bigint)`,
+    process text, checkpoint text, state text, reason text, version text, trust_version bigint not null, last_seen bigint,
+    trust_waiting bigint)`,
   `create table if not exists tokens (jti text primary key, cluster text not null, exp bigint not null,
     spki text, epoch bigint, answer text)`,
   `create table if not exists certificates (serial text primary key, cluster text not null, epoch bigint not null,
@@ -34,11 +35,20 @@ export const SCHEMA: readonly string[] = [
     root text not null, primary key (cluster, epoch, position))`,
   `create table if not exists alarms (cluster text not null, kind text not null, about text not null, words text not null,
     at bigint not null, primary key (cluster, kind, about))`,
+  "create table if not exists shared (cluster text primary key, epoch bigint not null, digest text not null, body text not null, at bigint not null)",
+  `create table if not exists known (cluster text not null, epoch bigint not null, about text not null, position bigint not null,
+    said text not null, primary key (cluster, epoch, about))`,
+  `create table if not exists intents (cluster text not null, epoch bigint not null, position bigint not null, rule text not null,
+    at bigint not null, primary key (cluster, epoch, position))`,
+  "create index if not exists intents_by_rule on intents (cluster, epoch, rule, at)",
+  `create table if not exists cleared_alarms (id text not null, cluster text not null, kind text not null, about text not null,
+    words text not null, at bigint not null, cleared_at bigint not null, cleared_by text not null, cleared_why text not null)`,
 ];
 
 export const COMMAND_STATES = [
   "queued",
   "handed-out",
+  "waiting",
   "intent",
   "succeeded",
   "failed",
@@ -49,8 +59,8 @@ export const COMMAND_STATES = [
   "expired",
 ] as const;
 export type CommandState = (typeof COMMAND_STATES)[number];
-/** What still keeps a resource busy, or will. */
-export const OPEN_STATES: readonly CommandState[] = ["queued", "handed-out", "intent"];
+/** What is not decided yet. */
+export const OPEN_STATES: readonly CommandState[] = ["queued", "handed-out", "waiting", "intent"];
 
 export type CommandRow = {
   readonly id: string;
@@ -70,6 +80,13 @@ export type CommandRow = {
   /** The newest entry about it, as it was handed in. */
   readonly line: string | null;
 };
+
+/** The key that a command's header names. */
+export function commandKid(jws: string): string {
+  const header = JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString()) as { kid: string };
+  return header.kid;
+}
+
 export type ClusterRow = {
   readonly cluster: string;
   readonly epoch: number;
@@ -81,6 +98,8 @@ export type ClusterRow = {
   readonly version: string | null;
   readonly trust_version: number;
   readonly last_seen: number | null;
+  /** Version of the trust statement that waits for the customer; null when none does. */
+  readonly trust_waiting: number | null;
 };
 
 export async function readMeta(sql: Sql, name: string): Promise<string | null> {

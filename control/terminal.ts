@@ -36,3 +36,16 @@ export function seconds(text: string, cannot: string): number {
     );
   return Number(match[1]) * unit;
 }
+
+/** Columns for a person, the first row their heads; lines below it as they are. Others' words in it are made harmless. */
+export function table(rows: readonly (readonly string[])[], below: readonly string[]): string {
+  const clean = rows.map((row) => row.map(printable));
+  const widths = (clean[0] ?? []).map((_, column) => Math.max(...clean.map((row) => (row[column] ?? "").length)));
+  const body = clean.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+  return `${[...body, ...below.map(printable)].join("\n")}\n`;
+}

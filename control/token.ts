@@ -22,6 +22,7 @@ export async function makeToken(dir: string, cluster: string, ttl: number, signe
   const root = readRoot(dir);
   const store = await openSqlite(join(dir, "state.db"));
   try {
+    const signedStatement = signer !== null && (await signFirstStatement(store, dir, sub, signer));
     return await store.transaction(async (sql) => {
       const iss = await trustDomainOf(sql, dir);
       const url = await readMeta(sql, "enrol_url");
@@ -38,7 +39,6 @@ export async function makeToken(dir: string, cluster: string, ttl: number, signe
       const token = signJws(TOKEN_HEADER, canonical(claims), { sign: (bytes) => sign(null, bytes, root.tokenKey) });
       await ensureCluster(sql, sub);
       await sql.run("insert into tokens (jti, cluster, exp) values ($1, $2, $3)", jti, sub, claims.exp);
-      const signedStatement = signer !== null && (await signFirstStatement(sql, dir, sub, signer));
       return { token, claims, signedStatement };
     });
   } finally {

@@ -64,7 +64,8 @@ function approvalWords({ approval }: Rule): string {
   return `once ${people} approved within ${durationText(approval.within)}`;
 }
 
-function ruleSentence(vendor: string, rule: Rule): string {
+/** What one rule permits, in a sentence. */
+export function ruleSentence(vendor: string, rule: Rule): string {
   return `${rule.id}: ${vendor} may ${may(rule)}; at most ${rateText(rule.rate)}, ${whenWords(rule)}, ${approvalWords(rule)}. Why: ${rule.why}`;
 }
 

@@ -3,8 +3,9 @@ import { existsSync } from "node:fs";
 
 const FOLDERS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/** The program's path, or null. */
+/** The program's path, or null; of a path (a C header) itself. */
 export function programPath(name: string): string | null {
+  if (name.startsWith("/")) return existsSync(name) ? name : null;
   return FOLDERS.map((folder) => `${folder}/${name}`).find((path) => existsSync(path)) ?? null;
 }
 

@@ -33,6 +33,14 @@ const Asking = {
 /** The signed command itself, a compact JWS: the customer can show what was asked. */
 const Signed = z.string().max(24 * 1024);
 const Allowed = z.strictObject({ policy: Digest, rule: z.string().max(64) });
+const Person = z.string().max(64);
+/** What a rule asks for. `within`: seconds. */
+const Asks = z.strictObject({ by: z.array(Person).max(64), need: z.number().int().min(1), within: z.number().int() });
+/** The certificate request that was judged, base64 DER; null for other actions. */
+const Csr = z
+  .string()
+  .max(24 * 1024)
+  .nullable();
 
 export const Operation = z.strictObject({
   operation: z.string().max(128),
@@ -88,6 +96,15 @@ export const Entry = z.discriminatedUnion("kind", [
     digest: Digest,
     bytes: z.number().int(),
   }),
+  /** A trust statement that waits for the owner: it is held whole. `changes`: what it adds and drops, in words. */
+  z.strictObject({
+    ...common,
+    kind: z.literal("trust-waiting"),
+    version: z.number().int(),
+    digest: Digest,
+    statement: z.string().max(48 * 1024),
+    changes: z.array(Text).max(64),
+  }),
   z.strictObject({ ...common, kind: z.literal("renewed"), serial: Text, until: Time }),
   z.strictObject({
     ...common,
@@ -130,7 +147,7 @@ export const Entry = z.discriminatedUnion("kind", [
     policy: Digest.nullable(),
     first: Index.nullable(),
   }),
-  /** A dry run that would have been permitted. */
+  /** A dry run that would have been permitted; `approval`: once these people had approved. */
   z.strictObject({
     ...common,
     ...Asking,
@@ -138,7 +155,42 @@ export const Entry = z.discriminatedUnion("kind", [
     allowed: Allowed,
     found: Facts,
     signed: Signed,
+    approval: Asks.optional(),
   }),
+  /** A command that a rule permits once people have approved. `says`: the rule in words. `until`: unix seconds, when the wait ends. */
+  z.strictObject({
+    ...common,
+    ...Asking,
+    kind: z.literal("waiting"),
+    allowed: Allowed,
+    approval: Asks,
+    found: Facts,
+    resource: Text,
+    says: Text,
+    signed: Signed,
+    until: z.number().int(),
+  }),
+  /**
+   * One SSH signature out of the owner's folder: what it is about, whose it is, and why it does not count (`code`; null when it does).
+   * `approves`: a command's id, `trust-2`, `fencing-3`. `digest`: of the signature's file part. `signature`: as base64, without armor.
+   */
+  z.strictObject({
+    ...common,
+    kind: z.literal("approval"),
+    approves: Text,
+    code: z.enum(REFUSAL_CODES).nullable(),
+    digest: Digest,
+    key: Text.nullable(),
+    person: Person.nullable(),
+    signature: z
+      .string()
+      .max(12 * 1024)
+      .nullable(),
+  }),
+  /** Another agent acts: said by the control plane. `digest`: what an end of this fencing is approved by. */
+  z.strictObject({ ...common, kind: z.literal("fenced"), digest: Digest, says: Text }),
+  /** The owner's approval ended a fencing; whether the control plane agrees is its own to say. */
+  z.strictObject({ ...common, kind: z.literal("unfenced"), digest: Digest, person: Person }),
   z.strictObject({
     ...common,
     ...Asking,
@@ -147,11 +199,12 @@ export const Entry = z.discriminatedUnion("kind", [
     found: Facts,
     resource: Text,
     signed: Signed,
-    /** The certificate request that was judged, base64 DER; null for other actions. */
-    csr: z
-      .string()
-      .max(24 * 1024)
-      .nullable(),
+    csr: Csr,
+    /** By whose approval: the person, and the entry that holds the signature. Only where the rule asks for one. */
+    approved: z
+      .array(z.strictObject({ entry: Index, person: Person }))
+      .max(16)
+      .optional(),
   }),
   z.strictObject({ ...common, ...Outcome, kind: z.literal("outcome"), command: CommandId, intent: Index }),
   z.strictObject({ ...common, kind: z.literal("cancelled"), command: CommandId }),

@@ -6,13 +6,30 @@ import type { Entry, EntryKind } from "./entry.ts";
 import { timeOf } from "./time.ts";
 
 export type IntentEntry = Extract<Entry, { kind: "intent" }>;
+export type WaitingEntry = Extract<Entry, { kind: "waiting" }>;
+/** A signature that is on record. `person`: whose approval it is; null when it does not count. */
+export type Recorded = { readonly entry: number; readonly person: string | null };
+/** A command that waits for people, and the signatures on record for it, by their digest. */
+export type Waiting = { readonly entry: WaitingEntry; readonly signatures: ReadonlyMap<string, Recorded> };
 export type EpochEntry = Extract<Entry, { kind: "epoch" }>;
 /** The entry that decided an id. `exp`: unix seconds. */
 export type Decided = {
   readonly digest: string;
   readonly exp: number;
   readonly index: number;
-  readonly kind: "refused" | "considered" | "intent";
+  readonly kind: "refused" | "considered" | "waiting" | "intent";
+};
+
+/** One command in a line. `code`: of a refusal or failure. `entry`: the newest about it. */
+export type Recent = {
+  readonly command: string;
+  readonly action: string;
+  readonly subject: string;
+  readonly rule: string | null;
+  readonly is: "refused" | "considered" | "waiting" | "intent" | "succeeded" | "failed" | "unknown";
+  readonly code: string | null;
+  readonly entry: number;
+  readonly time: string;
 };
 
 /** All that the agent must know of its past: a fold over the entries, so that it is what the log says and nothing else. */
@@ -22,6 +39,18 @@ export type Memory = {
   readonly ids: ReadonlyMap<string, Decided>;
   /** Intents without an outcome, by command id. */
   readonly open: ReadonlyMap<string, IntentEntry>;
+  /** Commands that wait for approvals, by id, in the order in which they came. */
+  readonly waiting: ReadonlyMap<string, Waiting>;
+  /** The trust statement that waits, and the signatures on record for it; null when none does. */
+  readonly trust: {
+    readonly version: number;
+    readonly digest: string;
+    readonly signatures: ReadonlyMap<string, Recorded>;
+  } | null;
+  /** Digest of the newest fencing; null before one. */
+  readonly fencing: string | null;
+  /** The newest commands that were decided, oldest first: for `status`. */
+  readonly recent: readonly Recent[];
   /** Milliseconds since 1970 of the newest entry; 0 for none. */
   readonly newest: number;
   /** Null: the log has not seen the owner's switch yet. */
@@ -43,12 +72,18 @@ type Fold = {
   history: { intents: Map<string, number[]>; since: number | null; revision: number };
   ids: Map<string, Decided>;
   open: Map<string, IntentEntry>;
+  waiting: Map<string, { entry: WaitingEntry; signatures: Map<string, Recorded> }>;
+  trust: { version: number; digest: string; signatures: Map<string, Recorded> } | null;
+  fencing: string | null;
+  recent: Recent[];
   newest: number;
   switchOn: boolean | null;
   policy: Memory["policy"];
   first: EpochEntry | null;
   counts: Map<EntryKind, number>;
 };
+/** Commands that `status` shows. */
+const RECENT_COMMANDS = 10;
 /** In entries: looking at every id costs, and forgetting late is harmless. */
 const FORGET_EVERY = 2048;
 
@@ -58,6 +93,10 @@ export function emptyMemory(since: number | null): Memory {
     history: { intents: new Map(), since, revision: 0 },
     ids: new Map(),
     open: new Map(),
+    waiting: new Map(),
+    trust: null,
+    fencing: null,
+    recent: [],
     newest: 0,
     switchOn: null,
     policy: null,
@@ -88,29 +127,91 @@ export function fold(memory: Memory, entry: Entry): void {
       if (entry.code === null) into.history.revision = Math.max(into.history.revision, entry.revision);
       return;
     case "refused":
+      // A replay is refused without an end to what it repeats.
+      if (entry.first === null) into.waiting.delete(entry.command);
+      decide(into, entry);
+      if (entry.first === null) note(into, entry, "refused", entry.rule, entry.code);
+      return;
     case "considered":
       decide(into, entry);
+      note(into, entry, "considered", entry.allowed.rule, null);
+      return;
+    case "waiting":
+      decide(into, entry);
+      into.waiting.set(entry.command, { entry, signatures: new Map() });
+      note(into, entry, "waiting", entry.allowed.rule, null);
+      return;
+    case "approval":
+      record(into, entry);
+      return;
+    case "trust-waiting":
+      into.trust = { version: entry.version, digest: entry.digest, signatures: new Map() };
+      return;
+    case "fenced":
+      into.fencing = entry.digest;
+      return;
+    case "trust":
+      if (into.trust !== null && into.trust.version <= entry.version) into.trust = null;
       return;
     case "intent": {
+      into.waiting.delete(entry.command);
       decide(into, entry);
       into.open.set(entry.command, entry);
       const times = into.history.intents.get(entry.allowed.rule);
       if (times === undefined) into.history.intents.set(entry.allowed.rule, [time]);
       else times.push(time);
+      note(into, entry, "intent", entry.allowed.rule, null);
       return;
     }
-    case "outcome":
+    case "outcome": {
+      const intent = into.open.get(entry.command);
       into.open.delete(entry.command);
+      if (intent !== undefined)
+        note(into, { ...intent, index: entry.index, time: entry.time }, entry.result, intent.allowed.rule, entry.code);
       return;
+    }
     default:
       return;
   }
 }
 
+/** The first entry that names an id decides it; what waited is decided once more when its wait ends. */
 function decide(into: Fold, entry: Extract<Entry, { kind: Decided["kind"] }>): void {
-  if (into.ids.has(entry.command)) return;
+  const known = into.ids.get(entry.command);
+  if (known !== undefined && known.kind !== "waiting") return;
+  if (known !== undefined && (known.digest !== entry.digest || (entry.kind === "refused" && entry.first !== null)))
+    return;
   const { digest, exp, index, kind } = entry;
   into.ids.set(entry.command, { digest, exp, index, kind });
+}
+
+function record(into: Fold, { approves, code, digest, index, person }: Extract<Entry, { kind: "approval" }>): void {
+  const signatures =
+    into.waiting.get(approves)?.signatures ??
+    (approves === `trust-${into.trust?.version}` ? into.trust?.signatures : undefined);
+  signatures?.set(digest, { entry: index, person: code === null ? person : null });
+}
+
+type Noted = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;
+
+function note(into: Fold, entry: Noted, is: Recent["is"], rule: string | null, code: string | null): void {
+  const { command, action, index, time } = entry;
+  const before = into.recent.find((one) => one.command === command);
+  const subject = before?.subject ?? subjectOf(entry);
+  into.recent = [
+    ...into.recent.filter((one) => one.command !== command),
+    { command, action, subject, rule, is, code, entry: index, time },
+  ].slice(-RECENT_COMMANDS);
+}
+
+/** What a command is about, in a few words. */
+function subjectOf({ action, asked }: Noted): string {
+  const text = (name: string): string => String(asked[name] ?? "-");
+  if (action === "scale") return `${text("group")} to ${text("count")}`.slice(0, 200);
+  return (action === "update-dns" ? `${text("change")} ${text("type")} ${text("name")}` : text("authority")).slice(
+    0,
+    200,
+  );
 }
 
 /** Whether an id that expires at `exp` (seconds) may be forgotten at `now` (milliseconds): verify refuses it as expired by then. */
@@ -129,18 +230,30 @@ function forget(into: Fold): void {
 
 /** What of a memory goes into a segment's carry file. `since` is not from the log, and is not in it. */
 export function memoryState(memory: Memory): Json {
-  const { history, ids, open, newest, switchOn, policy, first, counts } = memory;
+  const { history, ids, open, waiting, trust, fencing, recent, newest, switchOn, policy, first, counts } = memory;
   return {
     counts: Object.fromEntries(counts),
+    fencing,
     first: first as unknown as Json,
     ids: [...ids].map(([id, { digest, exp, index, kind }]) => [id, digest, exp, index, kind]),
     intents: [...history.intents].map(([rule, times]) => [rule, times]),
     newest,
     open: [...open.values()] as unknown as Json,
     policy,
+    recent: recent as unknown as Json,
     revision: history.revision,
     switchOn,
+    trust: trust === null ? null : { ...trust, signatures: listOf(trust.signatures) },
+    waiting: [...waiting.values()].map(({ entry, signatures }) => [entry as unknown as Json, listOf(signatures)]),
   };
+}
+
+function listOf(signatures: ReadonlyMap<string, Recorded>): Json {
+  return [...signatures].map(([digest, { entry, person }]) => [digest, entry, person]);
+}
+type RecordedList = [string, number, string | null][];
+function signaturesOf(list: RecordedList): Map<string, Recorded> {
+  return new Map(list.map(([digest, entry, person]) => [digest, { entry, person }]));
 }
 
 type State = {
@@ -151,8 +264,12 @@ type State = {
   newest: number;
   open: IntentEntry[];
   policy: Memory["policy"];
+  fencing: string | null;
+  recent: Recent[];
   revision: number;
   switchOn: boolean | null;
+  trust: { version: number; digest: string; signatures: RecordedList } | null;
+  waiting: [WaitingEntry, RecordedList][];
 };
 
 /** The memory of a state that memoryState made and whose digest was checked. */
@@ -166,6 +283,12 @@ export function memoryOf(value: Json, since: number | null): Memory {
     },
     ids: new Map(state.ids.map(([id, digest, exp, index, kind]) => [id, { digest, exp, index, kind }])),
     open: new Map(state.open.map((intent) => [intent.command, intent])),
+    waiting: new Map(
+      state.waiting.map(([entry, signatures]) => [entry.command, { entry, signatures: signaturesOf(signatures) }]),
+    ),
+    trust: state.trust === null ? null : { ...state.trust, signatures: signaturesOf(state.trust.signatures) },
+    fencing: state.fencing,
+    recent: [...state.recent],
     newest: state.newest,
     switchOn: state.switchOn,
     policy: state.policy,

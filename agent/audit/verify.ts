@@ -1,5 +1,6 @@
 import { type Disk, DiskError } from "../host/host.ts";
 import { canonical } from "../wire/canonical.ts";
+import { approvedFault, signatureFault } from "./approved.ts";
 import type { Entry } from "./entry.ts";
 import { linesOf, readCarry, readCheckpoints, segmentName, segmentsIn, textOf } from "./folder.ts";
 import { readLine } from "./line.ts";
@@ -345,7 +346,9 @@ function faultOf(entry: Entry, index: number, progress: Progress): Fault | null 
   const { memory } = progress;
   const place = misplaced(entry, index, memory.newest, memory.first ?? entry);
   if (place !== null) return { what: place, because: placeText[place] };
-  if (entry.kind === "intent" || entry.kind === "considered") return enteredFault(entry, memory);
+  if (entry.kind === "intent" || entry.kind === "considered" || entry.kind === "waiting")
+    return enteredFault(entry, memory) ?? (entry.kind === "intent" ? approvedFault(entry, memory) : null);
+  if (entry.kind === "approval" && entry.code === null) return signatureFault(entry, memory);
   // After a gap that nothing bridges it is not known which intents were open.
   if (entry.kind === "outcome" && progress.rooted) {
     const intent = memory.open.get(entry.command);
@@ -366,9 +369,15 @@ const placeText = {
   first: "entry 0, and only entry 0, is the epoch's",
 } as const;
 
-function enteredFault(entry: Extract<Entry, { kind: "intent" | "considered" }>, memory: Memory): Fault | null {
+function enteredFault(
+  entry: Extract<Entry, { kind: "intent" | "considered" | "waiting" }>,
+  memory: Memory,
+): Fault | null {
   const known = memory.ids.get(entry.command);
-  if (known !== undefined)
+  // What waited is decided once more, by the intent that its approval led to.
+  const waited = memory.waiting.get(entry.command)?.entry;
+  const goesOn = entry.kind === "intent" && waited !== undefined && waited.digest === entry.digest;
+  if (known !== undefined && !goesOn)
     return { what: "id", because: `command ${entry.command} was decided in entry ${known.index} already` };
   if (isOver(entry.exp, timeOf(entry.time) ?? 0))
     return { what: "expired", because: `command ${entry.command} had expired by then` };

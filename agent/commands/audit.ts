@@ -1,18 +1,17 @@
 import { Command, InvalidArgumentError } from "commander";
 import type { Entry } from "../audit/entry.ts";
-import { linesOf, segmentName, segmentsIn, textOf } from "../audit/folder.ts";
-import { readLine } from "../audit/line.ts";
+import { timeText } from "../audit/time.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
 import { printable, refusalLines } from "../render.ts";
-import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
+import { Complaint, DEFAULT_CONFIG } from "./config.ts";
+import { beginning, folderOf, read, type Shown, type Where } from "./readLog.ts";
 
 const MAX_CA_BYTES = 256 * 1024;
 const FOLLOW_EVERY_MS = 500;
 const NAME_WIDTH = 13;
 
-type Where = { readonly config: string; readonly log?: string };
 type ShowOptions = Where & {
   readonly follow?: true;
   readonly json?: true;
@@ -56,12 +55,6 @@ function count(text: string): number {
   return Number(text);
 }
 
-function folderOf(disk: Disk, where: Where): { folder: string; state: string | null } {
-  if (where.log !== undefined) return { folder: where.log, state: null };
-  const { state } = readConfig(disk, where.config).config;
-  return { folder: `${state}/audit`, state };
-}
-
 async function show(options: ShowOptions): Promise<void> {
   const { disk, clock } = realHost();
   const { folder } = folderOf(disk, options);
@@ -86,53 +79,6 @@ async function show(options: ShowOptions): Promise<void> {
   }
 }
 
-type Shown = { readonly line: string; readonly entry: Entry };
-/** The next line to be read: its index, and where it begins in its segment. */
-type Place = { readonly segment: number; readonly offset: number; readonly index: number };
-
-function beginning(disk: Disk, folder: string): Place {
-  const cannot = "show the log";
-  try {
-    const first = segmentsIn(disk, folder)[0];
-    if (first === undefined)
-      throw new Complaint(cannot, `there is none in ${folder}`, "Name its folder with --log FOLDER.", COULD_NOT_LOOK);
-    return { segment: first, offset: 0, index: first };
-  } catch (error) {
-    if (!(error instanceof DiskError)) throw error;
-    throw new Complaint(
-      cannot,
-      `${folder} cannot be read (${error.code})`,
-      error.code === "EACCES" ? "Run it as the agent's user or as root." : "Name its folder with --log FOLDER.",
-      error.code === "EACCES" ? 4 : COULD_NOT_LOOK,
-    );
-  }
-}
-
-/** Reads whole lines from a place on, and says where to go on. An unfinished last line waits for its end. */
-function read(disk: Disk, folder: string, from: Place, take: (one: Shown) => unknown): Place {
-  let place = from;
-  for (;;) {
-    for (const { bytes, offset, ended } of linesOf(disk, `${folder}/${segmentName(place.segment)}`, place.offset)) {
-      if (!ended) break;
-      const line = textOf(bytes) ?? "";
-      const parsed = readLine(line);
-      if (!("entry" in parsed))
-        throw new Complaint(
-          "show the log",
-          `line ${place.index} in ${segmentName(place.segment)} is no entry (${parsed.fault})`,
-          "reeve audit verify says what is wrong with it.",
-          1,
-        );
-      take({ line, entry: parsed.entry });
-      place = { ...place, offset: offset + bytes.length + 1, index: place.index + 1 };
-    }
-    const next = segmentsIn(disk, folder).find((first) => first > place.segment);
-    // A gap is verify's to judge; show goes on with what there is.
-    if (next === undefined) return place;
-    place = { segment: next, offset: 0, index: next };
-  }
-}
-
 function linesFor(entry: Entry, verbose: boolean): string[] {
   const head = `${entry.time}  ${String(entry.index).padStart(6)}  ${entry.kind.padEnd(NAME_WIDTH)}`;
   const line = `${head} ${printable(summaryOf(entry))}`.trimEnd();
@@ -140,13 +86,17 @@ function linesFor(entry: Entry, verbose: boolean): string[] {
   return [line, ...refusalLines(wishOf(entry), entry).map((text) => `    ${text}`)];
 }
 
-type Asking = Extract<Entry, { kind: "refused" | "considered" | "intent" }>;
+type Asking = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;
 
 function wishOf(entry: Asking): string {
   const asked = Object.entries(entry.asked).map(
     ([name, value]) => `${name}=${Array.isArray(value) ? value.join(",") : value}`,
   );
   return `${entry.action} ${asked.join(" ")}`;
+}
+
+function asksOf({ by, need }: { by: readonly string[]; need: number }): string {
+  return need === by.length ? by.join(" and ") : `${need} of ${by.join(", ")}`;
 }
 
 function byOf(entry: Asking): string {
@@ -166,6 +116,8 @@ function summaryOf(entry: Entry): string {
       return `statement ${entry.version} in force; command keys ${entry.keys.join(", ")}`;
     case "trust-refused":
       return `${entry.code}  ${entry.bytes} bytes ${entry.digest}`;
+    case "trust-waiting":
+      return `statement ${entry.version} waits for the owner: reeve approve trust-${entry.version}  ${entry.changes.join("; ")}`;
     case "renewed":
       return `certificate ${entry.serial}, valid until ${entry.until}`;
     case "policy":
@@ -184,10 +136,24 @@ function summaryOf(entry: Entry): string {
       return `${entry.code}  ${entry.bytes} bytes ${entry.digest}`;
     case "refused":
       return `${wishOf(entry)}  ${entry.rule === null ? "" : `rule ${entry.rule}  `}${entry.code}  ${byOf(entry)}`;
-    case "considered":
-      return `${wishOf(entry)}  rule ${entry.allowed.rule}  dry run: would be permitted  ${byOf(entry)}`;
-    case "intent":
-      return `${wishOf(entry)}  rule ${entry.allowed.rule}  ${byOf(entry)}  command ${entry.command}`;
+    case "considered": {
+      const once = entry.approval === undefined ? "" : `, once ${asksOf(entry.approval)} approved`;
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  dry run: would be permitted${once}  ${byOf(entry)}`;
+    }
+    case "waiting":
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  for ${asksOf(entry.approval)}, until ${timeText(entry.until * 1000)}  ${byOf(entry)}  command ${entry.command}`;
+    case "approval": {
+      const who = entry.person ?? (entry.key === null ? "nobody" : "a key of nobody's");
+      return `${entry.approves}  ${entry.code === null ? `by ${who}` : `${entry.code}  ${who}`}`;
+    }
+    case "fenced":
+      return `another agent acts: ${entry.says}  to go on: reeve approve fencing-${entry.epoch}`;
+    case "unfenced":
+      return `the fencing was ended by ${entry.person}`;
+    case "intent": {
+      const yes = (entry.approved ?? []).map(({ person, entry: at }) => `${person} (entry ${at})`).join(", ");
+      return `${wishOf(entry)}  rule ${entry.allowed.rule}  ${yes === "" ? "" : `approved by ${yes}  `}${byOf(entry)}  command ${entry.command}`;
+    }
     case "outcome": {
       const changes = entry.changed.map(({ what, from, to }) => `${what} ${from ?? "-"} -> ${to ?? "-"}`);
       const code = entry.code === null ? "" : ` ${entry.code}`;

@@ -45,7 +45,7 @@ export async function identityFact(
   });
   try {
     const store = readStore(disk, config.state, user.uid);
-    const fenced = store.isFenced() ? fencedBy(disk, config) : null;
+    const fenced = store.fencing() !== null ? fencedBy(disk, config) : null;
     const stored = store.load();
     if (stored === null) {
       const pending = store.loadPending();

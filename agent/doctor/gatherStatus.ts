@@ -4,7 +4,7 @@ import type { Disk } from "../host/host.ts";
 import type { StatusFact } from "./facts.ts";
 import { attempt } from "./look.ts";
 
-const MAX_STATUS_BYTES = 64 * 1024;
+const MAX_STATUS_BYTES = 1024 * 1024;
 const Word = z.string().max(4096);
 /** What doctor needs of `status.json`; other fields may be added to it. */
 const Kept = z.object({

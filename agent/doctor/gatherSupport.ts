@@ -7,6 +7,7 @@ import { attempt, pathFact } from "./look.ts";
 import { octal } from "./user.ts";
 
 const MAX_TAIL_BYTES = 256 * 1024;
+const MAX_STATUS_BYTES = 1024 * 1024;
 const MAX_SMALL_BYTES = 64 * 1024;
 const MAX_LISTED = 1000;
 
@@ -37,7 +38,7 @@ export function supportOf(disk: Disk, survey: Survey, { installed }: Facts): Sup
   return {
     system,
     installed: {
-      status: readText(disk, `${config.runtime}/status.json`, MAX_SMALL_BYTES),
+      status: readText(disk, `${config.runtime}/status.json`, MAX_STATUS_BYTES),
       policy: shared && "value" in policy ? policy.value : null,
       head: "value" in notes ? notes.value : null,
       entries: newestEntries(disk, audit),

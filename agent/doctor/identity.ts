@@ -115,7 +115,7 @@ export function epochLines(identity: IdentityFact, log: LogFact): Line[] {
         "epoch",
         "fencing",
         `this agent was fenced${at === null ? "" : ` ${timeText(at)}`}: ${reason}`,
-        "If another machine was enrolled for this cluster, this one has done its work. Else find out who enrolled it, then `reeve leave` and a new join token.",
+        "If another machine was enrolled for this cluster, this one has done its work. If it should not have been: `reeve approve fencing-N` (N is the epoch), and the vendor runs `reeve-control unfence`. Else `reeve leave` and a new join token.",
       ),
     ];
   }

@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
 import { readFileSync, writeSync } from "node:fs";
+import { createInterface } from "node:readline/promises";
 
 /** The process's surroundings: what only main hands out. */
 export type Machine = {
   readonly uid: number;
   readonly pid: number;
   readonly terminal: boolean;
+  /** Standard output is one. */
+  readonly screen: boolean;
   readonly runtime: string;
   readonly execArguments: readonly string[];
   /** systemd's credentials folder, or null. */
@@ -13,6 +16,12 @@ export type Machine = {
   /** The environment as the kernel holds it: what a preload cannot have tidied away. */
   environ(): string;
   stdout(text: string): void;
+  /** All of standard input, as text. */
+  stdin(): string;
+  /** Asks on the terminal; no where there is none. */
+  confirm(question: string): Promise<boolean>;
+  /** The person's home folder, for their own tools; null when it is not said. The agent never asks. */
+  home(): string | null;
   stderr(text: string): void;
   /** SIGTERM and SIGINT. */
   onTerminate(then: () => void): void;
@@ -31,11 +40,23 @@ export function realMachine(): Machine {
     uid: process.getuid?.() ?? -1,
     pid: process.pid,
     terminal: process.stderr.isTTY === true,
+    screen: process.stdout.isTTY === true,
     runtime: `bun ${Bun.version}`,
     execArguments: process.execArgv,
     credentials: process.env["CREDENTIALS_DIRECTORY"] ?? null,
     environ: () => readFileSync("/proc/self/environ", "utf8"),
     stdout: out(1),
+    stdin: () => readFileSync(0, "utf8"),
+    async confirm(question) {
+      if (process.stdin.isTTY !== true) return false;
+      const asking = createInterface({ input: process.stdin, output: process.stderr });
+      try {
+        return /^y(?:es)?$/i.test((await asking.question(question)).trim());
+      } finally {
+        asking.close();
+      }
+    },
+    home: () => process.env["HOME"] ?? null,
     stderr: out(2),
     onTerminate(then) {
       process.once("SIGTERM", then);

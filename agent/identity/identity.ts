@@ -14,6 +14,14 @@ export type Renewal =
   | { readonly unreachable: string }
   | { readonly fault: EnrolmentFault };
 
+/** A statement that the one before has signed, and that waits for the owner. `changes`: what it adds and drops, in words. */
+export type Successor = {
+  readonly version: number;
+  readonly digest: string;
+  readonly statement: string;
+  readonly changes: readonly string[];
+};
+
 export type TrustAccepted = {
   /** Statements that were accepted and are durable now, oldest first. `digest`: `sha256:` of the JWS. */
   readonly accepted: readonly {
@@ -47,8 +55,12 @@ export type Identity = {
   readonly session: Session;
   /** Renews when two thirds of the lifetime have passed. Call it again and again. */
   renewIfDue(signal?: AbortSignal): Promise<Renewal>;
-  /** Takes statements newer than `trustVersion()`, in order. */
-  acceptTrust(statements: readonly string[]): Promise<TrustAccepted>;
-  /** Durable: every later start is refused until `reeve leave`. */
-  markFenced(reason: string): void;
+  /** Takes statements newer than `trustVersion()`, in order. `approved`: whether the owner has said yes; not asked where rotation is automatic. */
+  acceptTrust(statements: readonly string[], approved: (statement: Successor) => boolean): Promise<TrustAccepted>;
+  /** Durable: every later start is refused until the owner approves an end of this fencing, or `reeve leave`. Returns what is approved: its digest. */
+  markFenced(reason: string): string;
+  /** The fencing that this identity is under; null when it is under none. Nothing is asked of the control plane while it is. */
+  fencing(): string | null;
+  /** Durable: the owner has approved. */
+  endFencing(): void;
 };

@@ -2,6 +2,7 @@ import { isRefusal } from "../../policy/refusal.ts";
 import type { Config } from "../config.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Network } from "../host/network.ts";
+import { ownersConsent } from "../owner/consent.ts";
 import { spiffeId } from "../wire/names.ts";
 import { certificatePem } from "../wire/x509.ts";
 import { digestOf, enrol } from "./enrol.ts";
@@ -36,7 +37,8 @@ export async function loadOrEnrol({
   try {
     const store = openStore(host, config.state, uid);
     if (isEnrolmentFault(store)) return store;
-    if (store.isFenced()) return fenced();
+    const stillFenced = fenced(host, config, store);
+    if (stillFenced !== null) return stillFenced;
     const stored = await storedOrEnrolled(host, net, config, store, token, uid);
     if (isEnrolmentFault(stored)) return stored;
     const elsewhere = joinedElsewhere(stored, config);
@@ -109,11 +111,21 @@ export function checkKept(stored: Stored): EnrolmentFault | null {
   }
 }
 
-function fenced(): EnrolmentFault {
+/** Null when this agent is not fenced, or when the owner has approved the end of exactly this fencing. */
+function fenced(host: Host, config: Config, store: Store): EnrolmentFault | null {
+  const digest = store.fencing();
+  const stored = digest === null ? null : store.load();
+  if (digest === null) return null;
+  if (stored !== null && isEnrolmentFault(stored)) return stored;
+  if (
+    stored !== null &&
+    ownersConsent(host.disk, config.owner, { kind: "fencing", epoch: stored.epoch, digest }).person !== null
+  )
+    return null;
   return enrolmentFault(
     "fenced",
     "Cannot start: this agent was fenced.",
-    "Find out why (reeve audit show). To join again: reeve leave, and a new join token from the vendor.",
+    `Find out why (reeve audit show). To go on: \`reeve approve fencing-${stored?.epoch ?? "N"}\`, and the control plane's operator must agree. To join again: reeve leave, and a new join token from the vendor.`,
   );
 }
 
@@ -184,12 +196,23 @@ function identityOf(
       });
       return renewing;
     },
-    acceptTrust: (statements) =>
-      extendTrust(trust, statements, trustPlaceOf(stored), config.key_rotation, (next) => {
-        save({ ...stored, trust: [...next.statements] });
-        trust = next;
-      }),
-    markFenced: (reason) => store.saveFenced(reason, host.clock.now()),
+    acceptTrust: (statements, approved) =>
+      extendTrust(
+        trust,
+        statements,
+        trustPlaceOf(stored),
+        config.key_rotation === "automatic" ? "automatic" : approved,
+        (next) => {
+          save({ ...stored, trust: [...next.statements] });
+          trust = next;
+        },
+      ),
+    markFenced(reason) {
+      store.saveFenced(reason, host.clock.now());
+      return store.fencing() ?? "";
+    },
+    fencing: () => store.fencing(),
+    endFencing: () => store.removeFenced(),
   };
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type Disk, DiskError, type Host, type Stat } from "../host/host.ts";
 import { Base64Url32, ClusterName, Sha256Hex, TrustDomain } from "../wire/names.ts";
@@ -63,8 +64,10 @@ export type Store = {
   removePending(): void;
   /** For the owner's tools: `audit verify --ca`. */
   saveRoot(pem: string): void;
-  isFenced(): boolean;
+  /** `sha256:` of the fencing's file; null when there is none. */
+  fencing(): string | null;
   saveFenced(reason: string, atMs: number): void;
+  removeFenced(): void;
 };
 
 /** Opens the folder, or makes it. `uid`: the user the agent runs as. Refuses with exit 4. */
@@ -84,17 +87,22 @@ export function openStore(host: Host, state: string, uid: number): Store | Enrol
     savePending: (pending) => write(NAMES.pending, `${JSON.stringify(pending)}\n`),
     removePending: () => removeIfThere(disk, `${folder}/${NAMES.pending}`),
     saveRoot: (pem) => write(NAMES.root, pem),
+    removeFenced: () => removeIfThere(disk, `${folder}/${NAMES.fenced}`),
     saveFenced: (reason, atMs) => write(NAMES.fenced, `${JSON.stringify({ v: 1, reason, at_ms: atMs })}\n`),
   };
 }
 
 /** The same store for reading only: it makes and changes nothing. */
-export function readStore(disk: Disk, state: string, uid: number): Pick<Store, "load" | "loadPending" | "isFenced"> {
+export function readStore(disk: Disk, state: string, uid: number): Pick<Store, "load" | "loadPending" | "fencing"> {
   const folder = `${state}/identity`;
   return {
     load: () => readJson(disk, `${folder}/${NAMES.agent}`, Stored, uid),
     loadPending: () => readJson(disk, `${folder}/${NAMES.pending}`, Pending, uid),
-    isFenced: () => disk.exists(`${folder}/${NAMES.fenced}`),
+    fencing() {
+      const path = `${folder}/${NAMES.fenced}`;
+      if (!disk.exists(path)) return null;
+      return `sha256:${createHash("sha256").update(disk.read(path, MAX_FILE_BYTES).bytes).digest("hex")}`;
+    },
   };
 }
 

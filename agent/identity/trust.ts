@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { isRefusal, type Refusal, refuse } from "../../policy/refusal.ts";
+import { isRefusal, type Refusal } from "../../policy/refusal.ts";
 import type { TrustClaims } from "../wire/protocol.ts";
 import { checkTrust } from "../wire/trust.ts";
-import type { TrustAccepted } from "./identity.ts";
+import type { Successor, TrustAccepted } from "./identity.ts";
 
 /** What the statements are judged against; from the config and the certificate, never from an answer. */
 export type TrustPlace = { readonly cluster: string; readonly trustDomain: string; readonly pin: string };
@@ -21,15 +21,18 @@ export async function walkTrust(statements: readonly string[], place: TrustPlace
   return { statements, newest };
 }
 
+/** Who says yes to a later statement: the version before alone (`automatic`), or the owner too. */
+export type Rotation = "automatic" | ((statement: Successor) => boolean);
+
 /**
- * Takes newer statements in order, until one is refused. The first is taken by the pin; a later one, signed as it must be, still waits
- * for the owner unless `rotation` is "automatic". `keep` makes the new state durable before it counts.
+ * Takes newer statements in order, until one is refused or waits. The first is taken by the pin; a later one, signed as it must be,
+ * still waits for the owner unless `rotation` is "automatic". `keep` makes the new state durable before it counts.
  */
 export async function extendTrust(
   trust: Trust,
   statements: readonly string[],
   place: TrustPlace,
-  rotation: "approve" | "automatic",
+  rotation: Rotation,
   keep: (trust: Trust) => void,
 ): Promise<TrustAccepted> {
   let state = trust;
@@ -37,9 +40,13 @@ export async function extendTrust(
   for (const statement of statements) {
     if (state.statements.includes(statement)) continue;
     const digest = `sha256:${createHash("sha256").update(statement).digest("hex")}`;
-    const claims = await judge(statement, state, place, rotation);
+    const claims = await checkTrust(statement, { ...place, before: state.newest });
     if (isRefusal(claims))
       return { accepted, refused: { refusal: claims, digest, bytes: Buffer.byteLength(statement) } };
+    if (state.newest !== null && rotation !== "automatic") {
+      const changes = changesOf(state.newest, claims);
+      if (!rotation({ version: claims.version, digest, statement, changes })) return { accepted, refused: null };
+    }
     state = { statements: [...state.statements, statement], newest: claims };
     keep(state);
     accepted.push({ version: claims.version, digest, keys: claims.command_keys.map((key) => key.kid) });
@@ -47,20 +54,20 @@ export async function extendTrust(
   return { accepted, refused: null };
 }
 
-async function judge(
-  statement: string,
-  state: Trust,
-  place: TrustPlace,
-  rotation: "approve" | "automatic",
-): Promise<TrustClaims | Refusal> {
-  const claims = await checkTrust(statement, { ...place, before: state.newest });
-  if (isRefusal(claims) || state.newest === null || rotation === "automatic") return claims;
-  return refuse(
-    "trust.needs-approval",
-    `take trust statement ${claims.version}`,
-    "the config says key_rotation: approve, and this agent cannot take approvals yet",
-    "Set key_rotation: automatic if a command key of the version before may name the next keys.",
-  );
+/** What a statement adds and drops beside the one in force, in words for whoever approves it. */
+function changesOf(before: TrustClaims, after: TrustClaims): string[] {
+  const root = (der: string): string => `root ${createHash("sha256").update(Buffer.from(der, "base64")).digest("hex")}`;
+  const key = (what: string) => (one: { kid: string; x: string }) => `${what} ${one.kid} (${one.x})`;
+  const named = (claims: TrustClaims): string[] => [
+    ...claims.command_keys.map(key("command key")),
+    ...claims.roots.map(root),
+    ...claims.witness_keys.map(key("witness key")),
+  ];
+  const [old, fresh] = [named(before), named(after)];
+  return [
+    ...fresh.filter((one) => !old.includes(one)).map((one) => `adds ${one}`),
+    ...old.filter((one) => !fresh.includes(one)).map((one) => `drops ${one}`),
+  ];
 }
 
 export function commandKeysOf(trust: Trust): ReadonlyMap<string, string> {

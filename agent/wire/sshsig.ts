@@ -4,8 +4,8 @@ import { MAX_SSH_SIGNATURE_BYTES } from "../limits.ts";
 
 /**
  * SSH signatures as `ssh-keygen -Y sign` makes them (OpenSSH PROTOCOL.sshsig and PROTOCOL.u2f). Each signature has one spelling here:
- * narrower than ssh-keygen, which also takes version 0, a reserved field, white space in the base64, words around the armor, RSA,
- * certificates, and FIDO keys that nobody touched.
+ * narrower than ssh-keygen, which also takes version 0, a reserved field, a NUL after a name, zeros before a number, white space in the
+ * base64, words after the armor, RSA, certificates, and FIDO keys that nobody touched.
  */
 export type SshSignature = {
   /** The public key that it names, `type base64`, as a policy's `people` write it. */
@@ -32,7 +32,7 @@ const DEVICE_BYTES = 5;
 
 /**
  * The armored blocks of a file, at least one and at most `max`, one after another with nothing else but empty lines. Lines end with LF,
- * or with CRLF as after a paste on Windows (ssh-keygen takes both); the blocks that come back have LF and no line end after their last line.
+ * or with CRLF as after a paste on Windows (ssh-keygen takes both since 9.5); the blocks that come back have LF, and none after their last line.
  */
 export function splitSshSignatures(text: string, max: number): { readonly blocks: readonly string[] } | Fault {
   if (text.length > max * MAX_SSH_SIGNATURE_BYTES)
@@ -51,6 +51,11 @@ export function splitSshSignatures(text: string, max: number): { readonly blocks
   if (block.length > 0) return { fault: "its last SSH signature has no end" };
   if (blocks.length === 0) return { fault: "it holds no SSH signature" };
   return blocks.length > max ? { fault: `it holds over ${max} SSH signatures` } : { blocks };
+}
+
+/** The armored block around an SSH signature's base64, in lines as ssh-keygen writes them. */
+export function armorSshSignature(base64: string): string {
+  return [BEGIN, ...(base64.match(/.{1,70}/g) ?? []), END].join("\n");
 }
 
 /** One armored block, read and not yet verified. */
@@ -81,7 +86,7 @@ function withKey(
   namespace: string,
   hash: SshSignature["hash"],
 ): SshSignature | Fault {
-  const type = latin1(sshStrings(blob)?.[0] ?? new Uint8Array());
+  const type = firstString(blob);
   const key = `${type} ${Buffer.from(blob).toString("base64")}`;
   const signer = readSshKey(key);
   if (signer === null) return { fault: whyNoKey(type) };
@@ -92,6 +97,12 @@ function withKey(
   const signature = signer.digest === null ? ed25519Signature(raw) : ecdsaSignature(raw, signer);
   if (signature === null) return { fault: "its inner signature's numbers are not of its key's form" };
   return { key, namespace, hash, signer, signature, device };
+}
+
+/** Of a key that may be of any kind: not all are made of strings only. Empty when there is none. */
+function firstString(bytes: Uint8Array): string {
+  const end = bytes.length < 4 ? 0 : 4 + Buffer.from(bytes.subarray(0, 4)).readUInt32BE();
+  return end > bytes.length ? "" : latin1(bytes.subarray(4, end));
 }
 
 function whyNoKey(type: string): string {

@@ -1,11 +1,11 @@
 import { calculateJwkThumbprint } from "jose";
 import { type Refusal, type RefusalCode, refuse } from "../../policy/refusal.ts";
+import { MAX_TRUST_BYTES } from "../limits.ts";
 import { parseCanonical } from "./canonical.ts";
 import { decodeUtf8, signedBy, splitJws } from "./jws.ts";
 import { namesPrototype } from "./parse.ts";
 import { TrustClaims } from "./protocol.ts";
 
-const MAX_TRUST_BYTES = 64 * 1024;
 const HEADER =
   /^\{"alg":"Ed25519","jwk":\{"crv":"Ed25519","kty":"OKP","x":"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])"\},"typ":"reeve-trust\+jwt"\}$/;
 
@@ -24,7 +24,7 @@ export type TrustContext = {
  * verify.issuer, parse.not-canonical, parse.claims.
  */
 export async function checkTrust(jws: string, at: TrustContext): Promise<TrustClaims | Refusal> {
-  if (jws.length > MAX_TRUST_BYTES) return no("trust.signature", "it is over 64 KiB");
+  if (jws.length > MAX_TRUST_BYTES) return no("trust.signature", `it is over ${MAX_TRUST_BYTES} bytes`);
   const parts = splitJws(jws);
   const x = parts === null ? undefined : HEADER.exec(parts.header)?.[1];
   if (parts === null || x === undefined)

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { watchClock } from "../../agent/clock.ts";
 import { forbiddenNames } from "../../agent/environment.ts";
 import { MAX_REFUSAL_ENTRY_BYTES } from "../../agent/limits.ts";
-import { lineBytes, outcomeBody, refusedBody } from "../../agent/record.ts";
+import { asking, lineBytes, outcomeBody, refusedBody } from "../../agent/record.ts";
 import { complaint, printable } from "../../agent/render.ts";
 import type { Command } from "../../agent/wire/parse.ts";
 import { refuse } from "../../policy/refusal.ts";
@@ -73,9 +73,11 @@ describe("entries", () => {
     for (const long of ["x", "€".repeat(256), "😀".repeat(128)]) {
       const refusal = refuse("policy.values", "x", "€".repeat(512), "€".repeat(512), { found: "f".repeat(999) });
       const body = refusedBody(
-        command(
-          long,
-          Array.from({ length: 32 }, () => "v".repeat(255)),
+        asking(
+          command(
+            long,
+            Array.from({ length: 32 }, () => "v".repeat(255)),
+          ),
         ),
         refusal,
         `sha256:${"b".repeat(64)}`,

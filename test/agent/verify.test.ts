@@ -36,6 +36,7 @@ function state(of: Partial<AgentState> = {}): AgentState {
     enrolledAt: NOW - 1000,
     now: NOW,
     ids: new Map(),
+    waits: null,
     suspended: null,
     clockAgrees: true,
     ...of,

@@ -52,7 +52,8 @@ const ARROWS: readonly Area[] = [
   },
   {
     area: "control/",
-    ours: ["control/", "policy/", "agent/wire/", "agent/audit/", "agent/limits.ts"],
+    // Completion is written from a program's own tree of commands, and is the same for both executables.
+    ours: ["control/", "policy/", "agent/wire/", "agent/audit/", "agent/limits.ts", "agent/commands/completion.ts"],
     others: { not: NEVER },
   },
   { area: "build/", ours: ["build/"], others: { not: [] } },

@@ -9,8 +9,9 @@ import { checkpointText, ed25519Private, ed25519Public, signLogKeyBinding, signN
 import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts";
 import { canonical, type Json } from "../../agent/wire/canonical.ts";
 import { logOrigin, spiffeId } from "../../agent/wire/names.ts";
+import { initKey } from "../../control/keyFolder.ts";
 import { type Serving, serve } from "../../control/serve.ts";
-import { initKey, openSigner, type Signer } from "../../control/signer.ts";
+import { openSigner, type Signer } from "../../control/signer.ts";
 import { openSqlite } from "../../control/sqlite.ts";
 import type { Store } from "../../control/store.ts";
 import { makeToken } from "../../control/token.ts";

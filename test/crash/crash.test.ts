@@ -2,28 +2,12 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { REEVE, ran, send, type World, world } from "../e2e/world.ts";
+import { CALLS, enumerate } from "./trace.ts";
 
 /**
  * Kills the compiled agent at each call of one command's road that writes, syncs, renames, unlinks or sends: the calls are enumerated from a
  * trace of a run that was left alone, then each gets a run that ends exactly there. After a restart the log must be whole.
  */
-const CALLS = [
-  "write",
-  "pwrite64",
-  "writev",
-  "pwritev",
-  "fdatasync",
-  "fsync",
-  "rename",
-  "renameat",
-  "renameat2",
-  "unlink",
-  "unlinkat",
-  "ftruncate",
-  "sendto",
-  "sendmsg",
-];
-
 let w: World;
 beforeAll(async () => {
   w = await world();
@@ -41,19 +25,6 @@ async function stopAgent(): Promise<void> {
 async function ready(): Promise<void> {
   await w.until("the agent is ready", () => w.reeve(["status"], "--json").code === 0);
 }
-/** Calls by their main thread: strace counts `when=` per thread. */
-function enumerate(trace: string): Map<string, number> {
-  const lines = readFileSync(trace, "utf8").split("\n");
-  const main = lines[0]?.split(/\s+/)[0] ?? "";
-  const counts = new Map<string, number>();
-  for (const line of lines) {
-    const call = /^(\d+)\s+(?:[\d.]+\s+)?([a-z0-9]+)\(/.exec(line);
-    if (call?.[1] !== main || call[2] === undefined) continue;
-    counts.set(call[2], (counts.get(call[2]) ?? 0) + 1);
-  }
-  return counts;
-}
-
 test("kill -9 at each write, sync, rename and send: every intent gets one outcome, and no handler runs twice", async () => {
   w.startAgent();
   await ready();
@@ -65,7 +36,7 @@ test("kill -9 at each write, sync, rename and send: every intent gets one outcom
   await ready();
   expect(send(w, "scale", "--group", "brokers", "--count", "2").code).toBe(0);
   await stopAgent();
-  const counts = enumerate(trace);
+  const counts = enumerate(readFileSync(trace, "utf8"));
   const points = [...counts].flatMap(([call, count]) =>
     Array.from({ length: count }, (_, at) => ({ call, when: at + 1 })),
   );

@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -16,36 +26,55 @@ export function ran(program: string, ...args: string[]): Ran {
   return { code: done.status, stdout: done.stdout, stderr: done.stderr };
 }
 
-export type World = {
-  readonly folder: string;
+/** A customer's machine, with an owner's folder, a state and a config of its own. */
+export type Machine = {
   readonly owner: string;
   readonly state: string;
   readonly config: string;
+  /** The file that a join token is put into. */
+  readonly token: string;
+  startAgent(...before: string[]): ChildProcess;
+  reeve(verb: string[], ...more: string[]): Ran;
+  entries(): Record<string, unknown>[];
+};
+export type World = Machine & {
+  readonly folder: string;
   readonly keys: string;
   readonly data: string;
   readonly root: string;
+  readonly trace: string;
   control: ChildProcess;
   ports: { enrol: string; agents: string };
   startControl(): Promise<void>;
-  startAgent(...before: string[]): ChildProcess;
+  stopControl(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
   /** Runs `reeve-control VERB --dir D …`. */
   vendor(...args: string[]): Ran;
-  reeve(verb: string[], ...more: string[]): Ran;
-  entries(): Record<string, unknown>[];
+  /** A join token for prod-eu-1. */
+  newToken(): string;
+  /** Another machine of the same customer, with this token. */
+  newMachine(name: string, token: string): Machine;
   until(what: string, holds: () => boolean, seconds?: number): Promise<void>;
   pids(): number[];
   end(): Promise<void>;
 };
 
-const POLICY = (rules: string, revision: number): string => `version: 1
+/** A process of a group leads a session of its own; what it has just forked has its command line too, for a moment. */
+function leads(pid: number): boolean {
+  const stat = existsSync(`/proc/${pid}/stat`) ? ran("cat", `/proc/${pid}/stat`).stdout : "";
+  return stat.split(") ").at(-1)?.split(" ")[3] === String(pid);
+}
+
+/** What a policy says beside its rules. */
+export type Says = { people?: Readonly<Record<string, string>>; share?: string; dryRun?: "allowed" | "refused" };
+const POLICY = (rules: string, revision: number, says: Says): string => `version: 1
 revision: ${revision}
 cluster: prod-eu-1
 vendor: vendor.example
 place: { cloud: local }
-people: {}
+people: ${JSON.stringify(says.people ?? {})}
 signers: {}
-share: []
-dry_run: allowed
+share: [${says.share ?? ""}]
+dry_run: ${says.dryRun ?? "allowed"}
 rules:
 ${rules}
 tests: []
@@ -84,75 +113,100 @@ export const RULES = `  - id: brokers-grow
     when: always
     approval: none`;
 
-export type WorldOptions = {
+export type WorldOptions = Says & {
   readonly rules?: string;
+  /** Lines at the end of the config. */
+  readonly config?: string;
   /** The control plane's name, which nobody but its certificate knows; it listens on loopback all the same. */
   readonly host?: string;
-  /** More lines for the config. */
-  readonly config?: string;
+  /** What a process of the group runs. */
+  readonly workload?: string;
+  readonly rotation?: "approve" | "automatic";
+  /** Flags that name the first command key where it is no file in `keys`, and its thumbprint. */
+  readonly signer?: { readonly flags: readonly string[]; readonly thumbprint: string };
+  /** The control plane runs under this uid, and every system call of its that names a file goes into `trace`. */
+  readonly serveAs?: number;
 };
 
 /** A vendor and a customer's machine in one scratch folder, over loopback. `end` leaves no process behind. */
 export async function world(options: WorldOptions = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "reeve-"));
   const path = (name: string): string => join(folder, name);
-  for (const name of ["owner", "authority", "zone", "csr"]) mkdirSync(path(name), { mode: 0o755 });
+  for (const name of ["authority", "zone", "csr"]) mkdirSync(path(name), { mode: 0o755 });
   chmodSync(folder, 0o755);
   const children: ChildProcess[] = [];
+  const machine = (prefix: string): Machine => {
+    const mine = (name: string): string => path(`${prefix}${name}`);
+    const one: Machine = {
+      owner: mine("owner"),
+      state: mine("state"),
+      config: mine("reeve.yaml"),
+      token: mine("token"),
+      startAgent(...before) {
+        const [program = REEVE, ...args] = [...before, REEVE, "run", "--config", one.config];
+        const child = spawn(program, args, { env: CLEAN, stdio: ["ignore", "ignore", "pipe"] });
+        child.stderr?.on("data", (chunk: Buffer) => {
+          if (existsSync(folder)) writeFileSync(mine("agent.err"), chunk, { flag: "a" });
+        });
+        children.push(child);
+        return child;
+      },
+      reeve: (verb, ...more) => ran(REEVE, ...verb, "--config", one.config, ...more),
+      entries() {
+        const shown = one.reeve(["audit", "show"], "--json");
+        if (shown.code !== 0) throw new Error(`audit show: ${shown.stderr}`);
+        return shown.stdout
+          .split("\n")
+          .filter(Boolean)
+          .map((line) => JSON.parse(line) as Record<string, unknown>);
+      },
+    };
+    return one;
+  };
+  const configured = (one: Machine, runtime: string, token: string): Machine => {
+    mkdirSync(one.owner, { mode: 0o755 });
+    writeFileSync(one.token, token, { mode: 0o600 });
+    writePolicy(one, options.rules ?? RULES, 1, options);
+    writeFileSync(join(one.owner, "on"), "on\n", { mode: 0o644 });
+    writeFileSync(one.config, configOf(one, path, runtime, self.ports.enrol, pin, options), { mode: 0o644 });
+    return one;
+  };
+  const served = options.serveAs === undefined ? [CONTROL] : underUser(options.serveAs, path);
+  let pin = options.signer?.thumbprint ?? "";
   const self: World = {
+    ...machine(""),
     folder,
-    owner: path("owner"),
-    state: path("state"),
-    config: path("reeve.yaml"),
     keys: path("keys"),
     data: path("control"),
     root: path("control/ca/root.pem"),
+    trace: path("served/trace"),
     control: spawn("true"),
     ports: { enrol: `${options.host ?? "127.0.0.1"}:0`, agents: `${options.host ?? "127.0.0.1"}:0` },
     async startControl() {
-      const child = spawn(
-        CONTROL,
-        [
-          "serve",
-          "--dir",
-          path("control"),
-          "--enrol",
-          self.ports.enrol,
-          "--agents",
-          self.ports.agents,
-          "--bind",
-          "127.0.0.1",
-        ],
-        {
-          env: CLEAN,
-          stdio: ["ignore", "pipe", "pipe"],
-        },
-      );
+      const [program = CONTROL, ...before] = served;
+      const at = ["--enrol", self.ports.enrol, "--agents", self.ports.agents, "--bind", "127.0.0.1"];
+      const child = spawn(program, [...before, "serve", "--dir", path("control"), ...at], {
+        env: CLEAN,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
       children.push(child);
       self.control = child;
       const line = await firstLine(child);
       const said = JSON.parse(line) as { enrol: string; agents: string; root_sha256: string };
       self.ports = { enrol: said.enrol, agents: said.agents };
     },
-    startAgent(...before) {
-      const [program = REEVE, ...args] = [...before, REEVE, "run", "--config", path("reeve.yaml")];
-      const child = spawn(program, args, { env: CLEAN, stdio: ["ignore", "ignore", "pipe"] });
-      child.stderr?.on("data", (chunk: Buffer) => {
-        if (existsSync(folder)) writeFileSync(path("agent.err"), chunk, { flag: "a" });
-      });
-      children.push(child);
-      return child;
+    async stopControl(signal = "SIGTERM") {
+      const gone = new Promise((done) => self.control.once("exit", done));
+      self.control.kill(signal);
+      await gone;
     },
     vendor: (verb, ...args) => ran(CONTROL, ...(verb ?? "").split(" "), "--dir", path("control"), ...args),
-    reeve: (verb, ...more) => ran(REEVE, ...verb, "--config", path("reeve.yaml"), ...more),
-    entries() {
-      const shown = self.reeve(["audit", "show"], "--json");
-      if (shown.code !== 0) throw new Error(`audit show: ${shown.stderr}`);
-      return shown.stdout
-        .split("\n")
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    newToken() {
+      const made = self.vendor("token", "--cluster", "prod-eu-1");
+      if (made.code !== 0) throw new Error(`token: ${made.stderr}`);
+      return made.stdout.trim();
     },
+    newMachine: (name, token) => configured(machine(`${name}-`), path(`${name}-runtime`), token),
     async until(what, holds, seconds = 20) {
       const end = Date.now() + seconds * 1000;
       while (!holds()) {
@@ -164,7 +218,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       }
     },
     pids() {
-      return ran("pgrep", "-f", path("workload")).stdout.split("\n").filter(Boolean).map(Number);
+      return ran("pgrep", "-f", path("workload")).stdout.split("\n").filter(Boolean).map(Number).filter(leads);
     },
     async end() {
       for (const child of children) child.kill("SIGKILL");
@@ -179,7 +233,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-  writeFileSync(path("workload"), "#!/bin/sh\nwhile :; do sleep 1; done\n", { mode: 0o755 });
+  writeFileSync(path("workload"), options.workload ?? "#!/bin/sh\nwhile :; do sleep 1; done\n", { mode: 0o755 });
   ran(
     "openssl",
     "req",
@@ -203,38 +257,59 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     path("zone/example.com.zone"),
     "$ORIGIN example.com.\n$TTL 300\n@ 300 IN SOA ns.example.com. hostmaster.example.com. 1 3600 600 86400 300\n@ 300 IN NS ns.example.com.\n",
   );
-  const made = ran(CONTROL, "keys", "init", "--keys", path("keys"), "--json");
-  if (made.code !== 0) throw new Error(`keys init: ${made.stderr}`);
-  const pin = (JSON.parse(made.stdout) as { thumbprint: string }).thumbprint;
+  if (options.signer === undefined) {
+    const made = ran(CONTROL, "keys", "init", "--keys", path("keys"), "--json");
+    if (made.code !== 0) throw new Error(`keys init: ${made.stderr}`);
+    pin = (JSON.parse(made.stdout) as { thumbprint: string }).thumbprint;
+  }
   await self.startControl();
-  const token = ran(CONTROL, "token", "--dir", path("control"), "--cluster", "prod-eu-1");
+  const token = self.vendor("token", "--cluster", "prod-eu-1", ...(options.signer?.flags ?? []));
   if (token.code !== 0) throw new Error(`token: ${token.stderr}`);
-  writeFileSync(path("token"), token.stdout.trim(), { mode: 0o600 });
-  writePolicy(self, options.rules ?? RULES, 1);
-  writeFileSync(path("owner/on"), "on\n", { mode: 0o644 });
-  writeFileSync(
-    path("reeve.yaml"),
-    `version: 1
-cluster: prod-eu-1
-control_plane: { enrol: "https://${self.ports.enrol}", trust_sha256: ${pin} }
-state: ${path("state")}
-runtime: ${path("runtime")}
-owner: { directory: ${path("owner")}, uid: ${process.getuid?.() ?? 0} }
-csr: ${path("csr")}
-token: { file: ${path("token")} }
-provider: local
-local:
-  groups: { brokers: { command: [${path("workload")}, "{n}"], stop_seconds: 2 } }
-  authorities: { clients: { directory: ${path("authority")} } }
-  zones: { example.com: { file: ${path("zone/example.com.zone")} } }
-${options.config ?? ""}`,
-    { mode: 0o644 },
-  );
+  configured(self, path("runtime"), token.stdout.trim());
   return self;
 }
 
-export function writePolicy(where: { owner: string }, rules: string, revision: number): void {
-  writeFileSync(join(where.owner, "policy.yaml"), POLICY(rules, revision), { mode: 0o644 });
+/** The control plane's own copy of the executable, its folder and its trace, for a user who may read nothing else here. */
+function underUser(uid: number, path: (name: string) => string): string[] {
+  const copy = path("served/reeve-control");
+  mkdirSync(path("served"), { mode: 0o755 });
+  copyFileSync(CONTROL, copy);
+  chmodSync(copy, 0o755);
+  mkdirSync(path("control"), { mode: 0o700 });
+  const trace = path("served/trace");
+  writeFileSync(trace, "");
+  for (const name of [path("control"), trace]) chownSync(name, uid, uid);
+  const user = ["setpriv", "--reuid", String(uid), "--regid", String(uid), "--clear-groups"];
+  // -D: the traced process is our child, so that killing it kills no tracer in its place.
+  return [...user, "strace", "-D", "-f", "-qq", "-s", "512", "-e", "trace=%file", "-o", trace, copy];
+}
+
+function configOf(
+  of: Machine,
+  path: (name: string) => string,
+  runtime: string,
+  enrol: string,
+  pin: string,
+  options: WorldOptions,
+): string {
+  return `version: 1
+cluster: prod-eu-1
+control_plane: { enrol: "https://${enrol}", trust_sha256: ${pin} }
+state: ${of.state}
+runtime: ${runtime}
+owner: { directory: ${of.owner}, uid: ${process.getuid?.() ?? 0} }
+csr: ${path("csr")}
+token: { file: ${of.token} }
+provider: local
+${options.rotation === undefined ? "" : `key_rotation: ${options.rotation}\n`}local:
+  groups: { brokers: { command: [${path("workload")}, "{n}"], stop_seconds: 2 } }
+  authorities: { clients: { directory: ${path("authority")} } }
+  zones: { example.com: { file: ${path("zone/example.com.zone")} } }
+${options.config ?? ""}`;
+}
+
+export function writePolicy(where: { owner: string }, rules: string, revision: number, says: Says = {}): void {
+  writeFileSync(join(where.owner, "policy.yaml"), POLICY(rules, revision, says), { mode: 0o644 });
 }
 
 /** `send`, waiting for the outcome. Flags of the action follow. */

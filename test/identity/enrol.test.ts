@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createPublicKey, verify, X509Certificate } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Successor } from "../../agent/identity/identity.ts";
 import { leave } from "../../agent/identity/leave.ts";
 import { ReportAnswer } from "../../agent/wire/protocol.ts";
 import {
@@ -319,20 +320,35 @@ test("later trust: approve waits for the owner, automatic takes what the version
   const second = commandKey("cmd-2");
   const statement = trustStatement(2, first, [second], [ca.der]);
   const careful = enrolled(await world.start());
-  const asked = await careful.acceptTrust([statement]);
-  expect(asked.accepted).toEqual([]);
-  expect(asked.refused?.refusal.code).toBe("trust.needs-approval");
+  const asked: Successor[] = [];
+  const wait = (successor: Successor): boolean => {
+    asked.push(successor);
+    return false;
+  };
+  expect(await careful.acceptTrust([statement], wait)).toEqual({ accepted: [], refused: null });
+  expect(asked[0]).toMatchObject({ version: 2, statement });
+  expect(asked[0]?.changes.map((change) => change.split(" ").slice(0, 4).join(" "))).toEqual([
+    "adds command key cmd-2",
+    `drops command key ${first.kid}`,
+  ]);
   expect(careful.trustVersion()).toBe(1);
+  // What the version before did not sign is not put before the owner.
+  await careful.acceptTrust([trustStatement(2, second, [second], [ca.der])], wait);
+  expect(asked).toHaveLength(1);
   const config = world.config({ key_rotation: "automatic" });
   const automatic = enrolled(await world.start({ config }));
-  const forged = await automatic.acceptTrust([trustStatement(2, second, [second], [ca.der])]);
+  const forged = await automatic.acceptTrust([trustStatement(2, second, [second], [ca.der])], () => false);
   expect(forged.refused?.refusal.code).toBe("trust.signature");
-  expect((await automatic.acceptTrust([statement])).accepted.map(({ version, keys }) => [version, keys])).toEqual([
-    [2, ["cmd-2"]],
-  ]);
+  expect(
+    (await automatic.acceptTrust([statement], () => false)).accepted.map(({ version, keys }) => [version, keys]),
+  ).toEqual([[2, ["cmd-2"]]]);
   expect(enrolled(await world.start({ config })).trustVersion()).toBe(2);
+  const third = trustStatement(3, second, [second, first], [ca.der]);
+  const approving = enrolled(await world.start());
+  expect((await approving.acceptTrust([third], () => true)).accepted.map(({ version }) => version)).toEqual([3]);
+  expect(enrolled(await world.start()).trustVersion()).toBe(3);
   // What version 2 does not name signs nothing any more.
-  const late = await automatic.acceptTrust([trustStatement(3, first, [first], [ca.der])]);
+  const late = await automatic.acceptTrust([trustStatement(3, first, [first], [ca.der])], () => false);
   expect(late.refused?.refusal.code).toBe("trust.signature");
 });
 
@@ -342,9 +358,12 @@ test("an empty trust is taken at enrolment, and the first statement later by the
   const identity = enrolled(await world.start());
   expect(identity.trustVersion()).toBe(0);
   const stranger = commandKey("cmd-1");
-  const refused = await identity.acceptTrust([trustStatement(1, stranger, [stranger], [world.plane.ca.der])]);
+  const refused = await identity.acceptTrust(
+    [trustStatement(1, stranger, [stranger], [world.plane.ca.der])],
+    () => false,
+  );
   expect(refused.refused?.refusal.code).toBe("trust.signature");
-  expect((await identity.acceptTrust([statement])).accepted).toHaveLength(1);
+  expect((await identity.acceptTrust([statement], () => false)).accepted).toHaveLength(1);
   expect(identity.commandKeys().size).toBe(1);
 });
 

@@ -178,7 +178,10 @@ test("a root that the newest trust statement dropped is not spoken to any more",
   world.plane.trust = [];
   const identity = await joined();
   const { first } = world.plane;
-  const accepted = await identity.acceptTrust([trustStatement(1, first, [first], [(await makeCa("newer root")).der])]);
+  const accepted = await identity.acceptTrust(
+    [trustStatement(1, first, [first], [(await makeCa("newer root")).der])],
+    () => false,
+  );
   expect(accepted.accepted).toHaveLength(1);
   const answer = await report(identity);
   expect("unreachable" in answer && answer.unreachable).toStartWith("tls: ");

@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import { commandsText, fleetText, readCommands, readFleet } from "../fleet.ts";
+import { resultOf } from "../show.ts";
+import { clusterName } from "../statement.ts";
+import { addAlarms } from "./alarms.ts";
+import { addPlan } from "./plan.ts";
+import { out, withStore } from "./state.ts";
+
+export function addFleet(top: Command): void {
+  const fleet = top
+    .command("fleet")
+    .description("Clusters with their state, epoch, last poll, open commands and alarms.")
+    .requiredOption("--dir <folder>", "the control plane's folder")
+    .option("--json", "print JSON")
+    .action(async (options: { dir: string; json?: boolean }) => {
+      const rows = await withStore(options.dir, (store) => store.transaction(readFleet));
+      out(options.json ? `${JSON.stringify({ clusters: rows })}\n` : fleetText(rows));
+    });
+  addAlarms(fleet);
+  fleet
+    .command("commands")
+    .description("A cluster's commands, newest first.")
+    .requiredOption("--cluster <name>", "the cluster")
+    .action(async (own: { cluster: string }) => {
+      const options: { dir: string; json?: boolean } = fleet.opts();
+      const cluster = clusterName(own.cluster);
+      const rows = await withStore(options.dir, (store) => store.transaction((sql) => readCommands(sql, cluster)));
+      out(options.json ? `${JSON.stringify({ commands: rows.map((row) => resultOf(row)) })}\n` : commandsText(rows));
+    });
+  addPlan(fleet);
+}

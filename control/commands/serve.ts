@@ -1,0 +1,29 @@
+import type { Command } from "commander";
+import { serve } from "../serve.ts";
+import { out } from "./state.ts";
+
+export function addServe(top: Command): void {
+  type Options = { dir: string; enrol: string; agents: string; trustDomain?: string; bind?: string };
+  top
+    .command("serve")
+    .description(
+      "Serve agents on two listeners: enrolment, and calls by agents that have a certificate. Prints one JSON line when listening. " +
+        "Which root CA is in use, and which stand beside it, is read at the start: restart it after `ca new-root`, `use-root` and `drop-root`.",
+    )
+    .requiredOption("--dir <folder>", "the control plane's folder: ca/ and state.db; made at the first start")
+    .requiredOption("--enrol <host:port>", "the enrolment address as agents write it; port 0 takes a free one")
+    .requiredOption("--agents <host:port>", "the agents' address as agents reach it; port 0 takes a free one")
+    .option("--trust-domain <name>", "the vendor's trust domain, set at the first start (default vendor.example)")
+    .option("--bind <address>", "bind this address instead of the hosts above")
+    .action(async (options: Options) => {
+      const { dir, enrol, agents } = options;
+      const serving = await serve({ dir, enrol, agents, trustDomain: options.trustDomain, bind: options.bind });
+      out(`${JSON.stringify(serving.ready)}\n`);
+      await new Promise<void>((resolve) => {
+        process.once("SIGTERM", resolve);
+        process.once("SIGINT", resolve);
+      });
+      await serving.stop();
+      process.exit(0);
+    });
+}
