@@ -30,6 +30,8 @@ const NEEDED = [
   { program: "ps", debian: "procps" },
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },
+  { program: "tinyproxy", debian: "tinyproxy" },
+  { program: "squid", debian: "squid-openssl" },
   { program: "cc", debian: "gcc" },
   { program: "/usr/include/stdlib.h", debian: "libc6-dev" },
   { program: "/usr/include/openssl/evp.h", debian: "libssl-dev" },

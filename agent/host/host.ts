@@ -13,6 +13,7 @@ export type Random = { bytes(count: number): Uint8Array; uuidv7(): string };
 export type Stat = {
   kind: "file" | "directory" | "other";
   uid: number;
+  gid: number;
   mode: number;
   links: number;
   size: number;

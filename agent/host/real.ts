@@ -62,8 +62,8 @@ function withDescriptor<T>(descriptor: number, act: (descriptor: number) => T): 
 
 function statOf(stats: Stats): Stat {
   const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
-  const { uid, nlink, size, ino } = stats;
-  return { kind, uid, mode: stats.mode & 0o7777, links: nlink, size, inode: ino };
+  const { uid, gid, nlink, size, ino } = stats;
+  return { kind, uid, gid, mode: stats.mode & 0o7777, links: nlink, size, inode: ino };
 }
 
 function syncFolder(path: string): void {
