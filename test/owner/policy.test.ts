@@ -166,7 +166,7 @@ test("--format github annotates the lines of the file, whatever is in its name a
       .split("\n")
       .map(annotationIn)
       .filter((one) => one?.kind === "warning").length,
-  ).toBe(4);
+  ).toBe(5);
 });
 
 test("explain exits 0 allowed, 1 refused, 8 when it waits or the state is not known, 3 unreadable, 2 for a time that is none", () => {
