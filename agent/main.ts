@@ -2,6 +2,7 @@ import "reflect-metadata";
 import { Command, CommanderError } from "commander";
 import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
+import { completionCommand } from "./commands/completion.ts";
 import { Complaint } from "./commands/config.ts";
 import { leaveCommand } from "./commands/leave.ts";
 import { ownerCommands } from "./commands/owner.ts";
@@ -61,6 +62,7 @@ async function main(): Promise<void> {
     );
   program.addCommand(auditCommand());
   program.addCommand(policyCommand());
+  completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();
 
   try {

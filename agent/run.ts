@@ -17,6 +17,7 @@ import { readSwitch, type Switch } from "./owner/switch.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
+import { sharer } from "./share.ts";
 import { remembered, type Status, statusFile } from "./status.ts";
 import { takeTrust, unfence } from "./takeTrust.ts";
 import { watchWaits } from "./waiting.ts";
@@ -184,6 +185,7 @@ async function serve(
   };
   const handing = reporter(contact);
   reports = handing;
+  const sharing = sharer(contact, road, handing);
   const show = (state: Status["state"], reason: string): void =>
     status({
       state,
@@ -203,6 +205,7 @@ async function serve(
   const look = (): void => {
     owner.look();
     waits.end();
+    sharing.wake();
     const { state, reason } = owner.state();
     show(state, reason);
   };
@@ -238,6 +241,7 @@ async function serve(
   agent.ready();
   const loops = [
     handing.run().catch(fail),
+    sharing.run().catch(fail),
     poll(contact, dispatch, handing, poller).catch(fail),
     lookOften(host.clock, look, stop.signal).catch(fail),
   ];

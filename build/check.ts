@@ -19,9 +19,14 @@ const NEEDED = [
   { program: "named", debian: "bind9" },
   { program: "dig", debian: "bind9-dnsutils" },
   { program: "nsupdate", debian: "bind9-dnsutils" },
+  { program: "fish", debian: "fish" },
   { program: "strace", debian: "strace" },
+  { program: "zsh", debian: "zsh" },
   { program: "openssl", debian: "openssl" },
   { program: "ssh-keygen", debian: "openssh-client" },
+  { program: "softhsm2-util", debian: "softhsm2" },
+  { program: "pkcs11-tool", debian: "opensc" },
+  { program: "python3", debian: "python3" },
   { program: "ps", debian: "procps" },
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },
@@ -69,11 +74,12 @@ function install(): void {
   count(`installed ${packages.join(" ")}`, good && missing.every(({ program }) => isThere(program)));
 }
 
-function testFiles(): string[] {
-  return readdirSync(join(ROOT, "test"), { recursive: true, encoding: "utf8" })
+/** Test files below a folder of the project. */
+function testFiles(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".test.ts"))
     .sort()
-    .map((name) => `test/${name}`);
+    .map((name) => `${folder}/${name}`);
 }
 
 type Case = { name: string; result: "passed" | "failed" | "skipped" };
@@ -126,8 +132,8 @@ function testFile(file: string, scratch: string): void {
   }
 }
 
-function tests(): void {
-  const files = testFiles();
+function tests(folder: string): void {
+  const files = testFiles(folder);
   if (files.length === 0) count("tests: there are none", false);
   const scratch = mkdtempSync(join(tmpdir(), "reeve-check-"));
   process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
@@ -147,6 +153,14 @@ function report(): number {
   return tally.failed.length === 0 ? 0 : 1;
 }
 
+/** `--only FOLDER`: what these tests need, the executables, and these tests alone. */
+function only(folder: string): number {
+  install();
+  gate("build", [process.execPath, "build/build.ts"]);
+  tests(folder);
+  return report();
+}
+
 function check(): number {
   install();
   gate("lockfile", [process.execPath, "install", "--frozen-lockfile", "--dry-run"]);
@@ -155,8 +169,11 @@ function check(): number {
   gate("dead code", [packageProgram("knip"), "--no-progress"]);
   gate("trust path", [process.execPath, "build/trust-path.ts"]);
   gate("build", [process.execPath, "build/build.ts"]);
-  tests();
+  tests("test");
   return report();
 }
 
-if (import.meta.main) process.exit(check());
+if (import.meta.main) {
+  const [flag, folder] = process.argv.slice(2);
+  process.exit(flag === "--only" && folder !== undefined ? only(folder) : check());
+}

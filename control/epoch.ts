@@ -1,3 +1,4 @@
+import { forgetShared } from "./share.ts";
 import { bumpChanges, nowSeconds, raiseAlarm, readCluster, type Sql, type Store } from "./store.ts";
 import { Complaint } from "./terminal.ts";
 
@@ -23,6 +24,7 @@ export async function letAct(sql: Sql, cluster: string, epoch: number, enrolledA
     cluster,
   );
   await closeOtherCommands(sql, cluster, epoch);
+  await forgetShared(sql, cluster);
   await bumpChanges(sql);
 }
 

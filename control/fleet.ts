@@ -47,7 +47,7 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
 }
 
 /** DESIGN section 9's states. */
-function stateOf(row: ClusterRow, open: readonly CommandRow[]): string {
+export function stateOf(row: ClusterRow, open: readonly CommandRow[]): string {
   if (row.epoch === 0) return "never started";
   if (row.last_seen === null || row.last_seen + SILENT_SECONDS < nowSeconds()) return "not heard from";
   if (row.state === "suspended") return "suspended by customer";

@@ -4,19 +4,30 @@ import type { TLSSocket } from "node:tls";
 import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type { z } from "zod";
-import { EnrolRequest, GraceRenewRequest, PollRequest, RenewRequest, ReportRequest } from "../agent/wire/protocol.ts";
+import {
+  EnrolRequest,
+  GraceRenewRequest,
+  PollRequest,
+  RenewRequest,
+  ReportRequest,
+  SharedRequest,
+} from "../agent/wire/protocol.ts";
+import { MAX_POLICY_BYTES } from "../policy/limits.ts";
 import { enrol, type Plane } from "./enrol.ts";
 import { FAULT_STATUS, Faulted } from "./fault.ts";
 import { admit, type Peer, type Presented } from "./peer.ts";
 import { handOut, notePoll, type Told } from "./poll.ts";
 import { makeNonces, renew, renewInGrace } from "./renew.ts";
 import { takeReport } from "./report.ts";
+import { takeShared } from "./share.ts";
 import type { Sql } from "./store.ts";
 
 const MAX_ENROL_BYTES = 128 * 1024;
 const MAX_SMALL_BYTES = 64 * 1024;
 /** MAX_ENTRIES_PER_REPORT entries are far smaller than this in practice; an agent splits what is larger. */
 const MAX_REPORT_BYTES = 4 * 1024 * 1024;
+/** A policy holds no control characters but line feeds, so JSON makes at most two bytes of one. */
+const MAX_SHARED_BYTES = 2 * MAX_POLICY_BYTES + 1024;
 const BODY_TIMEOUT_MS = 20_000;
 
 type Bindings = { readonly Bindings: HttpBindings | Http2Bindings };
@@ -57,6 +68,11 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
     await asPeer(c, async (_sql, peer) => peer);
     const body = await readBody(c, ReportRequest, MAX_REPORT_BYTES);
     return c.json(await asPeer(c, (sql, peer) => takeReport(sql, plane.trustDomain, peer, body)));
+  });
+  app.post("/v1/shared", async (c) => {
+    await asPeer(c, async (_sql, peer) => peer);
+    const body = await readBody(c, SharedRequest, MAX_SHARED_BYTES);
+    return c.json(await asPeer(c, (sql, peer) => takeShared(sql, peer, body)));
   });
   app.post("/v1/commands", async (c) => {
     await asPeer(c, async (_sql, peer) => peer);

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { completionCommand } from "../agent/commands/completion.ts";
 import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
@@ -6,6 +7,7 @@ import { addFleet } from "./commands/fleet.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
+import { out } from "./commands/state.ts";
 import { addToken } from "./commands/token.ts";
 import { addUnfence } from "./commands/unfence.ts";
 
@@ -30,6 +32,7 @@ function program(): Command {
   addCancel(top);
   addFleet(top);
   addUnfence(top);
+  completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;
 }

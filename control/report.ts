@@ -16,6 +16,7 @@ import { logOrigin, spiffeId } from "../agent/wire/names.ts";
 import { namesPrototype } from "../agent/wire/parse.ts";
 import type { ReportRequest } from "../agent/wire/protocol.ts";
 import { Faulted } from "./fault.ts";
+import { learn } from "./known.ts";
 import { findCertificate, type Peer } from "./peer.ts";
 import { bumpChanges, type CommandRow, type CommandState, OPEN_STATES, raiseAlarm, type Sql } from "./store.ts";
 
@@ -61,7 +62,10 @@ export async function takeReport(
   if (ahead instanceof Faulted) return ahead;
   await writeEntries(sql, peer, have, fresh, roots);
   await writeLog(sql, peer, { ...log, ahead });
-  for (const [at, entry] of entries.entries()) await settle(sql, peer, entry, fresh[at] ?? "");
+  for (const [at, entry] of entries.entries()) {
+    await settle(sql, peer, entry, fresh[at] ?? "");
+    await learn(sql, peer, entry);
+  }
   // A resource may be free now: held polls look again.
   await bumpChanges(sql);
   return { next: log.tree.size };

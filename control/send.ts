@@ -109,6 +109,13 @@ function defined(args: object): object {
   return Object.fromEntries(Object.entries(args).filter(([, value]) => value !== undefined));
 }
 
+/** Judges the arguments of an action alone, as `send` would. Throws a Complaint. */
+export function checkAsked(asked: Asked): void {
+  const now = nowSeconds();
+  const others = { iss: "a", aud: "a", jti: Bun.randomUUIDv7(), iat: now, exp: now, epoch: 1, by: "a", why: "a" };
+  checkClaims({ ...others, dry_run: false, action: asked.action, args: defined(asked.args) });
+}
+
 /** Wrong flags are the operator's, so they are said in the flags' words. */
 function checkClaims(claims: object): void {
   const checked = CommandClaims.safeParse(claims);

@@ -35,6 +35,12 @@ export const SCHEMA: readonly string[] = [
     root text not null, primary key (cluster, epoch, position))`,
   `create table if not exists alarms (cluster text not null, kind text not null, about text not null, words text not null,
     at bigint not null, primary key (cluster, kind, about))`,
+  "create table if not exists shared (cluster text primary key, epoch bigint not null, digest text not null, body text not null, at bigint not null)",
+  `create table if not exists known (cluster text not null, epoch bigint not null, about text not null, position bigint not null,
+    said text not null, primary key (cluster, epoch, about))`,
+  `create table if not exists intents (cluster text not null, epoch bigint not null, position bigint not null, rule text not null,
+    at bigint not null, primary key (cluster, epoch, position))`,
+  "create index if not exists intents_by_rule on intents (cluster, epoch, rule, at)",
   `create table if not exists cleared_alarms (id text not null, cluster text not null, kind text not null, about text not null,
     words text not null, at bigint not null, cleared_at bigint not null, cleared_by text not null, cleared_why text not null)`,
 ];

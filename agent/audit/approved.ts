@@ -5,16 +5,25 @@ import type { Memory } from "./memory.ts";
 
 type Fault = { readonly what: "approval"; readonly because: string };
 
-/** An intent that names approvals names entries of this command that count, of different people. */
+/**
+ * An intent that names approvals names entries of this command that count, of different people; and where the rule and the policy are still
+ * those by which it waited, as many as these asked for.
+ */
 export function approvedFault(entry: Extract<Entry, { kind: "intent" }>, memory: Memory): Fault | null {
   const approved = entry.approved ?? [];
-  const signatures = [...(memory.waiting.get(entry.command)?.signatures.values() ?? [])];
+  const waiting = memory.waiting.get(entry.command);
+  const signatures = [...(waiting?.signatures.values() ?? [])];
   const holds = approved.every((one) =>
     signatures.some(({ entry: at, person }) => at === one.entry && person === one.person),
   );
   const people = new Set(approved.map(({ person }) => person));
-  if (holds && people.size === approved.length) return null;
-  return { what: "approval", because: `it names approvals of command ${entry.command} that are not on record` };
+  if (!holds || people.size !== approved.length)
+    return { what: "approval", because: `it names approvals of command ${entry.command} that are not on record` };
+  const { allowed } = entry;
+  const same = waiting?.entry.allowed.policy === allowed.policy && waiting.entry.allowed.rule === allowed.rule;
+  const need = same ? waiting.entry.approval.need : 0;
+  if (people.size >= need) return null;
+  return { what: "approval", because: `command ${entry.command} was begun with ${people.size} of ${need} approvals` };
 }
 
 /** A signature that counted is checked once more, over what was signed: what waits by then stands in the log. */

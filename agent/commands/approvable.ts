@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import { timeText } from "../../policy/duration.ts";
 import type { Entry } from "../audit/entry.ts";
-import { timeText } from "../audit/time.ts";
 import { type Approvable, kindOfApprovalId } from "../wire/approval.ts";
 import { CommandClaims } from "../wire/command.ts";
 import { digestOf } from "../wire/envelope.ts";
@@ -87,6 +87,10 @@ function commandFound(entry: WaitingEntry): Found | { readonly bad: string } {
       ["expires", timeText(exp * 1000)],
       ["waits", `since ${entry.time}, entry ${entry.index}, policy ${entry.allowed.policy}`],
       ["digest", entry.digest],
+      [
+        "note",
+        "action, asked, why, for and expires are read out of the signed command; the rest is the agent's record",
+      ],
     ],
     until: entry.until,
   };

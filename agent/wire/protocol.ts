@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { MAX_COMMANDS_PER_POLL, MAX_ENTRIES_PER_REPORT, MAX_ENTRY_BYTES } from "../limits.ts";
+import { MAX_COMMANDS_PER_POLL, MAX_ENTRIES_PER_REPORT, MAX_ENTRY_BYTES, MAX_POLICY_BYTES } from "../limits.ts";
 import { Base64Url32, ClusterName, CommandId, KeyId, Seconds, TrustDomain } from "./names.ts";
 
 /**
  * What travels between agent and control plane, besides commands. JSON over HTTPS; docs/PROTOCOL.md says it in prose.
  * Enrolment listener (server TLS): GET /v1/nonce, POST /v1/enroll, POST /v1/renew (expired certificate, with proof).
- * Agents' listener (client certificate): POST /v1/renew, /v1/commands (long poll), /v1/reports, /v1/witness.
+ * Agents' listener (client certificate): POST /v1/renew, /v1/commands (long poll), /v1/reports, /v1/shared, /v1/witness.
  */
 const Jws = z
   .string()
@@ -117,6 +117,18 @@ export const ReportRequest = z.strictObject({
 export type ReportRequest = z.infer<typeof ReportRequest>;
 /** The index that the control plane wants next; it takes again what it has if the bytes are equal. */
 export const ReportAnswer = z.strictObject({ next: z.number().int().min(0) });
+
+/**
+ * What the owner's policy lists under `share`, and nothing else. `digest`: SHA-256 of the text's UTF-8 bytes, which the newest `policy`
+ * entry names. `text` null: what was shared under this digest is not shared any more, and is to be forgotten.
+ */
+export const SharedRequest = z.strictObject({
+  kind: z.literal("policy"),
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  text: z.string().min(1).max(MAX_POLICY_BYTES).nullable(),
+});
+export type SharedRequest = z.infer<typeof SharedRequest>;
+export const SharedAnswer = z.strictObject({});
 
 /** Any answer that is not 200: `code` is one of FAULTS. */
 export const FAULTS = [

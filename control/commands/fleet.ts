@@ -3,6 +3,7 @@ import { commandsText, fleetText, readCommands, readFleet } from "../fleet.ts";
 import { resultOf } from "../show.ts";
 import { clusterName } from "../statement.ts";
 import { addAlarms } from "./alarms.ts";
+import { addPlan } from "./plan.ts";
 import { out, withStore } from "./state.ts";
 
 export function addFleet(top: Command): void {
@@ -26,4 +27,5 @@ export function addFleet(top: Command): void {
       const rows = await withStore(options.dir, (store) => store.transaction((sql) => readCommands(sql, cluster)));
       out(options.json ? `${JSON.stringify({ commands: rows.map((row) => resultOf(row)) })}\n` : commandsText(rows));
     });
+  addPlan(fleet);
 }

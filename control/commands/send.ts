@@ -1,12 +1,12 @@
-import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
-import { type Command, InvalidArgumentError } from "commander";
-import type { Asked, DnsArgs, Usage } from "../../policy/asked.ts";
+import type { Command } from "commander";
+import type { Asked } from "../../policy/asked.ts";
 import { replay, type Sent, send } from "../send.ts";
 import type { SignerOptions } from "../signer.ts";
 import { clusterName } from "../statement.ts";
 import { OPEN_STATES } from "../store.ts";
 import { Complaint, seconds } from "../terminal.ts";
+import { addActions } from "./action.ts";
 import { onlySigner, signerFor, withSigner } from "./signing.ts";
 import { out, withStore } from "./state.ts";
 import { isOver, waitFor } from "./wait.ts";
@@ -47,73 +47,7 @@ export function addSend(top: Command): void {
       throw new Complaint(2, "send", "no action is named", "Name scale, issue-certificate or update-dns; see --help.");
     await sendReplay(options, options.replay);
   });
-  sending
-    .command("scale")
-    .description("Set the number of machines of a group.")
-    .requiredOption("--group <name>", "the group")
-    .requiredOption("--count <number>", "how many machines", count)
-    .action((own: { group: string; count: number }) =>
-      sendAsked(sending.opts(), { action: "scale", args: { group: own.group, count: own.count } }),
-    );
-  sending
-    .command("issue-certificate")
-    .description("Have a certificate issued by one of the customer's authorities.")
-    .requiredOption("--authority <name>", "the authority")
-    .option("--csr <file>", "a certificate request, PEM or DER: whoever made it holds the private key")
-    .option("--csr-sha256 <hex>", "SHA-256 of a request in the customer's CSR folder")
-    .requiredOption("--usage <usage...>", "server, client")
-    .requiredOption("--validity <duration>", "e.g. 30d")
-    .action((own: CertificateOptions) => sendAsked(sending.opts(), certificateAsked(own)));
-  sending
-    .command("update-dns")
-    .description("Change one DNS record set.")
-    .requiredOption("--zone <name>", "the zone")
-    .requiredOption("--name <name>", "the record's full name, lower case, without a trailing dot")
-    .requiredOption("--type <type>", "A, AAAA, CNAME, TXT")
-    .requiredOption("--change <change>", "create, replace, delete")
-    .option("--value <value...>", "the values afterwards; none for delete")
-    .option("--ttl <duration>", "e.g. 60s", "60s")
-    .action((own: { zone: string; name: string; type: string; change: string; value?: string[]; ttl: string }) => {
-      const { zone, name, type, change } = own;
-      const args = { zone, name, type, change, values: own.value ?? [], ttl: seconds(own.ttl, "update DNS") };
-      // What is no type or change is said by the command's schema, where all of it is checked.
-      return sendAsked(sending.opts(), { action: "update-dns", args: args as DnsArgs });
-    });
-}
-
-function count(text: string): number {
-  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError("a whole number, 0 or more.");
-  return Number(text);
-}
-
-type CertificateOptions = { authority: string; csr?: string; csrSha256?: string; usage: string[]; validity: string };
-function certificateAsked(own: CertificateOptions): Asked {
-  return {
-    action: "issue-certificate",
-    args: {
-      authority: own.authority,
-      csr: own.csr === undefined ? undefined : readCsr(own.csr),
-      csr_sha256: own.csrSha256,
-      usages: own.usage as Usage[],
-      validity: seconds(own.validity, "issue a certificate"),
-    },
-  };
-}
-
-function readCsr(file: string): string {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file);
-  } catch (error) {
-    throw new Complaint(
-      4,
-      "read the certificate request",
-      `${file} cannot be read (${String((error as { code?: unknown }).code)})`,
-      "Name a PEM or DER file.",
-    );
-  }
-  const pem = /-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)-----END/.exec(bytes.toString("latin1"));
-  return pem === null ? bytes.toString("base64") : Buffer.from(pem[1] ?? "", "base64").toString("base64");
+  addActions(sending, (asked) => sendAsked(sending.opts(), asked));
 }
 
 async function sendAsked(options: SendOptions, asked: Asked): Promise<void> {

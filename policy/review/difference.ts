@@ -1,8 +1,7 @@
 import type { Action } from "../asked.ts";
 import type { At } from "../match.ts";
-import type { Held } from "./ground.ts";
+import type { Ground, Held } from "./ground.ts";
 import { type Answer, ask, isMore, type Level, NO_PAST, ownAt, type Past, type Point } from "./point.ts";
-import type { Ground } from "./ground.ts";
 import type { Region } from "./region.ts";
 import type { Space } from "./space.ts";
 

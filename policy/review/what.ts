@@ -1,5 +1,5 @@
-import type { Piece } from "./difference.ts";
 import { asBits } from "./certificates.ts";
+import type { Piece } from "./difference.ts";
 import type { Ground } from "./ground.ts";
 import type { Space } from "./space.ts";
 

@@ -28,7 +28,13 @@ function road(stopping = false) {
   };
 }
 
-test("at most 600 commands an hour are taken in, each unreadable one is one entry, and after the hour there is room again", async () => {
+/** As a dry run would come: what it says of itself is read only after it was counted. */
+function dryRun(at: number): string {
+  const payload = { action: "scale", args: { group: `g-${at}`, count: 1 }, dry_run: true };
+  return `${Buffer.from("{}").toString("base64url")}.${Buffer.from(JSON.stringify(payload)).toString("base64url")}.AA`;
+}
+
+test("at most 600 commands an hour are taken in, dry runs too; each unreadable one is one entry, and after the hour there is room again", async () => {
   const { of, written, pass } = road();
   const dispatch = dispatcher(of, (error) => {
     throw error;
@@ -36,7 +42,9 @@ test("at most 600 commands an hour are taken in, each unreadable one is one entr
   expect(dispatch.room()).toBe(Math.min(MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS));
   let taken = 0;
   for (let polls = 0; polls < 1000 && dispatch.room() > 0; polls++) {
-    const texts = Array.from({ length: dispatch.room() }, (_, at) => `not a command ${taken + at}`);
+    const texts = Array.from({ length: dispatch.room() }, (_, at) =>
+      at % 2 === 0 ? `not a command ${taken + at}` : dryRun(taken + at),
+    );
     taken += texts.length;
     dispatch.accept(texts);
     await dispatch.idle();

@@ -104,6 +104,21 @@ describe("approvals, through the compiled executables and the real ssh-keygen", 
     );
     expect([again.code, again.stderr.includes("approved and begun")]).toEqual([1, true]);
     expect(w.reeve(["audit", "verify"], "--ca", w.root).code).toBe(11);
+    // As docs/AUDIT-LOG.md says: ssh-keygen itself, from the log alone and the key that the policy gave.
+    const kept = (w.entries() as { index: number; signature?: string; digest: string }[])[yes?.index ?? -1];
+    const waited = (w.entries() as { kind: string; command?: string; digest: string }[]).find(
+      ({ kind, command }) => kind === "waiting" && command === id,
+    );
+    const file = (name: string, text: string): string => {
+      writeFileSync(join(w.folder, name), text);
+      return join(w.folder, name);
+    };
+    const lines = `reeve approval\ncluster prod-eu-1\ncommand ${id}\n${waited?.digest}\n`;
+    const armor = `-----BEGIN SSH SIGNATURE-----\n${kept?.signature?.replace(/.{70}/g, "$&\n").trimEnd()}\n-----END SSH SIGNATURE-----\n`;
+    const allowed = file("allowed", `alice ${(alice as Person).publicKey}\n`);
+    const args = ["-Y", "verify", "-f", allowed, "-I", "alice", "-n", "reeve-approval", "-s", file("kept.sig", armor)];
+    const said = ran("sh", "-c", `ssh-keygen ${args.join(" ")} < ${file("lines", lines)}`);
+    expect([said.code, said.stdout.includes('Good "reeve-approval" signature for alice')]).toEqual([0, true]);
   }, 60_000);
 
   test("another person, another namespace, another digest, junk and a stranger's key count for nothing, and are on record", async () => {
@@ -255,6 +270,17 @@ describe("approvals, through the compiled executables and the real ssh-keygen", 
     place(w, id, signature(alice as Person, message));
     await settled(id, "refused policy.change.down");
     policy(rules("2h"));
+  }, 60_000);
+
+  test("what waits is answered from the record when it is delivered again, and goes on waiting", async () => {
+    const id = shrink();
+    const held = of(id)[0]?.index;
+    expect(w.vendor("send", "--replay", id).code).toBe(0);
+    await settled(id, "refused verify.replayed");
+    expect((of(id).at(-1) as { first?: number }).first).toBe(held);
+    expect(w.reeve(["status"]).stdout).toContain(id);
+    expect(w.vendor("cancel", id).code).toBe(0);
+    await settled(id, "refused verify.cancelled");
   }, 60_000);
 
   test("what waits survives kill -9 of the agent, and so does its approval", async () => {

@@ -1,0 +1,114 @@
+import { backoff } from "./backoff.ts";
+import { MAX_POLICY_BYTES, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
+import { readOwned } from "./owner/files.ts";
+import type { Contact, Reporter } from "./poll.ts";
+import type { Road } from "./road.ts";
+import { digestOf } from "./wire/envelope.ts";
+import { SharedAnswer, type SharedRequest } from "./wire/protocol.ts";
+
+/** The policy in force, as `share: [policy]` in it lets the vendor see it. */
+export type Shared = { readonly digest: string; readonly text: string };
+/** What was said last. Not `taken`: said, and no answer heard, so the control plane may have it. Null: it has nothing of this process. */
+export type Told = { readonly digest: string; readonly taken: boolean } | null;
+
+/** What is to be said next, null for nothing. Pure. What was never said is never taken back: then nothing leaves at all (invariant 11). */
+export function nextShared(told: Told, now: Shared | null): SharedRequest | null {
+  if (now === null) return told === null ? null : { kind: "policy", digest: told.digest, text: null };
+  const has = told?.taken === true && told.digest === now.digest;
+  return has ? null : { kind: "policy", digest: now.digest, text: now.text };
+}
+
+/**
+ * What the owner shares at this moment. Only a policy that is on record as in force shares anything, and only its very bytes;
+ * "changing" while file and record differ, until the record has caught up.
+ */
+export function sharedNow(road: Pick<Road, "host" | "config" | "log" | "readPolicy">): Shared | null | "changing" {
+  const recorded = road.log.memory.policy;
+  if (recorded === null || recorded.code !== null) return null;
+  const read = road.readPolicy("share it");
+  if (read.digest !== recorded.digest || !("policy" in read)) return "changing";
+  if (!read.policy.share.includes("policy")) return null;
+  const file = readOwned(road.host.disk, road.config.owner, "policy.yaml", MAX_POLICY_BYTES);
+  if (!("bytes" in file) || digestOf(file.bytes) !== recorded.digest) return "changing";
+  return { digest: recorded.digest, text: new TextDecoder("utf-8", { fatal: true }).decode(file.bytes) };
+}
+
+export type Sharer = {
+  run(): Promise<void>;
+  /** Looks again: the policy may have changed. */
+  wake(): void;
+};
+
+/** Says what the owner shares, again until it is taken, after each start and each change. A control plane without this call is left alone. */
+export function sharer(
+  to: Pick<Contact, "host" | "post" | "say" | "stop">,
+  road: Pick<Road, "host" | "config" | "log" | "readPolicy">,
+  reports: Pick<Reporter, "flushed">,
+): Sharer {
+  const wait = backoff(to.host.random);
+  let told: Told = null;
+  let complained = "";
+  let wakeUp = (): void => undefined;
+
+  const due = (): SharedRequest | null => {
+    const now = sharedNow(road);
+    return now === "changing" ? null : nextShared(told, now);
+  };
+  const woken = (): Promise<void> =>
+    new Promise((resolve) => {
+      const end = (): void => {
+        to.stop.removeEventListener("abort", end);
+        wakeUp = () => undefined;
+        resolve();
+      };
+      wakeUp = end;
+      to.stop.addEventListener("abort", end);
+      if (to.stop.aborted) end();
+    });
+
+  /** False when the control plane does not know the call. */
+  async function say(next: SharedRequest): Promise<boolean> {
+    // From here on it may have the text, whether an answer comes or not: what is withdrawn meanwhile is taken back.
+    if (next.text !== null) told = { digest: next.digest, taken: false };
+    const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: to.stop };
+    const answer = await to.post("/v1/shared", next, SharedAnswer, options);
+    if ("ok" in answer) {
+      told = next.text === null ? null : { digest: next.digest, taken: true };
+      const words = next.text === null ? "the policy is not shared any more" : "the policy's text was shared";
+      to.say("info", words, { digest: next.digest });
+      complained = "";
+      wait.reset();
+      return true;
+    }
+    if ("fault" in answer && answer.fault === "not-found") {
+      to.say("info", "the control plane takes no shared policy; nothing is shared", {});
+      return false;
+    }
+    // No contact is said by the poll; here only what was heard and refused.
+    if ("fault" in answer && answer.fault !== complained && !to.stop.aborted) {
+      complained = answer.fault;
+      to.say("warn", "the control plane did not take the shared policy; it is tried again", {
+        code: answer.fault,
+        said: answer.message,
+      });
+    }
+    await to.host.clock.sleep(wait.next(), to.stop).catch(() => undefined);
+    return true;
+  }
+
+  return {
+    wake: () => wakeUp(),
+    async run() {
+      while (!to.stop.aborted) {
+        if (due() === null) {
+          await woken();
+          continue;
+        }
+        // The entry that names the policy goes first: without it the text is refused.
+        await reports.flushed();
+        const next = due();
+        if (next !== null && !to.stop.aborted && !(await say(next))) return;
+      }
+    },
+  };
+}
