@@ -35,6 +35,8 @@ const RATES = [
   "4 per hour",
   "2 per day",
   "3 per day",
+  "60 per hour",
+  "24 per day",
 ];
 const WHENS = [
   "always",
@@ -53,6 +55,7 @@ const WHENS = [
 ];
 const APPROVALS = [
   { by: ["alice"], need: 1, within: "1h" },
+  { by: ["alice"], need: 1, within: "2h" },
   { by: ["alice", "bob"], need: 1, within: "1h" },
   { by: ["alice", "bob"], need: 2, within: "1h" },
   { by: ["bob"], need: 1, within: "2h" },
@@ -62,7 +65,7 @@ const APPROVALS = [
 const common = {
   why: fc.constant("x"),
   rate: fc.oneof({ weight: 2, arbitrary: fc.constantFrom("1 per minute", "2 per hour") }, fc.constantFrom(...RATES)),
-  when: fc.oneof({ weight: 4, arbitrary: fc.constant("always") }, fc.constantFrom(...WHENS)),
+  when: fc.oneof({ weight: 2, arbitrary: fc.constant("always") }, fc.constantFrom(...WHENS)),
   approval: fc.oneof({ weight: 3, arbitrary: fc.constant("none") }, fc.constantFrom(...APPROVALS)),
 };
 const NAMES = [
@@ -137,7 +140,7 @@ const file = fc.record({ rules, dry_run: fc.constantFrom("allowed", "refused") }
 }));
 
 type Mutation = { readonly kind: number; readonly which: number; readonly by: number };
-const mutation: fc.Arbitrary<Mutation> = fc.record({ kind: fc.nat(25), which: fc.nat(5), by: fc.nat(1000) });
+const mutation: fc.Arbitrary<Mutation> = fc.record({ kind: fc.nat(28), which: fc.nat(5), by: fc.nat(1000) });
 
 function halves(cidr: string): readonly string[] {
   const split: Readonly<Record<string, readonly string[]>> = {
@@ -191,6 +194,26 @@ function cutInTwo(rule: Json, by: number): Json {
 const WINDOW_CUTS: Readonly<Record<string, readonly [string, string]>> = {
   "Mon-Fri 08:00-17:00 Europe/Berlin": ["Mon-Wed 08:00-17:00 Europe/Berlin", "Thu-Fri 08:00-17:00 Europe/Berlin"],
   always: ["Mon-Sun 00:00-12:00 Europe/Berlin", "Mon-Sun 12:00-24:00 Europe/Berlin"],
+};
+
+/** By the clocks of other zones nearly the same windows, for a part of the year the same. */
+const ALIKE: Readonly<Record<string, readonly string[]>> = {
+  "Mon-Fri 08:00-17:00 Europe/Berlin": [
+    "Mon-Fri 02:00-11:00 America/New_York",
+    "Mon-Fri 07:00-16:00 UTC",
+    "Mon-Fri 06:00-16:00 UTC",
+  ],
+  "Mon-Fri 02:00-11:00 America/New_York": [
+    "Mon-Fri 08:00-17:00 Europe/Berlin",
+    "Mon-Fri 07:00-16:00 UTC",
+    "Mon-Fri 07:00-17:00 Europe/Berlin",
+  ],
+  "Mon-Fri 07:00-16:00 UTC": [
+    "Mon-Fri 08:00-17:00 Europe/Berlin",
+    "Mon-Fri 08:00-18:00 Europe/Berlin",
+    "Mon-Fri 02:00-11:00 America/New_York",
+  ],
+  "Sun 02:00-03:00 Europe/Berlin": ["Sun 01:00-02:00 UTC", "Sun 00:00-01:00 UTC", "Sun 00:00-02:00 UTC"],
 };
 
 /** Changes the file a little. One that makes it invalid makes the pair unfit, and is counted. */
@@ -266,6 +289,19 @@ function mutate(before: Json, { kind, which, by }: Mutation): Json {
     case 24:
       if (by % 5 === 0) after.vendor = "other.example";
       if (by % 5 === 1) after.place = { cloud: "aws", account: "111122223333", region: "eu-west-1" };
+      break;
+    case 28:
+      rule.when = ALIKE[rule.when]?.[by % 3] ?? rule.when;
+      break;
+    case 25:
+    case 26:
+      // Beside the rule, before or after it by its id, one that asks people.
+      after.rules.push({
+        ...structuredClone(rule),
+        id: by % 2 === 0 ? `a${by}` : `z${by}`,
+        approval: APPROVALS[by % APPROVALS.length],
+        rate: RATES[which % RATES.length],
+      });
       break;
     default:
       after.rules.reverse();

@@ -297,6 +297,8 @@ test("no approval is more than one, fewer or other people are more than these, a
       approval(["alice", "carol"], 2),
     ),
   ).toEqual([]);
+  // After the first hour mine takes bob only.
+  expect(kinds(approval(["alice"], 1), approval(["alice"], 1, "1h"), approval(["bob"], 1))).toEqual(["consent"]);
   expect(kinds(approval(["alice"], 1, "3h"), approval(["alice"], 1))).toEqual(["longer"]);
   expect(kinds(approval(["alice"], 1, "1h"), approval(["alice"], 1))).toEqual([]);
 });
