@@ -1,8 +1,8 @@
 import { Command, InvalidArgumentError } from "commander";
+import { timeText } from "../../policy/duration.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
 import { REMEDIES } from "../../policy/remedies.ts";
 import type { Entry } from "../audit/entry.ts";
-import { timeText } from "../audit/time.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
