@@ -3,6 +3,7 @@ import type { Policy, Rule } from "../policy.ts";
 import { approvalText } from "../words.ts";
 import type { Difference } from "./difference.ts";
 import { otherSays, type Shown, shownExample } from "./example.ts";
+import { notesOf } from "./notes.ts";
 import { asksForMore, type Review } from "./review.ts";
 
 /** The review as a security reviewer reads it, and as a program does. */
@@ -44,7 +45,7 @@ function each(policy: Policy, ids: readonly string[], text: (rule: Rule) => stri
 const SAID_PARTS = 3;
 function fewer(what: readonly string[]): string {
   const left = what.length - SAID_PARTS;
-  return `${what.slice(0, SAID_PARTS).join("; or ")}${left > 0 ? ` (and ${left} more parts, see --json)` : ""}`;
+  return `${what.slice(0, SAID_PARTS).join("; or ")}${left > 0 ? ` (and ${left} more, see --json)` : ""}`;
 }
 
 function rateOf({ rate }: Rule): string {
@@ -198,7 +199,8 @@ function sideLines(all: readonly Said[], permits: Named, other: Named): readonly
 export function reviewLines(review: Review, theirs: Named, mine: Named): readonly string[] {
   const all = said(review, theirs, mine);
   const [more, less] = [all.filter(({ side }) => side === "theirs"), all.filter(({ side }) => side === "mine")];
-  const notes = review.notes.map(({ text, more: shows }) => `  - ${shows ? "more: " : ""}${text}`);
+  const named = notesOf(theirs.policy, mine.policy, { theirs: theirs.name, mine: mine.name });
+  const notes = named.map(({ text, more: shows }) => `  - ${shows ? "more: " : ""}${text}`);
   const beyond = (some: readonly Said[], permits: Named, other: Named): readonly string[] =>
     some.length === 0
       ? [`${permits.name} permits nothing beyond ${other.name}.`]
