@@ -1,8 +1,9 @@
 import { type Command, Option } from "commander";
 import type { Difference } from "../../../policy/review/difference.ts";
 import { notesOf } from "../../../policy/review/notes.ts";
-import { type Named, reviewJson, reviewLines, type Said, said } from "../../../policy/review/report.ts";
+import { reviewJson, reviewLines } from "../../../policy/review/report.ts";
 import { asksForMore, type Review, review } from "../../../policy/review/review.ts";
+import { type Named, type Said, said } from "../../../policy/review/said.ts";
 import { annotation } from "./github.ts";
 import { type PolicyText, policyAt, print, printJson } from "./read.ts";
 
