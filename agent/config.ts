@@ -130,10 +130,10 @@ export const Config = z
       .default({ retention: "400d", segment: "16MiB" }),
   })
   .superRefine((config, context) => {
-    if ((config.provider === "aws") === (config.aws !== undefined)) return;
-    const message =
-      config.provider === "aws" ? "provider aws needs it" : `provider ${config.provider} has no use for it`;
-    context.addIssue({ code: "custom", path: ["aws"], message });
+    const issue = (field: string, message: string): void =>
+      context.addIssue({ code: "custom", path: [field], message });
+    if (config.provider === "aws" && config.aws === undefined) issue("provider", "aws needs the field aws");
+    if (config.provider !== "aws" && config.aws !== undefined) issue("aws", "the provider is another one");
   });
 export type Config = z.infer<typeof Config>;
 
