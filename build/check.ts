@@ -28,6 +28,9 @@ const NEEDED = [
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },
   { program: "cc", debian: "gcc" },
+  { program: "/usr/bin/python3", debian: "python3" },
+  { program: "/usr/bin/pip3", debian: "python3-pip" },
+  { program: "/usr/lib/python3/dist-packages/botocore/data", debian: "python3-botocore" },
   { program: "/usr/include/stdlib.h", debian: "libc6-dev" },
   { program: "/usr/include/openssl/evp.h", debian: "libssl-dev" },
 ] as const;

@@ -168,8 +168,9 @@ export function encodeCall(model: Model, name: string, params: Structure): Messa
     };
   if (protocol === "query") {
     const fields = operation.input === undefined ? [] : toForm(model, operation.input, params, "");
-    const body = new URLSearchParams([["Action", name], ["Version", apiVersion], ...fields]);
-    return { method, path: "/", headers, body: body.toString() };
+    const pairs = [["Action", name], ["Version", apiVersion], ...fields];
+    const body = pairs.map((pair) => pair.map(formText).join("=")).join("&");
+    return { method, path: "/", headers, body };
   }
   return { ...restCall(model, operation, params), headers };
 }
@@ -191,6 +192,15 @@ function restCall(model: Model, operation: Operation, params: Structure): Omit<M
   const body = input.locationName === undefined ? "" : toXml(model, input, params, input.locationName);
   const named = body.replace(`<${input.locationName}>`, `<${input.locationName} xmlns="${namespace(model)}">`);
   return { method, path: asked === "" ? path : `${path}?${asked}`, body: named };
+}
+
+/** As Python's urlencode has it: moto judges the signature of a form over its own encoding of it. */
+function formText(text = ""): string {
+  const encoded = encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return encoded.replaceAll("%20", "+");
 }
 
 function namespace(model: Model): string {

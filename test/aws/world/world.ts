@@ -65,7 +65,7 @@ export type World = {
   readonly calls: readonly Made[];
   readonly metadataCalls: readonly MetadataCall[];
   /** The tests' own mistakes, and what the proxy does not know. Empty at the end of every test. */
-  readonly problems: readonly string[];
+  readonly problems: string[];
   readonly admin: Admin;
   readonly others: {
     scale(desired: number, group?: string): Promise<void>;
