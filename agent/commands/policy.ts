@@ -5,6 +5,7 @@ import { loadPolicy, type PolicyError } from "../../policy/parse.ts";
 import { policyJsonSchema } from "../../policy/schema.ts";
 import { sentences, warnings } from "../../policy/sentences.ts";
 import { printable } from "../render.ts";
+import { permissionsCommand } from "./policy/permissions.ts";
 
 function print(line: string): void {
   process.stdout.write(`${printable(line)}\n`);
@@ -101,6 +102,7 @@ export function policyCommand(): Command {
     .argument("<file>", "the policy file")
     .option("--json", "print one JSON object")
     .action(check);
+  permissionsCommand(command);
   command
     .command("schema")
     .description("print the file's JSON Schema, for editors")
