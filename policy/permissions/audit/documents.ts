@@ -40,7 +40,8 @@ const StatementJson = z
 const DocumentJson = z.strictObject({
   Version: z.enum(["2012-10-17", "2008-10-17"]).optional(),
   Id: z.string().optional(),
-  Statement: z.union([StatementJson.transform((one) => [one]), z.array(StatementJson)]),
+  // One statement may stand without its list.
+  Statement: z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(StatementJson)),
 });
 
 /** AWS's fixed policies whose whole text is one line of its documentation. Another one's text must be in the file. */
@@ -79,7 +80,7 @@ function decoded(value: unknown, name: string): unknown {
     return parsed(text);
   } catch (error) {
     if (error instanceof NotUnderstood) throw error;
-    throw new NotUnderstood(`the document of ${name} is not JSON`, SHAPES);
+    throw new NotUnderstood(`${name} is not JSON`, SHAPES);
   }
 }
 
@@ -99,7 +100,7 @@ function document(value: unknown, name: string): RoleDocument {
     ? "This is a trust or resource policy: give the policies of the role itself."
     : "Compare with AWS's IAM JSON policy elements: what is not understood whole is not judged.";
   const at = issue === undefined || issue.path.length === 0 ? "" : ` at ${issue.path.map(String).join(".")}`;
-  throw new NotUnderstood(`the document of ${name} is none of IAM's${at}: ${issue?.message ?? "unknown"}`, hint);
+  throw new NotUnderstood(`${name} is no policy of IAM's${at}: ${issue?.message ?? "unknown"}`, hint);
 }
 
 type Managed = ReadonlyMap<string, RoleDocument>;
