@@ -179,9 +179,9 @@ function sideLines(all: readonly Said[], permits: Named, other: Named): readonly
   const headings = [...new Set(all.map(({ difference }) => heading(difference)))];
   return headings.flatMap((title) => {
     const here = all.filter(({ difference }) => heading(difference) === title);
-    // What follows from another rate is not said at length beside it.
-    const direct = here.some(({ difference, indirect }) => difference.kind === "rate" && !indirect);
-    const shown = here.filter(({ indirect }) => !direct || !indirect);
+    // What comes only of how several rules count the same command is not said at length beside the rest.
+    const direct = here.filter(({ indirect }) => !indirect);
+    const shown = direct.length === 0 ? here : direct;
     const left = here.length - shown.length;
     return [
       "",
@@ -189,9 +189,7 @@ function sideLines(all: readonly Said[], permits: Named, other: Named): readonly
       ...shown.flatMap((one) => lines(one, permits, other)),
       ...(left === 0
         ? []
-        : [
-            `  - And, as the same commands count for several rules, in ${left} more ways that follow from it (--json).`,
-          ]),
+        : [`  - Also, where one command counts for several rules, ${left} more in how often (--json).`]),
     ];
   });
 }
