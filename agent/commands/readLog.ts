@@ -14,6 +14,19 @@ export function folderOf(disk: Disk, where: Where): { folder: string; state: str
   return { folder: `${state}/audit`, state };
 }
 
+const EPOCH_FOLDER = /^epoch-([1-9]\d*)$/;
+
+/** Folders of the logs of epochs before, oldest first. */
+export function epochsIn(disk: Disk, folder: string): string[] {
+  if (!disk.exists(folder)) return [];
+  return disk
+    .list(folder)
+    .map((name) => Number(EPOCH_FOLDER.exec(name)?.[1] ?? 0))
+    .filter((epoch) => epoch > 0)
+    .sort((one, other) => one - other)
+    .map((epoch) => `${folder}/epoch-${epoch}`);
+}
+
 export type Shown = { readonly line: string; readonly entry: Entry };
 /** The next line to be read: its index, and where it begins in its segment. */
 export type Place = { readonly segment: number; readonly offset: number; readonly index: number };
