@@ -42,7 +42,6 @@ const NEEDED = [
   { program: "tinyproxy", debian: "tinyproxy" },
   { program: "squid", debian: "squid-openssl" },
   { program: "cc", debian: "gcc" },
-  { program: "/usr/bin/python3", debian: "python3" },
   { program: "/usr/bin/pip3", debian: "python3-pip" },
   { program: "/usr/lib/python3/dist-packages/botocore/data", debian: "python3-botocore" },
   { program: "/usr/include/stdlib.h", debian: "libc6-dev" },

@@ -1,8 +1,10 @@
 import type { AwsConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
-import { type ActionProvider, CallFailed, type Provider } from "../provider.ts";
+import { CallFailed, type Provider } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
+import { awsCertificate } from "./certificate.ts";
 import { credentialSource } from "./credentials.ts";
+import { awsDns } from "./dns.ts";
 import { metadataService } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
 import { prove } from "./prove.ts";
@@ -37,8 +39,8 @@ export async function awsProvider(host: Host, aws: AwsConfig, version: string): 
   return {
     name: "aws",
     scale: awsScale(context, own, (group) => ownGroups.add(group)),
-    "issue-certificate": notYet("certificates"),
-    "update-dns": notYet("records"),
+    "issue-certificate": awsCertificate(context),
+    "update-dns": awsDns(context),
     get ownGroups() {
       return [...ownGroups];
     },
@@ -49,18 +51,4 @@ export async function awsProvider(host: Host, aws: AwsConfig, version: string): 
 /** The metadata service is away: not our mistake, and no reason not to start. */
 function passing(error: unknown): void {
   if (!(error instanceof CallFailed)) throw error;
-}
-
-/** Refuses every command of an action that this provider cannot carry out. */
-function notYet<Args, State>(what: string): ActionProvider<Args, State> {
-  const never = (): never => {
-    throw new Error(`${what} were described as missing`);
-  };
-  return {
-    operations: [],
-    places: () => [],
-    describe: async () => ({ missing: `the provider aws does not carry out ${what} yet` }),
-    execute: never,
-    reconcile: never,
-  };
 }
