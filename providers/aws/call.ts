@@ -2,6 +2,7 @@ import type { AwsConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
 import { CallFailed, type CallPlace, type Errand, type Gate, GateBreach, Halted } from "../provider.ts";
 import { type ClientOf, type Credentials, clientOf } from "./clients.ts";
+import { inCommonForm } from "./commonError.ts";
 import { endpointOf } from "./endpoints.ts";
 import { awsFailure, OF_CREDENTIALS, PASSING, requestIdOf } from "./failure.ts";
 import { AWS_CALL_TIMEOUT_MS, MAX_ATTEMPTS, MAX_AWS_ANSWER_BYTES, RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
@@ -112,7 +113,7 @@ function oneCall<S extends Service>(service: S, about: About, gate: Gate): OneCa
         });
         answered.request = requestIdOf(answer.response.headers);
         answered.http = answer.response.statusCode;
-        return answer;
+        return service === "route53" ? inCommonForm(answer) : answer;
       });
       const stack = client.middlewareStack as unknown as Stack;
       stack.add(

@@ -179,6 +179,8 @@ export function zone(admin: Admin, switches: ZoneSwitches): Zone {
       if (submitted === undefined) throw new ServiceError("NoSuchChange", `Could not find resource with ID: ${id}`);
       return { ChangeInfo: info(id, submitted) };
     }
+    // A zone that is not there is AWS's error, not moto's.
+    if (operation === "GetHostedZone") await nameOf(String(params["Id"]));
     if (operation !== "ChangeResourceRecordSets") return admin.call("route53", operation, params);
     await change(params);
     made.changed = true;
