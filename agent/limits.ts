@@ -55,3 +55,17 @@ export const WAITING_HOLD_SECONDS = 2;
 export const MAX_TRUST_BYTES = 48 * 1024;
 /** How often the owner's folder is looked at when no command does. */
 export const LOOK_SECONDS = 2;
+/** Of a cloud's own log, `audit reconcile`: one file unpacked, one event, one file of checksums; and how deep an event nests. */
+export const MAX_TRAIL_FILE_BYTES = 1024 * 1024 * 1024;
+export const MAX_TRAIL_EVENT_BYTES = 2 * 1024 * 1024;
+export const MAX_TRAIL_DIGEST_BYTES = 16 * 1024 * 1024;
+export const MAX_TRAIL_DEPTH = 64;
+/** Folders below each other. */
+export const MAX_TRAIL_FOLDERS_DEEP = 32;
+/** Commands and operations of the log, and calls by the role, that are held in memory at a time; more needs a shorter period. */
+export const MAX_RECONCILED_OPERATIONS = 1_000_000;
+export const MAX_RECONCILED_CALLS = 1_000_000;
+/** Calls and operations that are shown; more are counted. */
+export const MAX_LISTED_CALLS = 1000;
+/** How late the cloud may deliver an event. CloudTrail: about five minutes on average, fifteen as a rule, without a promise. */
+export const TRAIL_LATE_SECONDS = 15 * 60;

@@ -42,6 +42,10 @@ async function main(): Promise<void> {
     );
   const net = (config: Config, uid: number) => realNetwork(egressOf(host.disk, config.egress, uid));
   const provider = async (config: Config) => {
+    if (config.aws !== undefined) {
+      const { awsProvider } = await import("../providers/aws/aws.ts");
+      return awsProvider(host, config.aws, VERSION);
+    }
     const { localProvider } = await import("../providers/local/local.ts");
     return localProvider(host, config.local, `${config.state}/local`);
   };
@@ -60,7 +64,19 @@ async function main(): Promise<void> {
         options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
       ),
     );
-  program.addCommand(auditCommand());
+  program.addCommand(
+    auditCommand(async () => {
+      const aws = await import("../providers/aws/operations.ts");
+      return {
+        actions: {
+          scale: aws.SCALE_OPERATIONS,
+          "issue-certificate": aws.CERTIFICATE_OPERATIONS,
+          "update-dns": aws.DNS_OPERATIONS,
+        },
+        checks: aws.IDENTITY_OPERATIONS,
+      };
+    }),
+  );
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();

@@ -10,3 +10,5 @@ export const MAX_NEEDED_APPROVALS = 16;
 /** A refusal is one entry of at most 2 KiB: its sentences are cut to these lengths, in UTF-16 code units. */
 export const MAX_SENTENCE_CHARS = 400;
 export const MAX_FACT_CHARS = 200;
+/** A role's policies as `aws iam get-account-authorization-details` prints them, for an account with thousands of roles. */
+export const MAX_ROLE_BYTES = 16 * 1024 * 1024;

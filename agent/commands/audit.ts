@@ -3,12 +3,14 @@ import { timeText } from "../../policy/duration.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
 import { REMEDIES } from "../../policy/remedies.ts";
 import type { Entry } from "../audit/entry.ts";
+import type { Tables } from "../audit/reconcile/ledger.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
 import { printable, refusalLines } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
 import { beginning, folderOf, read, type Shown, type Where } from "./readLog.ts";
+import { reconcileCommand } from "./reconcile.ts";
 
 const MAX_CA_BYTES = 256 * 1024;
 const FOLLOW_EVERY_MS = 500;
@@ -23,8 +25,8 @@ type ShowOptions = Where & {
 };
 type VerifyOptions = Where & { readonly ca?: string; readonly json?: true };
 
-/** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. */
-export function auditCommand(): Command {
+/** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. `tables`: what AWS is called for. */
+export function auditCommand(tables: () => Promise<Tables>): Command {
   const audit = new Command("audit").description("read the log, and check that it is whole");
   audit
     .command("show")
@@ -49,6 +51,7 @@ export function auditCommand(): Command {
       "\nExit codes: 0 whole, witnessed beyond the control plane · 10 witnessed by the control plane only · 11 whole, but the newest could have been cut · 12 incomplete · 13 damaged · 14 could not look",
     )
     .action(verify);
+  audit.addCommand(reconcileCommand(tables));
   return audit;
 }
 

@@ -5,6 +5,7 @@ import { realHost } from "../../host/real.ts";
 import { checkCommand } from "./check.ts";
 import { explainCommand } from "./explain.ts";
 import { newCommand } from "./new.ts";
+import { permissionsCommand } from "./permissions.ts";
 import { reviewCommand } from "./review.ts";
 
 /** `policy`: what the vendor may do, before it is in force and after. */
@@ -21,6 +22,7 @@ export function policyCommand(): Command {
   });
   reviewCommand(command);
   explainCommand(command, host);
+  permissionsCommand(command);
   command
     .command("schema")
     .description("print the file's JSON Schema, for editors")

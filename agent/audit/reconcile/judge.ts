@@ -1,0 +1,106 @@
+import type { Call } from "./call.ts";
+import { changing, type Known, type Ledger, type Row, reading, type TableRow, type Tables, within } from "./ledger.ts";
+
+/**
+ * What a call by the agent's role is to the log. Whoever holds the role can write any user agent, so it explains only what changes nothing,
+ * and a change only where the log itself says that an answer is missing: then this is where the answer is.
+ */
+export type Judged =
+  /** Its request id stands in an outcome, with this operation on this resource. */
+  | { readonly class: "matched"; readonly row: Row }
+  /** It read, as the action's table permits, what the command that it names is about, while that command was dealt with. */
+  | { readonly class: "read"; readonly command: Known }
+  /** Whose credentials these are: asked by the agent for itself. */
+  | { readonly class: "check" }
+  /** The log has the intent and no answer: here is what the cloud made of it. */
+  | { readonly class: "answer"; readonly command: Known; readonly row: Row | null; readonly why: string }
+  | { readonly class: "unexplained"; readonly command: Known | null; readonly why: string };
+
+const AGENT = /(?:^|[\s[])reeve\/([0-9A-Za-z.+-]{1,64})(?=[\s\]]|$)/g;
+const COMMAND = /(?:^|[\s[])cmd\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[\s\]]|$)/g;
+
+/** The version and the command that a user agent names; null where it names none, or more than one. */
+export function namedBy(userAgent: string): { readonly version: string | null; readonly command: string | null } {
+  const one = (pattern: RegExp): string | null => {
+    const found = new Set([...userAgent.matchAll(pattern)].map((match) => match[1] ?? ""));
+    return found.size === 1 ? ([...found][0] ?? null) : null;
+  };
+  return { version: one(AGENT), command: one(COMMAND) };
+}
+
+export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
+  const row = call.requestId === null ? undefined : ledger.rows.get(call.requestId);
+  if (row !== undefined) return matched(call, row);
+  const named = namedBy(call.userAgent);
+  const unexplained = (why: string, command: Known | null = null): Judged => ({ class: "unexplained", command, why });
+  if (named.version === null) return unexplained("its user agent names no reeve");
+  if (!ledger.versions.has(named.version)) return unexplained(`no reeve ${named.version} ran by this log`);
+  const check = tables.checks.find(({ operation }) => operation === call.operation);
+  if (check !== undefined) {
+    if (onlyReads(call, check)) return { class: "check" };
+    return unexplained("it is a check that the cloud says was a change");
+  }
+  if (named.command === null) return unexplained("its user agent names no command");
+  const command = ledger.commands.get(named.command);
+  if (command === undefined) return unexplained("the log knows nothing of the command that its user agent names");
+  const table = tables.actions[command.action].find(({ operation }) => operation === call.operation);
+  if (table === undefined) return unexplained(`${command.action} never calls this operation`, command);
+  if (!agrees(call.subjects, command.resource)) return unexplained("its command is about another resource", command);
+  return onlyReads(call, table) ? readOf(call, command) : changeOf(call, command, table);
+}
+
+function matched(call: Call, row: Row): Judged {
+  const says = `entry ${row.entry} has its request id for ${row.operation} on ${row.resource}`;
+  if (call.operation !== row.operation || !agrees(call.subjects, row.resource))
+    return { class: "unexplained", command: row.command, why: says };
+  if (row.status === "ok" && call.error !== null)
+    return { class: "unexplained", command: row.command, why: `${says}, and says that it was carried out` };
+  if (row.changes && row.status !== "ok" && call.error === null)
+    return {
+      class: "answer",
+      command: row.command,
+      row,
+      why: `entry ${row.entry} says ${row.status}, and the cloud did it`,
+    };
+  return { class: "matched", row };
+}
+
+/** By our table and by the cloud: neither alone. */
+function onlyReads(call: Call, table: TableRow): boolean {
+  return table.kind === "read" && call.kind !== "change";
+}
+
+function agrees(subjects: readonly string[], resource: string | null): boolean {
+  if (resource === null) return true;
+  return subjects.every((subject) => (subject.endsWith("/") ? resource.startsWith(subject) : resource === subject));
+}
+
+function readOf(call: Call, command: Known): Judged {
+  if (within(call.time, reading(command))) return { class: "read", command };
+  return { class: "unexplained", command, why: "its command was not being dealt with at that time" };
+}
+
+/** A change without a request id of ours. The log must have a place that it fills. */
+function changeOf(call: Call, command: Known, table: TableRow): Judged {
+  const unexplained = (why: string): Judged => ({ class: "unexplained", command, why });
+  if (table.kind === "read") return unexplained("the cloud says that it was a change");
+  const during = changing(command);
+  if (during === null) return unexplained("its command was never begun: the log has no intent of it");
+  if (!within(call.time, during)) return unexplained("its command was not being carried out at that time");
+  const before = command.answered.get(call.operation) ?? 0;
+  const places = (command.lost.get(call.operation) ?? 0) + (unheard(command) ? 1 : 0);
+  if (before >= places) return unexplained("every call of its command has a request id of its own in the log");
+  command.answered.set(call.operation, before + 1);
+  return { class: "answer", command, row: null, why: whyOf(command) };
+}
+
+/** The process that made the call did not live to write down its answer. */
+function unheard({ outcome }: Known): boolean {
+  return outcome === null || !outcome.answered;
+}
+
+function whyOf({ intent, outcome }: Known): string {
+  if (outcome === null) return `entry ${intent?.entry} is an intent that has no outcome yet`;
+  if (outcome.answered) return `its answer was lost on the way to entry ${outcome.entry}`;
+  return `the agent ended before it was answered; entry ${outcome.entry} is what it found afterwards`;
+}

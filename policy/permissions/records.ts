@@ -1,0 +1,48 @@
+import type { DnsChange } from "../asked.ts";
+import type { RuleFor } from "../policy.ts";
+import type { Condition } from "./statement.ts";
+
+/**
+ * What a rule's records are in IAM's conditions on ChangeResourceRecordSets. Every test is `ForAllValues`, which is true of no values at
+ * all: a `Null` test beside it asks that there are some. docs.aws.amazon.com, Route 53, IAM policy conditions.
+ */
+const NAMES = "route53:ChangeResourceRecordSetsNormalizedRecordNames";
+const TYPES = "route53:ChangeResourceRecordSetsRecordTypes";
+const ACTIONS = "route53:ChangeResourceRecordSetsActions";
+
+/** What a batch holds for each change: the provider deletes the old value as it was read and creates the new one. Never UPSERT. */
+export const BATCHES: Readonly<Record<DnsChange, readonly string[]>> = {
+  create: ["CREATE"],
+  delete: ["DELETE"],
+  replace: ["CREATE", "DELETE"],
+};
+
+/** The batches that a rule lets be sent, as few condition lists as say exactly these: one, or two for create and delete without replace. */
+export function batchConditions(changes: readonly DnsChange[]): readonly (readonly Condition[])[] {
+  const [create, replace, remove] = (["create", "replace", "delete"] as const).map((each) => changes.includes(each));
+  const all = (...values: string[]): Condition => ({ test: "ForAllValues:StringEquals", key: ACTIONS, values });
+  if (replace !== true) {
+    return [...(create === true ? [[all("CREATE")]] : []), ...(remove === true ? [[all("DELETE")]] : [])];
+  }
+  // A replace holds both. Where one of the two is not permitted alone, the batch must hold the other.
+  const holds = (test: string, value: string): Condition => ({ test, key: ACTIONS, values: [value] });
+  return [
+    [
+      all("CREATE", "DELETE"),
+      ...(remove === true ? [] : [holds("ForAnyValue:StringEquals", "CREATE")]),
+      // An operator takes a key once: the second test is another operator that means the same without a star.
+      ...(create === true ? [] : [holds("ForAnyValue:StringLike", "DELETE")]),
+    ],
+  ];
+}
+
+/** The conditions of a rule's statements, one list each. */
+export function recordConditions({ names, types, changes }: RuleFor<"update-dns">): readonly (readonly Condition[])[] {
+  const named: Condition =
+    "below" in names
+      ? { test: "ForAllValues:StringLike", key: NAMES, values: [`*.${names.below}`] }
+      : { test: "ForAllValues:StringEquals", key: NAMES, values: names.exactly };
+  const typed: Condition = { test: "ForAllValues:StringEquals", key: TYPES, values: types };
+  const some = [NAMES, TYPES, ACTIONS].map((key) => ({ test: "Null", key, values: ["false"] }));
+  return batchConditions(changes).map((batch) => [named, typed, ...batch, ...some]);
+}

@@ -1,0 +1,130 @@
+import { ACTIONS, type Usage } from "../asked.ts";
+import type { Policy, RuleFor } from "../policy.ts";
+import {
+  type AwsPlace,
+  awsPlace,
+  changeArn,
+  type Fault,
+  groupArn,
+  resourceFault,
+  templateArn,
+  zoneArn,
+} from "./arn.ts";
+import type { Operation, Operations } from "./operations.ts";
+import { recordConditions } from "./records.ts";
+import { type Scope, scopeOf } from "./scopes.ts";
+import { type Condition, merged, type Statement, sidOf } from "./statement.ts";
+
+/** The least permissions of a policy file on AWS: every call that some rule permits in some state, and no other that IAM can tell apart. */
+export type Rendered = {
+  readonly place: AwsPlace;
+  readonly statements: readonly Statement[];
+  /** What the file's actions call, whatever the resources. */
+  readonly operations: readonly Operation[];
+};
+
+/**
+ * The base end-entity template of each set of usages: subject, key and names come from the request that the policy judged, nothing else.
+ * docs.aws.amazon.com, AWS Private CA, certificate template definitions.
+ */
+export function templateOf(usages: readonly Usage[]): string {
+  if (usages.includes("server") && usages.includes("client")) return "EndEntityCertificate";
+  return usages.includes("server") ? "EndEntityServerAuthCertificate" : "EndEntityClientAuthCertificate";
+}
+
+/** The templates of all that a rule lets be asked for: any of its usages, or both. */
+function templatesOf(rule: RuleFor<"issue-certificate">): readonly string[] {
+  const asked: readonly (readonly Usage[])[] = [["server"], ["client"], ["server", "client"]];
+  return asked.filter((usages) => usages.every((usage) => rule.usages.includes(usage))).map(templateOf);
+}
+
+function unique(items: readonly string[]): readonly string[] {
+  return [...new Set(items)].sort();
+}
+
+function rulesOf<A extends RuleFor<"scale" | "issue-certificate" | "update-dns">["allow"]>(policy: Policy, allow: A) {
+  const rules = policy.rules.filter((rule): rule is RuleFor<A> => rule.allow === allow);
+  return rules.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function operationsOf(policy: Policy, table: Operations): readonly Operation[] {
+  const used = ACTIONS.filter((action) => policy.rules.some((rule) => rule.allow === action));
+  return used.length === 0 ? [] : [...table.identity, ...used.flatMap((action) => table[action])];
+}
+
+function allow(
+  sid: string,
+  actions: readonly string[],
+  resources: readonly string[],
+  conditions: readonly Condition[] = [],
+  rules: readonly string[] = [],
+): Statement[] {
+  if (actions.length === 0 || resources.length === 0) return [];
+  return [{ sid, effect: "Allow", about: "these", actions, resources, conditions, rules }];
+}
+
+/** Permissions for a policy whose place is AWS, by what the provider calls; null for another cloud's. */
+export function awsPermissions(
+  policy: Policy,
+  table: Operations,
+): Rendered | { readonly faults: readonly Fault[] } | null {
+  const place = awsPlace(policy);
+  if (place === null) return null;
+  const faults = policy.rules.map((rule) => resourceFault(place, rule)).filter((fault) => fault !== null);
+  if (faults.length > 0) return { faults };
+  const operations = operationsOf(policy, table);
+  const on = (scope: Scope): readonly string[] =>
+    unique(operations.map(({ operation }) => operation).filter((operation) => scopeOf(operation) === scope));
+  const [scale, issue, dns] = [
+    rulesOf(policy, "scale"),
+    rulesOf(policy, "issue-certificate"),
+    rulesOf(policy, "update-dns"),
+  ];
+  const inRegion: Condition = { test: "StringEquals", key: "aws:RequestedRegion", values: [place.region] };
+  const ids = (rules: readonly { readonly id: string }[]): readonly string[] => rules.map(({ id }) => id);
+  const groups = unique(scale.map(({ group }) => groupArn(place, group)));
+  const authorities = unique(issue.map(({ authority }) => authority));
+  const zones = unique(dns.map(({ zone }) => zoneArn(place, zone)));
+  const statements = [
+    ...allow("ReadInRegion", on("region"), ["*"], [inRegion]),
+    ...allow("ScaleGroups", on("group"), groups, [], ids(scale)),
+    ...allow("ReadAuthorities", on("authority"), authorities, [], ids(issue)),
+    ...issue.flatMap((rule) => {
+      const values = templatesOf(rule).map((template) => templateArn(place, template));
+      const template: Condition = { test: "StringEquals", key: "acm-pca:TemplateArn", values };
+      return allow(sidOf("Issue", rule.id), on("template"), [rule.authority], [template], [rule.id]);
+    }),
+    ...allow("ReadZones", on("zone"), zones, [], ids(dns)),
+    ...allow("ReadChanges", on("change"), dns.length === 0 ? [] : [changeArn(place)], [], ids(dns)),
+    // One statement a rule: names of one must not meet types of another.
+    ...dns.flatMap((rule) =>
+      recordConditions(rule).flatMap((conditions) =>
+        allow(sidOf("Change", rule.id), on("records"), [zoneArn(place, rule.zone)], conditions, [rule.id]),
+      ),
+    ),
+  ];
+  // A document must state something: where nothing is permitted, it denies.
+  return { place, operations, statements: statements.length === 0 ? [nothingElse([])] : merged(statements) };
+}
+
+/** Every action but these is denied, whatever else grants it. */
+function nothingElse(actions: readonly string[]): Statement {
+  return {
+    sid: "NothingElse",
+    effect: "Deny",
+    about: "others",
+    actions: unique(["sts:GetCallerIdentity", ...actions]),
+    resources: ["*"],
+    conditions: [],
+    rules: [],
+  };
+}
+
+/**
+ * The boundary: the same permissions as a ceiling, whatever else is attached to the role later, and a plain denial of every other action,
+ * which also holds against resource policies that name the role's session. It grants nothing by itself.
+ */
+export function boundaryOf({ statements, operations }: Rendered): readonly Statement[] {
+  const granting = statements.filter(({ effect }) => effect === "Allow");
+  return [...granting, nothingElse(operations.map(({ operation }) => operation))];
+}

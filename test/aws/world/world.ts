@@ -1,0 +1,290 @@
+import { type Admin, GLOBAL_REGION, REGION } from "./admin.ts";
+import { type Authority, type AuthoritySwitches, authority } from "./authority.ts";
+import type { Structure } from "./codec.ts";
+import type { Fault, Rule } from "./faults.ts";
+import type { Issuer, KeyAlgorithm } from "./issuing.ts";
+import { denial, judge } from "./judge.ts";
+import { type Key, makeKeys } from "./keys.ts";
+import type { Made } from "./made.ts";
+import { type MetadataCall, type MetadataSwitches, startMetadata } from "./metadata.ts";
+import { ACCOUNT, type Moto } from "./moto.ts";
+import { type Behaviour, startProxy } from "./proxy.ts";
+import { type Scaling, type ScalingSwitches, scaling } from "./scaling.ts";
+import {
+  assume,
+  makeAdministrator,
+  makeAuthority,
+  makeGroup,
+  makeNetwork,
+  makeRole,
+  makeZone,
+  policyOf,
+  type Size,
+  setPolicy,
+  unique,
+} from "./setup.ts";
+import { writeTrail } from "./trail.ts";
+import { type Zone, type ZoneSwitches, zone } from "./zone.ts";
+
+export type Served = "autoscaling" | "acm-pca" | "route53" | "sts";
+type Moment = "before" | "after";
+
+export type WorldOptions = {
+  /** moto's IAM judges each call by the role's policy. */
+  readonly iam?: boolean;
+  readonly policy?: unknown;
+  readonly group?: Size;
+  readonly key?: KeyAlgorithm;
+  readonly authorityDays?: number;
+  readonly credentialsSeconds?: number;
+};
+
+/** An AWS account of its own, seen through the proxy. Everything in it can be changed while it runs. */
+export type World = {
+  readonly account: string;
+  readonly region: string;
+  readonly role: string;
+  readonly instance: string;
+  readonly group: { readonly name: string; readonly arn: string };
+  readonly authority: { readonly arn: string; readonly issuer: Issuer };
+  readonly zone: { readonly id: string; readonly name: string };
+  /** `http://127.0.0.1:PORT` of each service, and of the metadata service. */
+  readonly endpoints: Readonly<Record<Served | "metadata", string>>;
+  readonly scaling: ScalingSwitches;
+  readonly issuing: AuthoritySwitches;
+  readonly syncing: ZoneSwitches;
+  readonly metadata: MetadataSwitches;
+  /** `endpointRegion`: another one answers. `judge`: an IAM of the tests' own, asked besides moto's. `role`: whose credentials are given out. */
+  readonly switches: {
+    endpointRegion: string;
+    judge: ((made: Made) => boolean | Promise<boolean>) | null;
+    role: string;
+    credentialsSeconds: number;
+  };
+  /** Every call that came, oldest first. */
+  readonly calls: readonly Made[];
+  readonly metadataCalls: readonly MetadataCall[];
+  /** The tests' own mistakes, and what the proxy does not know. Empty at the end of every test. */
+  readonly problems: string[];
+  readonly admin: Admin;
+  readonly others: {
+    scale(desired: number, group?: string): Promise<void>;
+    changeRecords(...changes: readonly Structure[]): Promise<void>;
+  };
+  fault(operation: string, fault: Fault, how?: { skip?: number; times?: number }): Rule;
+  /** Runs once, at the next such call. */
+  at(operation: string, moment: Moment, then: (made: Made) => Promise<void>): void;
+  /** The role's policy from now on. */
+  allow(policy: unknown): Promise<void>;
+  /** Credentials as the metadata service gives them now. */
+  credentials(): Promise<Key>;
+  expireCredentials(): void;
+  more: {
+    group(name: string, size: Size): Promise<string>;
+    authority(key: KeyAlgorithm): Promise<string>;
+    zone(name: string): Promise<string>;
+    role(name: string): Promise<void>;
+  };
+  look: {
+    group(name?: string): Promise<{ desired: number; instances: number; inService: number }>;
+    issued(arn?: string): number;
+    record(name: string, type: string): Promise<Structure | null>;
+  };
+  /** Writes CloudTrail's files; returns their paths. */
+  trail(folder: string): readonly string[];
+  stop(): Promise<void>;
+};
+
+const EVERYTHING = policyOf([{ Effect: "Allow", Action: ["autoscaling:*", "acm-pca:*", "route53:*"], Resource: "*" }]);
+
+/** Who am I: moto itself knows, asked as the caller. */
+function identity(admin: Admin, find: (accessKey: string) => Key | null): Behaviour {
+  return {
+    async about() {
+      return { resources: ["*"], context: {} };
+    },
+    async answer({ accessKey, operation, params, region }) {
+      const key = find(accessKey);
+      return key === null ? {} : admin.as(key.secret).call("sts", operation, params, region);
+    },
+  };
+}
+
+type Hook = { readonly operation: string; readonly moment: Moment; readonly then: (made: Made) => Promise<void> };
+
+function makeBehaviours(admin: Admin, find: (accessKey: string) => Key | null) {
+  const scalingSwitches: ScalingSwitches = {
+    launchMilliseconds: 0,
+    terminateMilliseconds: 0,
+    capacity: null,
+    cooldown: false,
+  };
+  const issuing: AuthoritySwitches = { issueMilliseconds: 0, tokenMilliseconds: 300_000, mistake: null, fails: false };
+  const syncing: ZoneSwitches = { syncMilliseconds: 0, page: 300 };
+  const behaviours: { autoscaling: Scaling; "acm-pca": Authority; route53: Zone; sts: Behaviour } = {
+    autoscaling: scaling(admin, scalingSwitches),
+    "acm-pca": authority(admin, issuing),
+    route53: zone(admin, syncing),
+    sts: identity(admin, find),
+  };
+  return { behaviours, scaling: scalingSwitches, issuing, syncing };
+}
+
+/** One account's resources, named anew, so that many worlds can share one moto. */
+async function makeAccount(admin: Admin, authorities: Authority, options: WorldOptions) {
+  const name = unique();
+  const network = await makeNetwork(admin);
+  const group = { name: `brokers-${name}`, arn: "" };
+  const arn = await makeGroup(admin, network, group.name, options.group ?? { min: 1, max: 9, desired: 2 });
+  const made = await makeAuthority(
+    admin,
+    authorities,
+    `authority ${name}`,
+    options.key ?? "EC_prime256v1",
+    options.authorityDays,
+  );
+  const zoneName = `z${name}.example.com`;
+  const role = `reeve-${name}`;
+  await makeRole(admin, role, options.policy ?? EVERYTHING);
+  return {
+    network,
+    role,
+    group: { ...group, arn },
+    authority: made,
+    zone: { id: await makeZone(admin, zoneName), name: zoneName },
+  };
+}
+
+export async function startWorld(moto: Moto, options: WorldOptions = {}): Promise<World> {
+  const keys = makeKeys();
+  const admin = await makeAdministrator(moto);
+  const parts = makeBehaviours(admin, (accessKey) => keys.find(accessKey));
+  const { behaviours } = parts;
+  const account = await makeAccount(admin, behaviours["acm-pca"], options);
+  if (options.iam === true) await moto.judge(true);
+
+  const calls: Made[] = [];
+  const metadataCalls: MetadataCall[] = [];
+  const problems: string[] = [];
+  const rules: Rule[] = [];
+  let hooks: readonly Hook[] = [];
+  const instance = `i-${unique()}${unique().slice(0, 7)}`;
+  const switches: World["switches"] = {
+    endpointRegion: REGION,
+    judge: null,
+    role: account.role,
+    credentialsSeconds: options.credentialsSeconds ?? 3600,
+  };
+  const metadata: MetadataSwitches = { fault: "none", slowMilliseconds: 10_000 };
+
+  const authorize = async (made: Made): Promise<void> => {
+    if (made.operation === "GetCallerIdentity") return;
+    if (switches.judge !== null && !(await switches.judge(made))) throw denial(made, made.principal?.arn ?? "");
+    if (options.iam === true) await judge(admin, keys, made);
+  };
+  const between = async (made: Made, moment: Moment): Promise<void> => {
+    const due = hooks.find((hook) => hook.operation === made.operation && hook.moment === moment);
+    if (due === undefined) return;
+    hooks = hooks.filter((hook) => hook !== due);
+    await due.then(made);
+  };
+  const proxyOf = (service: Served) =>
+    startProxy({
+      service,
+      behaviour: behaviours[service],
+      region: () => (service === "route53" ? GLOBAL_REGION : switches.endpointRegion),
+      keys,
+      rules,
+      authorize,
+      record: (made) => calls.push(made),
+      between,
+      problem: (words) => problems.push(words),
+    });
+  let current: Key | null = null;
+  const credentials = async (): Promise<Key> => {
+    if (current !== null && current.expires > Date.now() + 1000 && current.principal.role === switches.role)
+      return current;
+    current = await assume(admin, switches.role, instance, switches.credentialsSeconds);
+    keys.add(current);
+    return current;
+  };
+  const told = await startMetadata({
+    instance: { id: instance, account: ACCOUNT, region: REGION, tags: { Name: "reeve" } },
+    switches: metadata,
+    credentials,
+    calls: metadataCalls,
+  });
+  const proxies = {
+    autoscaling: await proxyOf("autoscaling"),
+    "acm-pca": await proxyOf("acm-pca"),
+    route53: await proxyOf("route53"),
+    sts: await proxyOf("sts"),
+  };
+
+  return {
+    account: ACCOUNT,
+    region: REGION,
+    role: account.role,
+    instance,
+    group: account.group,
+    authority: account.authority,
+    zone: account.zone,
+    endpoints: {
+      autoscaling: `http://${proxies.autoscaling.host}`,
+      "acm-pca": `http://${proxies["acm-pca"].host}`,
+      route53: `http://${proxies.route53.host}`,
+      sts: `http://${proxies.sts.host}`,
+      metadata: told.endpoint,
+    },
+    scaling: parts.scaling,
+    issuing: parts.issuing,
+    syncing: parts.syncing,
+    metadata,
+    switches,
+    calls,
+    metadataCalls,
+    problems,
+    admin,
+    others: {
+      scale: (desired, group = account.group.name) => behaviours.autoscaling.setByOther(group, desired),
+      changeRecords: (...changes) => behaviours.route53.changeByOther(account.zone.id, changes),
+    },
+    fault(operation, fault, { skip = 0, times = 1 } = {}) {
+      const rule: Rule = { operation, fault, skip, times, hits: 0 };
+      rules.push(rule);
+      return rule;
+    },
+    at(operation, moment, then) {
+      hooks = [...hooks, { operation, moment, then }];
+    },
+    allow: (policy) => setPolicy(admin, account.role, policy),
+    credentials,
+    expireCredentials() {
+      for (const key of keys.all()) key.expires = Date.now() - 1;
+    },
+    more: {
+      group: (name, size) => makeGroup(admin, account.network, name, size),
+      authority: async (key) => (await makeAuthority(admin, behaviours["acm-pca"], `authority ${unique()}`, key)).arn,
+      zone: (name) => makeZone(admin, name),
+      role: (name) => makeRole(admin, name, EVERYTHING),
+    },
+    look: {
+      async group(name = account.group.name) {
+        const { Instances, DesiredCapacity } = await behaviours.autoscaling.see(name);
+        const instances = (Instances ?? []) as readonly Structure[];
+        const inService = instances.filter((one) => one["LifecycleState"] === "InService").length;
+        return { desired: Number(DesiredCapacity), instances: instances.length, inService };
+      },
+      issued: (arn = account.authority.arn) => behaviours["acm-pca"].issued(arn),
+      async record(name, type) {
+        const all = await behaviours.route53.records(account.zone.id);
+        return all.find((one) => one.Name === `${name}.` && one.Type === type) ?? null;
+      },
+    },
+    trail: (folder) => writeTrail(folder, calls, ACCOUNT),
+    async stop() {
+      await Promise.all([told.stop(), ...Object.values(proxies).map((proxy) => proxy.stop())]);
+      if (options.iam === true) await moto.judge(false);
+    },
+  };
+}

@@ -1,0 +1,146 @@
+import { readFileSync } from "node:fs";
+import { runSimulation } from "@cloud-copilot/iam-simulate";
+import type { Asked, DnsChange, Usage } from "../../policy/asked.ts";
+import { loadPolicy } from "../../policy/parse.ts";
+import { AWS_OPERATIONS } from "../../policy/permissions/operations.ts";
+import { awsPermissions, boundaryOf, type Rendered } from "../../policy/permissions/render.ts";
+import { type Document, documentOf } from "../../policy/permissions/statement.ts";
+import type { Policy } from "../../policy/policy.ts";
+
+/** Rendered permissions, and an IAM that we did not write to judge calls by them: @cloud-copilot/iam-simulate over AWS's own reference. */
+
+export const EXAMPLE_PATH = new URL("./aws.yaml", import.meta.url).pathname;
+export const EXAMPLE = readFileSync(EXAMPLE_PATH, "utf8");
+export const ACCOUNT = "111122223333";
+export const REGION = "eu-west-1";
+/** As AWS draws it: nobody knows it from the group's name. */
+const GROUP_ID = "8f2f1c1e-6c2b-4c43-9b1e-0b6ad0a4c5f1";
+
+export function policyOf(text: string): Policy {
+  const loaded = loadPolicy(new TextEncoder().encode(text));
+  if ("errors" in loaded) throw new Error(JSON.stringify(loaded.errors));
+  return loaded.policy;
+}
+
+export function renderedOf(policy: Policy): Rendered {
+  const rendered = awsPermissions(policy, AWS_OPERATIONS);
+  if (rendered === null || "faults" in rendered) throw new Error(JSON.stringify(rendered));
+  return rendered;
+}
+
+/** What AWS would be given: parsed again from its text. */
+export function documents(policy: Policy): { readonly identity: Document; readonly boundary: Document } {
+  const rendered = renderedOf(policy);
+  const copy = (document: Document): Document => JSON.parse(JSON.stringify(document)) as Document;
+  return { identity: copy(documentOf(rendered.statements)), boundary: copy(documentOf(boundaryOf(rendered))) };
+}
+
+export type Call = {
+  readonly action: string;
+  readonly resource: string;
+  readonly context?: Readonly<Record<string, string | readonly string[]>>;
+};
+
+/** Whether IAM allows the call. Throws when the simulator does not know the action, its resource or a key of the context. */
+export async function allowed(document: Document, call: Call, boundary?: Document): Promise<boolean> {
+  const given = { "aws:RequestedRegion": REGION, ...call.context };
+  const contextVariables = Object.fromEntries(
+    Object.entries(given).map(([key, value]) => [key, typeof value === "string" ? value : [...value]]),
+  );
+  const ran = await runSimulation(
+    {
+      request: {
+        principal: `arn:aws:iam::${ACCOUNT}:role/reeve`,
+        action: call.action,
+        resource: { resource: call.resource, accountId: ACCOUNT },
+        contextVariables,
+      },
+      identityPolicies: [{ name: "reeve", policy: document }],
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      ...(boundary === undefined ? {} : { permissionBoundaryPolicies: [{ name: "boundary", policy: boundary }] }),
+    },
+    {},
+  );
+  if (ran.resultType === "error") throw new Error(`${JSON.stringify(call)}: ${JSON.stringify(ran.errors)}`);
+  const ignored = "result" in ran ? (ran.result.ignoredContextKeys ?? []) : [];
+  if (ignored.length > 0) throw new Error(`${call.action} has no ${JSON.stringify(ignored)}`);
+  return ran.overallResult === "Allowed";
+}
+
+export const groupResource = (group: string, region = REGION, account = ACCOUNT): string =>
+  `arn:aws:autoscaling:${region}:${account}:autoScalingGroup:${GROUP_ID}:autoScalingGroupName/${group}`;
+export const zoneResource = (zone: string): string => `arn:aws:route53:::hostedzone/${zone}`;
+export const template = (name: string): string => `arn:aws:acm-pca:::template/${name}`;
+
+export const scaling = (group: string): Call => ({
+  action: "autoscaling:SetDesiredCapacity",
+  resource: groupResource(group),
+});
+export const issuing = (authority: string, templateArn: string | null): Call => ({
+  action: "acm-pca:IssueCertificate",
+  resource: authority,
+  context: templateArn === null ? {} : { "acm-pca:TemplateArn": templateArn },
+});
+export const changing = (
+  zone: string,
+  names: readonly string[],
+  types: readonly string[],
+  actions: readonly string[],
+): Call => ({
+  action: "route53:ChangeResourceRecordSets",
+  resource: zoneResource(zone),
+  context: {
+    "route53:ChangeResourceRecordSetsNormalizedRecordNames": names,
+    "route53:ChangeResourceRecordSetsRecordTypes": types,
+    "route53:ChangeResourceRecordSetsActions": actions,
+  },
+});
+
+/** What is sent for each change: the old value as it was read is deleted, the new one created, in one batch. */
+export const BATCH: Readonly<Record<DnsChange, readonly string[]>> = {
+  create: ["CREATE"],
+  replace: ["DELETE", "CREATE"],
+  delete: ["DELETE"],
+};
+
+export function templateFor(usages: readonly Usage[]): string {
+  if (usages.length === 2) return template("EndEntityCertificate/V1");
+  return template(usages[0] === "server" ? "EndEntityServerAuthCertificate/V1" : "EndEntityClientAuthCertificate/V1");
+}
+
+/** The change that a command makes, as a call; docs/PROVIDERS.md. */
+export function changeOf(asked: Asked): Call {
+  switch (asked.action) {
+    case "scale":
+      return scaling(asked.args.group);
+    case "issue-certificate":
+      return issuing(asked.args.authority, templateFor(asked.args.usages));
+    case "update-dns": {
+      const { zone, name, type, change } = asked.args;
+      return changing(zone, [name], [type], BATCH[change]);
+    }
+  }
+}
+
+/** What is read around it. */
+export function readsOf(asked: Asked): readonly Call[] {
+  switch (asked.action) {
+    case "scale":
+      return [
+        { action: "autoscaling:DescribeAutoScalingGroups", resource: "*" },
+        { action: "autoscaling:DescribeScalingActivities", resource: "*" },
+      ];
+    case "issue-certificate":
+      return ["DescribeCertificateAuthority", "GetCertificateAuthorityCertificate", "GetCertificate"].map((name) => ({
+        action: `acm-pca:${name}`,
+        resource: asked.args.authority,
+      }));
+    case "update-dns":
+      return [
+        { action: "route53:GetHostedZone", resource: zoneResource(asked.args.zone) },
+        { action: "route53:ListResourceRecordSets", resource: zoneResource(asked.args.zone) },
+        { action: "route53:GetChange", resource: "arn:aws:route53:::change/C0123456789ABCDEFGHIJ" },
+      ];
+  }
+}
