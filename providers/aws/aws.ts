@@ -8,6 +8,7 @@ import { awsDns } from "./dns.ts";
 import { metadataService } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
 import { prove } from "./prove.ts";
+import { reached } from "./reach.ts";
 import { awsScale } from "./scale.ts";
 
 /**
@@ -43,6 +44,7 @@ export async function awsProvider(host: Host, aws: AwsConfig, version: string): 
     get ownGroups() {
       return [...ownGroups];
     },
+    probe: (signal) => reached(context, own, signal),
   };
 }
 
