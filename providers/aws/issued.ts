@@ -12,7 +12,7 @@ import type { Usage } from "../../policy/asked.ts";
 import { CallFailed, type JudgedCertificateArgs } from "../provider.ts";
 import { independent, links, sameChain } from "./chain.ts";
 
-/** Unix seconds, both ends inclusive (RFC 5280 section 4.1.2.5). */
+/** When an issued certificate is valid: unix seconds, both ends inclusive (RFC 5280 section 4.1.2.5). */
 export type Validity = { readonly from: number; readonly until: number };
 
 const USAGES: Readonly<Record<Usage, string>> = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" };
