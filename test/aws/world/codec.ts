@@ -168,8 +168,7 @@ export function encodeCall(model: Model, name: string, params: Structure): Messa
     };
   if (protocol === "query") {
     const fields = operation.input === undefined ? [] : toForm(model, operation.input, params, "");
-    const pairs = [["Action", name], ["Version", apiVersion], ...fields];
-    const body = pairs.map((pair) => pair.map(formText).join("=")).join("&");
+    const body = new URLSearchParams([["Action", name], ["Version", apiVersion], ...fields]).toString();
     return { method, path: "/", headers, body };
   }
   return { ...restCall(model, operation, params), headers };
@@ -192,15 +191,6 @@ function restCall(model: Model, operation: Operation, params: Structure): Omit<M
   const body = input.locationName === undefined ? "" : toXml(model, input, params, input.locationName);
   const named = body.replace(`<${input.locationName}>`, `<${input.locationName} xmlns="${namespace(model)}">`);
   return { method, path: asked === "" ? path : `${path}?${asked}`, body: named };
-}
-
-/** As Python's urlencode has it: moto judges the signature of a form over its own encoding of it. */
-function formText(text = ""): string {
-  const encoded = encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return encoded.replaceAll("%20", "+");
 }
 
 function namespace(model: Model): string {

@@ -18,7 +18,9 @@ function harmless({ operation, params }: Made): Structure {
   throw new Error(`nobody knows how to ask for ${operation} without doing it`);
 }
 
-const DENIED = ["AccessDenied", "AccessDeniedException", "SignatureDoesNotMatch", "InvalidClientTokenId"];
+const DENIED = ["AccessDenied", "AccessDeniedException"];
+/** Our own signature, or credentials that the world gave out: no word about the caller's permission. */
+const UNJUDGED = ["SignatureDoesNotMatch", "InvalidClientTokenId"];
 
 /** Throws the service's own refusal when IAM says no. */
 export async function judge(admin: Admin, keys: Keys, made: Made): Promise<void> {
@@ -36,6 +38,7 @@ export async function judge(admin: Admin, keys: Keys, made: Made): Promise<void>
     if (refused !== null) throw refused;
     return;
   }
+  if (UNJUDGED.includes(refused.code)) throw refused;
   if (DENIED.includes(refused.code)) throw denial(made, key.principal.arn);
 }
 

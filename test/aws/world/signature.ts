@@ -63,6 +63,8 @@ export function sign(message: Message, host: string, secret: Secret, region: str
   const headers = {
     ...message.headers,
     host,
+    // As AWS's own clients do; without it moto judges a body of its own making.
+    "x-amz-content-sha256": sha256(message.body),
     "x-amz-date": time,
     ...(secret.token === null ? {} : { "x-amz-security-token": secret.token }),
   };

@@ -1,0 +1,77 @@
+/** What every provider owes the road, held against the world that stands for AWS. */
+import { afterAll, beforeAll } from "bun:test";
+import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
+import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
+import { type Case, conformance } from "../providers/conformance.ts";
+import { providerFor } from "./account.ts";
+import { type Moto, startMoto } from "./world/moto.ts";
+import { makeRequest } from "./world/requests.ts";
+import { startWorld, type World } from "./world/world.ts";
+
+const ABSENT_AUTHORITY = "00000000-0000-0000-0000-000000000000";
+let moto: Moto;
+beforeAll(async () => {
+  moto = await startMoto();
+}, 600_000);
+afterAll(() => moto.stop());
+
+async function end(world: World): Promise<void> {
+  await world.stop();
+  if (world.problems.length > 0) throw new Error(world.problems.join("\n"));
+}
+
+conformance<ScaleArgs, ScaleState>("aws scale", async (): Promise<Case<ScaleArgs, ScaleState>> => {
+  const world = await startWorld(moto, { iam: true });
+  const { name } = world.group;
+  return {
+    command: { action: (await providerFor(world)).scale, args: { group: name, count: 4 }, resource: name },
+    absent: { group: "absent", count: 4 },
+    absentResource: "absent",
+    async look() {
+      const { desired, inService } = await world.look.group();
+      if (desired === 2 && inService === 2) return "before";
+      return desired === 4 && inService === 4 ? "after" : "other";
+    },
+    end: () => end(world),
+  };
+});
+
+type Certificates = Case<JudgedCertificateArgs, AuthorityState>;
+conformance<JudgedCertificateArgs, AuthorityState>("aws issue-certificate", async (): Promise<Certificates> => {
+  const world = await startWorld(moto, { iam: true });
+  const { arn } = world.authority;
+  const pem = makeRequest(["a.example.com"]).csr;
+  const csrDer = new Uint8Array(Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ""), "base64"));
+  const args = { usages: ["server" as const], validity: 3600, csrDer, names: ["a.example.com"], deliver: null };
+  const action = (await providerFor(world))["issue-certificate"];
+  const other = `${arn.slice(0, -36)}${ABSENT_AUTHORITY}`;
+  return {
+    command: { action, args: { authority: arn, ...args }, resource: arn },
+    absent: { authority: other, ...args },
+    absentResource: other,
+    told: "never",
+    async look() {
+      const issued = world.look.issued();
+      return issued === 0 ? "before" : issued === 1 ? "after" : "other";
+    },
+    end: () => end(world),
+  };
+});
+
+conformance<DnsArgs, RecordState>("aws update-dns", async (): Promise<Case<DnsArgs, RecordState>> => {
+  const world = await startWorld(moto, { iam: true });
+  const { id, name: zone } = world.zone;
+  const name = `www.${zone}`;
+  const args = { zone: id, name, type: "A" as const, change: "create" as const, values: ["10.20.0.1"], ttl: 60 };
+  return {
+    command: { action: (await providerFor(world))["update-dns"], args, resource: `${id}/${name}` },
+    absent: { ...args, zone: "ZABSENT" },
+    absentResource: `ZABSENT/${name}`,
+    async look() {
+      const found = await world.look.record(name, "A");
+      if (found === null) return "before";
+      return JSON.stringify(found["ResourceRecords"]) === '[{"Value":"10.20.0.1"}]' ? "after" : "other";
+    },
+    end: () => end(world),
+  };
+});
