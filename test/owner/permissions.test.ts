@@ -104,7 +104,9 @@ describe("the least permissions", () => {
   test("what cannot be rendered is said with its place, and nothing is rendered", () => {
     const cases: [string, string, string][] = [
       ["group: prod-eu-1-brokers", "group: a:b", "its group a:b cannot be an Auto Scaling group's name"],
-      ["group: prod-eu-1-brokers", "group: $" + "{aws:username}", "cannot be an Auto Scaling group's name"],
+      ["group: prod-eu-1-brokers", `group: a$\{x}`, "cannot be an Auto Scaling group's name"],
+      ["group: prod-eu-1-brokers", "group: a%{x}", "cannot be an Auto Scaling group's name"],
+      ["group: prod-eu-1-brokers", "group: a&{x}", "cannot be an Auto Scaling group's name"],
       ["zone: Z0123456789ABCDEFGHIJ", "zone: example.com", "its zone example.com is not the id of a hosted zone"],
       [":certificate-authority/", ":certificate/", "is not the ARN of a private CA"],
       ["acm-pca:eu-west-1", "acm-pca:us-east-1", "its authority is of aws us-east-1"],
