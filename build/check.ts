@@ -21,6 +21,7 @@ const NEEDED = [
   { program: "nsupdate", debian: "bind9-dnsutils" },
   { program: "fish", debian: "fish" },
   { program: "strace", debian: "strace" },
+  { program: "time", debian: "time" },
   { program: "zsh", debian: "zsh" },
   { program: "openssl", debian: "openssl" },
   { program: "ssh-keygen", debian: "openssh-client" },

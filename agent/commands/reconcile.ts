@@ -16,7 +16,7 @@ import { filesBelow, plainPieces, UnreadableFile } from "../host/trail.ts";
 import { MAX_RECONCILED_CALLS, MAX_RECONCILED_OPERATIONS, MAX_TRAIL_FILE_BYTES } from "../limits.ts";
 import { printable } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
-import { beginning, epochsIn, folderOf, read, type Where } from "./readLog.ts";
+import { beginning, epochsIn, folderOf, read, type Shown, type Where } from "./readLog.ts";
 import { type Files, type Looked, reconcileLines } from "./reconcileLines.ts";
 
 type Options = Where & {
@@ -110,11 +110,18 @@ function roleOf({ role, account }: Options): Role {
 /** The whole log: the epochs before, which lie in folders beside it, and the present one. */
 function readLedger(disk: Disk, folder: string, period: Period): Ledger {
   const ledger = emptyLedger();
-  for (const one of [...epochsIn(disk, folder), folder]) {
-    read(disk, one, beginning(disk, one), ({ entry }) => {
-      if (addEntry(ledger, entry, period)) return;
+  const take = ({ entry }: Shown): void => {
+    if (!addEntry(ledger, entry, period))
       throw tooMany(`the log has more than ${MAX_RECONCILED_OPERATIONS} commands and operations in this period`);
-    });
+  };
+  for (const one of [...epochsIn(disk, folder), folder]) {
+    try {
+      read(disk, one, beginning(disk, one), take);
+    } catch (error) {
+      // A damaged line is no answer to whether the two agree.
+      if (!(error instanceof Complaint) || error.exit !== ANSWER_NO) throw error;
+      throw new Complaint(CANNOT, `the log in ${one} cannot be read: ${error.because}`, error.hint, COULD_NOT_LOOK);
+    }
   }
   return ledger;
 }

@@ -85,7 +85,6 @@ export function splitRecords(isDigest: (document: unknown) => boolean): Splitter
 
   /** One byte between events. */
   const between = (byte: number): void => {
-    if (isSpace(byte)) return;
     if (byte === OPEN && (state === "first" || state === "next")) state = "event";
     else if (byte === COMMA && state === "after") state = "next";
     else if (byte === CLOSE_LIST && (state === "first" || state === "after")) state = "tail";
@@ -102,6 +101,7 @@ export function splitRecords(isDigest: (document: unknown) => boolean): Splitter
           keep(bytes.subarray(at), MAX_TRAIL_DIGEST_BYTES, "no list of events, and a document");
           return;
         } else if (state === "event") at = event(bytes, at, take);
+        else if (isSpace(bytes[at] as number)) at += 1;
         else {
           between(bytes[at] as number);
           // The brace itself is the event's first byte.
