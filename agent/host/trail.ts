@@ -7,6 +7,7 @@ import { type Disk, DiskError } from "./host.ts";
 const GZIP = [0x1f, 0x8b];
 /** Of a packed file less at a time: a piece can become a thousand times as long. */
 const PACKED_PIECE_BYTES = 64 * 1024;
+const UNPACKED_PIECE_BYTES = 256 * 1024;
 const PIECE_BYTES = 1024 * 1024;
 
 /** A file that cannot be read as it is. */
@@ -65,7 +66,7 @@ function* pieces(disk: Disk, path: string, length: number): Generator<Uint8Array
 }
 
 async function* unpacked(disk: Disk, path: string): AsyncGenerator<Uint8Array> {
-  const gunzip = createGunzip();
+  const gunzip = createGunzip({ chunkSize: UNPACKED_PIECE_BYTES });
   // What goes wrong in either of them also ends the loop, which throws it; here it is heard of a second time.
   pipeline(Readable.from(pieces(disk, path, PACKED_PIECE_BYTES)), gunzip, () => undefined);
   try {
