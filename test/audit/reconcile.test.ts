@@ -78,6 +78,16 @@ test("a change without an entry is unexplained, whatever its user agent says", (
   expect(whyNot(LOG, refused)).toContain("never begun");
 });
 
+test("a change of our table is a change, whether the cloud says that it only read or says nothing", () => {
+  for (const readOnly of [true, undefined]) {
+    const forged = event("autoscaling:SetDesiredCapacity", "req-root", 12, {
+      userAgent: agentOf(COMMANDS.scale),
+      readOnly,
+    });
+    expect(whyNot(LOG, forged)).toContain("a request id of its own");
+  }
+});
+
 test("what the cloud says was a change is no read of a command, even where our table has it as one", () => {
   const said = event("autoscaling:DescribeAutoScalingGroups", "req-x", 12, {
     userAgent: agentOf(COMMANDS.scale),
@@ -269,6 +279,10 @@ test("calls of other roles, accounts and services are others'; the role's own in
     userIdentity: { type: "AssumedRole", sessionContext: { sessionIssuer: { arn: ROLE_ARN } } },
   });
   expect(compared(LOG, [...TRAIL, onlyIssuer]).unexplained.count).toBe(1);
+  const onlyName = event("ec2:RunInstances", "req-far", 12, {
+    userIdentity: { type: "AssumedRole", arn: `arn:aws:sts::${ACCOUNT}:assumed-role/reeve/i-1` },
+  });
+  expect(compared(LOG, [...TRAIL, onlyName]).unexplained.count).toBe(1);
 });
 
 test("insights are passed by and counted, whomever they are about", () => {
@@ -352,7 +366,7 @@ test("a role is named by its ARN in every partition, with or without a path", ()
 
 test("a file is cut into its events the same, in whatever pieces it comes and however it is spaced", () => {
   const odd = [
-    { ...TRAIL[0], userAgent: 'a "quoted" \\ brace } ] { [ ünï \u2028' },
+    { ...TRAIL[0], userAgent: 'a "quoted" \\" brace } ] { [ ünï \u2028' },
     ...TRAIL.slice(1),
     { userIdentity: null, a: [[], {}] },
   ];
@@ -396,6 +410,7 @@ test.each([
   ['{"Records":[{}]}{', "it is no list of events in JSON"],
   ['{"Records":[{},]}', "it is no list of events in JSON"],
   ['{"Records":[{}{}]}', "it is no list of events in JSON"],
+  ['{"Records":[,{}]}', "it is no list of events in JSON"],
   ['{"Records":[1]}', "it is no list of events in JSON"],
   ['{"Records":[],"more":1}', "it is no list of events in JSON"],
   [`{"Records":[{"a":${"[".repeat(70)}`, "an event nested over 64 deep"],
