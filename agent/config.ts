@@ -3,6 +3,8 @@ import { strictYaml } from "../policy/yaml.ts";
 import { Base64Url32, ClusterName, ResourceName, Sha256Hex } from "./wire/names.ts";
 
 const AbsolutePath = z.string().regex(/^\/[^\0]*$/, "an absolute path");
+/** The metadata service of the machine's own host, link-local and plain by its nature. */
+const METADATA = "http://169.254.169.254";
 const Address = z.string().regex(/^(?:\[[0-9a-f:]+\]|[a-zA-Z0-9.-]+):\d{1,5}$/, "HOST:PORT");
 
 const Group = z.strictObject({
@@ -47,38 +49,92 @@ export const LocalConfig = z.strictObject({
 });
 export type LocalConfig = z.infer<typeof LocalConfig>;
 
+/** An origin exactly as a URL parser writes it, so that one place has one spelling. Plain http only to this machine itself. */
+function origin(plain: RegExp) {
+  return z.string().refine((text) => {
+    if (!URL.canParse(text)) return false;
+    const url = new URL(text);
+    return url.origin === text && (url.protocol === "https:" || plain.test(text));
+  }, "https://HOST or https://HOST:PORT, in lower case, without a path (plain http only to 127.0.0.1)");
+}
+const LOOPBACK = /^http:\/\/127\.0\.0\.1(?::\d{1,5})?$/;
+const Endpoint = origin(LOOPBACK).optional();
+
+const PARTITION_OF_REGION = { "us-gov": "aws-us-gov", cn: "aws-cn" } as const;
+
+function partitionOf(region: string): string {
+  const found = Object.entries(PARTITION_OF_REGION).find(([start]) => region.startsWith(`${start}-`));
+  return found?.[1] ?? "aws";
+}
+
+export const AwsConfig = z
+  .strictObject({
+    account: z.string().regex(/^\d{12}$/, 'an account of 12 digits, in quotes: "111122223333"'),
+    /** The role's name without its path: what runs under it says the name alone. */
+    role: z.string().regex(/^[\w+=,.@-]{1,64}$/, "the role's name, without its path and not its ARN"),
+    region: z.string().regex(/^(?!us-iso)[a-z]{2}(?:-[a-z]+)+-\d$/, "a region such as eu-west-1"),
+    partition: z.enum(["aws", "aws-us-gov", "aws-cn"]),
+    /** Private endpoints; what is left out is AWS's own public one of the region. */
+    endpoints: z
+      .strictObject({
+        autoscaling: Endpoint,
+        "acm-pca": Endpoint,
+        route53: Endpoint,
+        sts: Endpoint,
+        metadata: z
+          .string()
+          .refine((text) => text === METADATA || LOOPBACK.test(text), `${METADATA} or http://127.0.0.1:PORT`)
+          .default(METADATA),
+      })
+      .prefault({}),
+  })
+  .superRefine((aws, context) => {
+    const of = partitionOf(aws.region);
+    if (of === aws.partition) return;
+    context.addIssue({ code: "custom", path: ["partition"], message: `${aws.region} is in the partition ${of}` });
+  });
+export type AwsConfig = z.infer<typeof AwsConfig>;
+
 /** /etc/reeve/reeve.yaml: as strict as the policy. docs/OPERATIONS.md names every field. */
-export const Config = z.strictObject({
-  version: z.literal(1),
-  cluster: ClusterName,
-  control_plane: z.strictObject({
-    enrol: z.string().regex(/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/, "https://HOST:PORT"),
-    trust_sha256: Base64Url32,
-    root_sha256: Sha256Hex.optional(),
-  }),
-  state: AbsolutePath.default("/var/lib/reeve"),
-  runtime: AbsolutePath.default("/run/reeve"),
-  /** `uid`: who must own the folder and what lies in it. */
-  owner: z
-    .strictObject({ directory: AbsolutePath, uid: z.number().int().min(0).default(0) })
-    .default({ directory: "/etc/reeve/owner", uid: 0 }),
-  csr: AbsolutePath.optional(),
-  token: z.union([
-    z.strictObject({ credential: z.string().regex(/^[A-Za-z0-9._-]+$/) }),
-    z.strictObject({ file: AbsolutePath }),
-  ]),
-  provider: z.literal("local"),
-  local: LocalConfig.default({ groups: {}, authorities: {}, zones: {} }),
-  key_rotation: z.enum(["approve", "automatic"]).default("approve"),
-  egress: z
-    .strictObject({ proxy: z.literal("none"), endpoints: z.strictObject({}) })
-    .default({ proxy: "none", endpoints: {} }),
-  witnesses: z.array(z.never()).max(0).default([]),
-  artifacts: z.literal("none").default("none"),
-  log: z
-    .strictObject({ retention: z.string().regex(/^\d+[hd]$/), segment: z.string().regex(/^\d+(?:KiB|MiB)$/) })
-    .default({ retention: "400d", segment: "16MiB" }),
-});
+export const Config = z
+  .strictObject({
+    version: z.literal(1),
+    cluster: ClusterName,
+    control_plane: z.strictObject({
+      enrol: z.string().regex(/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/, "https://HOST:PORT"),
+      trust_sha256: Base64Url32,
+      root_sha256: Sha256Hex.optional(),
+    }),
+    state: AbsolutePath.default("/var/lib/reeve"),
+    runtime: AbsolutePath.default("/run/reeve"),
+    /** `uid`: who must own the folder and what lies in it. */
+    owner: z
+      .strictObject({ directory: AbsolutePath, uid: z.number().int().min(0).default(0) })
+      .default({ directory: "/etc/reeve/owner", uid: 0 }),
+    csr: AbsolutePath.optional(),
+    token: z.union([
+      z.strictObject({ credential: z.string().regex(/^[A-Za-z0-9._-]+$/) }),
+      z.strictObject({ file: AbsolutePath }),
+    ]),
+    provider: z.enum(["local", "aws"]),
+    local: LocalConfig.default({ groups: {}, authorities: {}, zones: {} }),
+    aws: AwsConfig.optional(),
+    key_rotation: z.enum(["approve", "automatic"]).default("approve"),
+    egress: z
+      .strictObject({ proxy: z.literal("none"), endpoints: z.strictObject({}) })
+      .default({ proxy: "none", endpoints: {} }),
+    witnesses: z.array(z.never()).max(0).default([]),
+    artifacts: z.literal("none").default("none"),
+    log: z
+      .strictObject({ retention: z.string().regex(/^\d+[hd]$/), segment: z.string().regex(/^\d+(?:KiB|MiB)$/) })
+      .default({ retention: "400d", segment: "16MiB" }),
+  })
+  .superRefine((config, context) => {
+    const issue = (field: string, message: string): void =>
+      context.addIssue({ code: "custom", path: [field], message });
+    if (config.provider === "aws" && config.aws === undefined) issue("provider", "aws needs the field aws");
+    if (config.provider !== "aws" && config.aws !== undefined) issue("aws", "the provider is another one");
+  });
 export type Config = z.infer<typeof Config>;
 
 export type ConfigFault = { readonly line: number; readonly column: number; readonly message: string };

@@ -43,6 +43,10 @@ async function main(): Promise<void> {
     version: VERSION,
     exit,
     async provider(config) {
+      if (config.aws !== undefined) {
+        const { awsProvider } = await import("../providers/aws/aws.ts");
+        return awsProvider(host, config.aws, VERSION);
+      }
       const { localProvider } = await import("../providers/local/local.ts");
       return localProvider(host, config.local, `${config.state}/local`);
     },

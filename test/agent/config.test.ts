@@ -8,6 +8,13 @@ token: { credential: reeve-token }
 provider: local
 `;
 
+const AWS = GOOD.replace(
+  "provider: local\n",
+  `provider: aws\naws: { account: "111122223333", role: reeve, region: eu-west-1, partition: aws }\n`,
+);
+const endpoint = (name: string, url: string) =>
+  AWS.replace("partition: aws", `partition: aws, endpoints: { ${name}: "${url}" }`);
+
 describe("the config", () => {
   test("a short one is read, and what it leaves out has the documented defaults", () => {
     const parsed = parseConfig(GOOD);
@@ -16,13 +23,55 @@ describe("the config", () => {
     expect(parsed.config.key_rotation).toBe("approve");
     expect(parsed.config.owner).toEqual({ directory: "/etc/reeve/owner", uid: 0 });
   });
+  test("aws is read with private endpoints, and without them the metadata service is the machine's own", () => {
+    for (const [text, endpoints] of [
+      [AWS, {}],
+      [
+        endpoint("acm-pca", "https://vpce-1.acm-pca.eu-west-1.vpce.amazonaws.com"),
+        { "acm-pca": "https://vpce-1.acm-pca.eu-west-1.vpce.amazonaws.com" },
+      ],
+      [endpoint("sts", "http://127.0.0.1:4566"), { sts: "http://127.0.0.1:4566" }],
+    ] as const) {
+      const parsed = parseConfig(text);
+      if (!("config" in parsed)) throw new Error(JSON.stringify(parsed));
+      expect(parsed.config.aws).toEqual({
+        account: "111122223333",
+        role: "reeve",
+        region: "eu-west-1",
+        partition: "aws",
+        endpoints: { metadata: "http://169.254.169.254", ...endpoints },
+      });
+    }
+  });
   const bad: [string, string, RegExp][] = [
     ["an unknown field", `${GOOD}keyrotation: automatic\n`, /^6:1: .*keyrotation/i],
     ["a field twice", `${GOOD}provider: local\n`, /unique|twice|duplicate/i],
     ["an anchor", GOOD.replace("prod-eu-1", "&a prod-eu-1"), /anchor/],
     ["http", GOOD.replace("https:", "http:"), /^3:\d+: control_plane.enrol/],
     ["a relative state folder", `${GOOD}state: var\n`, /^6:\d+: state: an absolute path/],
-    ["a provider that is not there", GOOD.replace("provider: local", "provider: aws"), /^5:\d+: provider/],
+    ["a provider that is not there", GOOD.replace("provider: local", "provider: moon"), /^5:\d+: provider/],
+    ["aws without its field", GOOD.replace("provider: local", "provider: aws"), /^5:\d+: provider: aws needs/],
+    ["the field aws with another provider", `${AWS.replace("provider: aws", "provider: local")}`, /^6:\d+: aws: /],
+    ["an account as a number", AWS.replace(`"111122223333"`, "111122223333"), /^6:\d+: aws.account/],
+    ["a role's ARN", AWS.replace("role: reeve", "role: arn:aws:iam::111122223333:role/reeve"), /aws.role/],
+    ["a role with a path", AWS.replace("role: reeve", "role: ops/reeve"), /aws.role/],
+    [
+      "a region of another partition",
+      AWS.replace("eu-west-1", "cn-north-1"),
+      /aws.partition: cn-north-1 is in .* aws-cn/,
+    ],
+    ["a region of a partition that is not there", AWS.replace("eu-west-1", "us-isob-east-1"), /aws.region/],
+    ["no partition", AWS.replace(", partition: aws", ""), /aws.partition/],
+    ["an unknown field of aws", AWS.replace("role: reeve", "role: reeve, profile: admin"), /^6:\d+: aws: .*profile/],
+    ["a plain endpoint", endpoint("sts", "http://sts.internal"), /aws.endpoints.sts/],
+    ["an endpoint with a path", endpoint("sts", "https://sts.internal/x"), /aws.endpoints.sts/],
+    ["an endpoint with a user", endpoint("sts", "https://a:b@sts.internal"), /aws.endpoints.sts/],
+    ["an endpoint in upper case", endpoint("sts", "https://STS.internal"), /aws.endpoints.sts/],
+    ["this machine under another name", endpoint("sts", "http://localhost:1"), /aws.endpoints.sts/],
+    ["this machine as a number", endpoint("sts", "https://2130706433"), /aws.endpoints.sts/],
+    ["a name that begins like this machine", endpoint("sts", "http://127.0.0.1.evil.example"), /aws.endpoints.sts/],
+    ["an unknown endpoint", endpoint("iam", "https://iam.internal"), /aws.endpoints: .*iam/],
+    ["another metadata service", endpoint("metadata", "http://10.0.0.1"), /aws.endpoints.metadata/],
     ["no token source", GOOD.replace("token: { credential: reeve-token }\n", ""), /token/],
     ["nothing", "", /./],
     ["not YAML", "a: [", /./],

@@ -1,0 +1,64 @@
+import type { AwsConfig } from "../../agent/config.ts";
+import type { Host } from "../../agent/host/host.ts";
+import { type ActionProvider, CallFailed, type Provider } from "../provider.ts";
+import type { AwsContext } from "./call.ts";
+import { credentialSource } from "./credentials.ts";
+import { metadataService } from "./metadata.ts";
+import { ownPlace } from "./own.ts";
+import { prove } from "./prove.ts";
+import { awsScale } from "./scale.ts";
+
+/**
+ * The provider for AWS. Credentials come from the instance metadata service, and everything else from the config: no variable, shared
+ * file or profile is read. `version`: reeve's own, which CloudTrail sees beside the command's id.
+ */
+export async function awsProvider(host: Host, aws: AwsConfig, version: string): Promise<Provider> {
+  const metadata = metadataService(aws.endpoints.metadata, host.clock);
+  const own = ownPlace(metadata);
+  const context: AwsContext = {
+    host,
+    aws,
+    version,
+    credentials: credentialSource({
+      clock: host.clock,
+      metadata,
+      role: aws.role,
+      prove: (credentials, command) => prove({ host, aws, version }, credentials, command),
+    }),
+  };
+  const ownGroups = new Set<string>();
+  const learn = async (): Promise<void> => {
+    const group = await own.group();
+    if (group !== null) ownGroups.add(group);
+  };
+  // So that the policy's own check can name it. What is not known here is seen by `scale` before anything is changed.
+  await learn().catch(passing);
+  return {
+    name: "aws",
+    scale: awsScale(context, own, (group) => ownGroups.add(group)),
+    "issue-certificate": notYet("certificates"),
+    "update-dns": notYet("records"),
+    get ownGroups() {
+      return [...ownGroups];
+    },
+  };
+}
+
+/** The metadata service is away: not our mistake, and no reason not to start. */
+function passing(error: unknown): void {
+  if (!(error instanceof CallFailed)) throw error;
+}
+
+/** Refuses every command of an action that this provider cannot carry out. */
+function notYet<Args, State>(what: string): ActionProvider<Args, State> {
+  const never = (): never => {
+    throw new Error(`${what} were described as missing`);
+  };
+  return {
+    operations: [],
+    places: () => [],
+    describe: async () => ({ missing: `the provider aws does not carry out ${what} yet` }),
+    execute: never,
+    reconcile: never,
+  };
+}

@@ -1,0 +1,36 @@
+import type { AwsConfig } from "../../agent/config.ts";
+import type { CallPlace } from "../provider.ts";
+import type { Service } from "./operations.ts";
+
+/** Where a service is called, and the region that its requests are signed for. */
+export type Endpoint = { readonly url: string; readonly host: string; readonly region: string };
+
+const DOMAIN = { aws: "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn" } as const;
+/** Route 53 has one endpoint a partition, signed for one region of it. */
+const ROUTE53 = {
+  aws: { host: "route53.amazonaws.com", region: "us-east-1" },
+  "aws-us-gov": { host: "route53.us-gov.amazonaws.com", region: "us-gov-west-1" },
+  "aws-cn": { host: "route53.amazonaws.com.cn", region: "cn-northwest-1" },
+} as const;
+
+/** The config's private endpoint, else AWS's public one. Nothing else decides it: no variable, no shared file, no answer. */
+export function endpointOf(aws: AwsConfig, service: Service): Endpoint {
+  const zone = ROUTE53[aws.partition];
+  const region = service === "route53" ? zone.region : aws.region;
+  const host = service === "route53" ? zone.host : `${service}.${aws.region}.${DOMAIN[aws.partition]}`;
+  const url = aws.endpoints[service] ?? `https://${host}`;
+  const { protocol, hostname, port } = new URL(url);
+  return { url, host: hostText(protocol, hostname, port), region };
+}
+
+/** A host as the gate compares it: a port that is not https's own, and plain http, are part of it. */
+export function hostText(protocol: string, hostname: string, port: string): string {
+  const at = port === "" || (protocol === "https:" && port === "443") ? hostname : `${hostname}:${port}`;
+  return protocol === "https:" ? at : `${protocol}//${at}`;
+}
+
+/** What a command may call of a service, one place for each method. */
+export function placesOf(aws: AwsConfig, service: Service, methods: readonly string[]): readonly CallPlace[] {
+  const { host, region } = endpointOf(aws, service);
+  return methods.map((method) => ({ host, region, method }));
+}
