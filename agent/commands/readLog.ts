@@ -2,16 +2,18 @@ import type { Entry } from "../audit/entry.ts";
 import { linesOf, segmentName, segmentsIn, textOf } from "../audit/folder.ts";
 import { readLine } from "../audit/line.ts";
 import { COULD_NOT_LOOK } from "../audit/verify.ts";
+import type { Config } from "../config.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { Complaint, readConfig } from "./config.ts";
 
 /** Where a log is: `log` is its folder, else the config says. */
 export type Where = { readonly config: string; readonly log?: string };
 
-export function folderOf(disk: Disk, where: Where): { folder: string; state: string | null } {
-  if (where.log !== undefined) return { folder: where.log, state: null };
-  const { state } = readConfig(disk, where.config).config;
-  return { folder: `${state}/audit`, state };
+/** `config`: null when the folder itself was named, for then nothing else is read. */
+export function folderOf(disk: Disk, where: Where): { folder: string; state: string | null; config: Config | null } {
+  if (where.log !== undefined) return { folder: where.log, state: null, config: null };
+  const { config } = readConfig(disk, where.config);
+  return { folder: `${config.state}/audit`, state: config.state, config };
 }
 
 const EPOCH_FOLDER = /^epoch-([1-9]\d*)$/;

@@ -10,6 +10,7 @@ import {
 } from "../audit/reconcile/compare.ts";
 import { addEntry, emptyLedger, type Ledger, type Period, type Tables } from "../audit/reconcile/ledger.ts";
 import { COULD_NOT_LOOK } from "../audit/verify.ts";
+import type { Config } from "../config.ts";
 import type { Disk } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
 import { filesBelow, plainPieces, UnreadableFile } from "../host/trail.ts";
@@ -41,7 +42,7 @@ export function reconcileCommand(tables: () => Promise<Tables>): Command {
       "hold every call by the agent's role, as the cloud has it, to an entry of the log, and the other way round",
     )
     .requiredOption("--cloudtrail <folder>", "CloudTrail's files as they lie in S3, in folders of any depth")
-    .option("--role <arn>", "the agent's role: its ARN, or with --account its name")
+    .option("--role <arn>", "the agent's role, instead of the config's: its ARN, or with --account its name")
     .option("--account <id>", "the account of --role")
     .option("--config <file>", "the agent's config, which says where the log is and which role", DEFAULT_CONFIG)
     .option("--log <folder>", "the log's folder, instead of the config's")
@@ -68,8 +69,8 @@ async function reconcile(options: Options, tablesOf: () => Promise<Tables>): Pro
   const now = clock.now();
   const period: Period = { from: options.from ?? Number.NEGATIVE_INFINITY, to: options.to ?? Number.POSITIVE_INFINITY };
   if (period.from >= period.to) throw new Complaint(CANNOT, "--from is not before --to", "Swap them.", USAGE);
-  const role = roleOf(options);
-  const { folder } = folderOf(disk, options);
+  const { folder, config } = folderOf(disk, options);
+  const role = roleOf(options, config);
   const ledger = readLedger(disk, folder, period);
   const progress = beginComparison(ledger, await tablesOf(), period);
   const files = await readTrail(disk, options.cloudtrail, role, progress);
@@ -88,7 +89,8 @@ async function reconcile(options: Options, tablesOf: () => Promise<Tables>): Pro
   else for (const line of reconcileLines(compared, looked)) console.log(printable(line));
 }
 
-function roleOf({ role, account }: Options): Role {
+/** As the flags say, else as the config does. */
+function roleOf({ role, account }: Options, config: Config | null): Role {
   const usage = (because: string): Complaint =>
     new Complaint(
       CANNOT,
@@ -96,7 +98,11 @@ function roleOf({ role, account }: Options): Role {
       "--role arn:aws:iam::111122223333:role/reeve, or --account 111122223333 --role reeve",
       USAGE,
     );
-  if (role === undefined) throw usage("it is not said which role is the agent's");
+  if (role === undefined) {
+    if (account !== undefined) throw usage("--account stands without --role");
+    if (config?.aws === undefined) throw usage("nothing says which role is the agent's");
+    return { account: config.aws.account, name: config.aws.role };
+  }
   if (account === undefined) {
     const named = roleOfArn(role);
     if (named === null) throw usage(`${role} is not the ARN of a role`);

@@ -164,12 +164,39 @@ describe("audit reconcile, through the compiled executable", () => {
     expect(without.stdout).toContain("calls before it are of a log that is not here");
   });
 
+  test("the config says where the log is and which role is the agent's", () => {
+    const folder = mkdtempSync(join(tmpdir(), "reeve-trail-"));
+    cpSync(log, join(folder, "audit"), { recursive: true });
+    const config = join(folder, "reeve.yaml");
+    const write = (role: string): void =>
+      writeFileSync(
+        config,
+        `version: 1
+cluster: prod-eu-1
+control_plane: { enrol: "https://127.0.0.1:8443", trust_sha256: ${"A".repeat(43)} }
+state: ${folder}
+token: { credential: reeve-token }
+provider: aws
+aws: { account: "${ACCOUNT}", role: ${role}, region: eu-west-1, partition: aws }
+`,
+        { mode: 0o644 },
+      );
+    write("reeve");
+    const by = (...more: string[]): Ran =>
+      ran(REEVE, "audit", "reconcile", "--cloudtrail", trail, "--config", config, ...more);
+    expect(by()).toMatchObject({ code: 0, stderr: "" });
+    write("another");
+    expect(by().stdout).toContain("verdict    0 unexplained, 6 missing");
+    expect(by("--role", ROLE_ARN).code).toBe(0);
+  });
+
   test("a role that is not said, or is none, is a matter of usage", () => {
     const args = ["audit", "reconcile", "--cloudtrail", trail, "--log", log];
     for (const more of [
       [],
       ["--role", "reeve"],
       ["--role", `arn:aws:iam::${ACCOUNT}:user/reeve`],
+      ["--account", ACCOUNT],
       ["--role", "reeve", "--account", "1"],
       ["--role", "a/b", "--account", ACCOUNT],
     ])
