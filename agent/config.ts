@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { strictYaml } from "../policy/yaml.ts";
+import { placeName, placeOf } from "./host/socket.ts";
 import { Base64Url32, ClusterName, ResourceName, Sha256Hex } from "./wire/names.ts";
 
 const AbsolutePath = z.string().regex(/^\/[^\0]*$/, "an absolute path");
@@ -48,6 +49,37 @@ export const LocalConfig = z.strictObject({
   zones: z.record(ResourceName, Zone).default({}),
 });
 export type LocalConfig = z.infer<typeof LocalConfig>;
+
+/** HOST:PORT in the one spelling that is compared with an endpoint's. */
+const isEndpoint = (text: string): boolean => {
+  const place = placeOf(`https://${text}`);
+  return place !== null && text === placeName(place);
+};
+const ProxyUrl = z
+  .string()
+  .refine(
+    (text) => text.startsWith("http://") && isEndpoint(text.slice("http://".length)),
+    "http://HOST:PORT in lower case, without credentials",
+  );
+const Egress = z.strictObject({
+  /** A proxy for HTTP CONNECT. Only what stands here is used, never a variable. */
+  proxy: z
+    .union(
+      [
+        z.literal("none"),
+        ProxyUrl,
+        /** The file holds USER:PASSWORD (RFC 7617), 0600, the agent's own or root's. It is read for each connection. */
+        z.strictObject({ url: ProxyUrl, credentials_file: AbsolutePath }),
+      ],
+      { error: "none, http://HOST:PORT in lower case, or { url: http://HOST:PORT, credentials_file: /PATH }" },
+    )
+    .default("none"),
+  /** Which endpoints go directly although there is a proxy. */
+  endpoints: z
+    .record(z.string(), z.literal("direct", { error: "only direct can be said of an endpoint" }))
+    .refine((endpoints) => Object.keys(endpoints).every(isEndpoint), "endpoints are HOST:PORT, in lower case")
+    .default({}),
+});
 
 /** An origin exactly as a URL parser writes it, so that one place has one spelling. Plain http only to this machine itself. */
 function origin(plain: RegExp) {
@@ -101,7 +133,10 @@ export const Config = z
     version: z.literal(1),
     cluster: ClusterName,
     control_plane: z.strictObject({
-      enrol: z.string().regex(/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/, "https://HOST:PORT"),
+      enrol: z
+        .string()
+        .regex(/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/, "https://HOST:PORT")
+        .refine((url) => placeOf(url) !== null, "https://HOST:PORT"),
       trust_sha256: Base64Url32,
       root_sha256: Sha256Hex.optional(),
     }),
@@ -120,9 +155,7 @@ export const Config = z
     local: LocalConfig.default({ groups: {}, authorities: {}, zones: {} }),
     aws: AwsConfig.optional(),
     key_rotation: z.enum(["approve", "automatic"]).default("approve"),
-    egress: z
-      .strictObject({ proxy: z.literal("none"), endpoints: z.strictObject({}) })
-      .default({ proxy: "none", endpoints: {} }),
+    egress: Egress.default({ proxy: "none", endpoints: {} }),
     witnesses: z.array(z.never()).max(0).default([]),
     artifacts: z.literal("none").default("none"),
     log: z

@@ -37,6 +37,11 @@ export const MAX_REFUSED_TRUST_PER_HOUR = 16;
 export const MAX_CANCELLED = 4096;
 /** One armored SSH signature. The longest that is taken, ECDSA P-521, has about 700. */
 export const MAX_SSH_SIGNATURE_BYTES = 8 * 1024;
+/** What a proxy may answer to CONNECT before its head ends. */
+export const MAX_PROXY_HEAD_BYTES = 8 * 1024;
+export const MAX_PROXY_CREDENTIALS_BYTES = 1024;
+/** How long doctor looks at one thing that others answer for. */
+export const DOCTOR_LOOK_SECONDS = 10;
 /** Commands that wait for approvals at a time; one more is refused. */
 export const MAX_WAITING_COMMANDS = 16;
 /** Of one file in `approvals/`, and of the signatures in it. */

@@ -4,15 +4,19 @@ import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { Complaint } from "./commands/config.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { leaveCommand } from "./commands/leave.ts";
 import { ownerCommands } from "./commands/owner.ts";
-import { policyCommand } from "./commands/policy.ts";
+import { policyCommand } from "./commands/policy/policy.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
+import type { Config } from "./config.ts";
+import { egressOf } from "./egress.ts";
 import { DiskError } from "./host/host.ts";
 import { realMachine } from "./host/machine.ts";
 import { realNetwork } from "./host/network.ts";
 import { realHost } from "./host/real.ts";
+import { realSurvey } from "./host/survey.ts";
 import { complaint } from "./render.ts";
 
 declare const REEVE_VERSION: string | undefined;
@@ -36,21 +40,17 @@ async function main(): Promise<void> {
       "after",
       "\nExit codes: 0 done · 1 the answer is no · 2 usage · 3 config or policy · 4 permission · 5 unreachable · 6 identity · 7 log · 8 not known yet · 70 broken",
     );
-  runCommand(program, {
-    host,
-    machine,
-    net: realNetwork,
-    version: VERSION,
-    exit,
-    async provider(config) {
-      if (config.aws !== undefined) {
-        const { awsProvider } = await import("../providers/aws/aws.ts");
-        return awsProvider(host, config.aws, VERSION);
-      }
-      const { localProvider } = await import("../providers/local/local.ts");
-      return localProvider(host, config.local, `${config.state}/local`);
-    },
-  });
+  const net = (config: Config, uid: number) => realNetwork(egressOf(host.disk, config.egress, uid));
+  const provider = async (config: Config) => {
+    if (config.aws !== undefined) {
+      const { awsProvider } = await import("../providers/aws/aws.ts");
+      return awsProvider(host, config.aws, VERSION);
+    }
+    const { localProvider } = await import("../providers/local/local.ts");
+    return localProvider(host, config.local, `${config.state}/local`);
+  };
+  runCommand(program, { host, machine, net, version: VERSION, exit, provider });
+  doctorCommand(program, { host, machine, survey: realSurvey(), net, version: VERSION, provider }, exit);
   statusCommand(program, { host, machine, exit });
   ownerCommands(program, host, machine.stdout);
   approveCommand(program, { host, machine, exit });

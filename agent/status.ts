@@ -1,3 +1,4 @@
+import { timeText as wholeSeconds } from "../policy/duration.ts";
 import type { Policy } from "../policy/policy.ts";
 import type { Memory, Recent } from "./audit/memory.ts";
 import { timeText } from "./audit/time.ts";
@@ -56,7 +57,7 @@ export function remembered(
     by: entry.approval.by,
     need: entry.approval.need,
     approved: yes(signatures),
-    until: timeText(entry.until * 1000),
+    until: wholeSeconds(entry.until * 1000),
     entry: entry.index,
   }));
   const { trust } = memory;

@@ -1,10 +1,11 @@
 import type { Asked } from "../policy/asked.ts";
+import { timeText } from "../policy/duration.ts";
 import type { Policy } from "../policy/policy.ts";
 import { type Refusal, refuse } from "../policy/refusal.ts";
 import { approvalText, cannotOf } from "../policy/words.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Recorded, Waiting, WaitingEntry } from "./audit/memory.ts";
-import { timeOf, timeText } from "./audit/time.ts";
+import { timeOf } from "./audit/time.ts";
 import { MAX_RECORDED_APPROVALS } from "./limits.ts";
 import { approvalBody, approvers, type Judged, readApprovals } from "./owner/approvals.ts";
 import { refusedBody } from "./record.ts";
@@ -44,7 +45,7 @@ export function overdue(waiting: Waiting, now: number): Refusal | null {
   const { approval, allowed } = entry;
   const yes = [...new Set([...signatures.values()].flatMap(({ person }) => person ?? []))];
   const had = yes.length === 0 ? "nobody approved" : `only ${yes.join(", ")} approved`;
-  const until = timeText(entry.until * 1000).replace(/\.\d+Z$/, "Z");
+  const until = timeText(entry.until * 1000);
   return refuse(
     "policy.approval.needs-approval",
     cannotOf(askedOf(entry)),

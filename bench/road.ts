@@ -53,6 +53,7 @@ function instantProvider(): Provider {
   return {
     name: "local",
     ownGroups: [],
+    probe: async () => [],
     "issue-certificate": none,
     "update-dns": none,
     scale: {

@@ -25,7 +25,8 @@ const ROOTS = [
   "agent/wire/trust.ts",
   "agent/host/real.ts",
 ];
-const PROVIDER = "providers/local";
+/** Every provider is on the path of who configures it; a reviewer of one leaves the others out. */
+const PROVIDERS = ["providers/local", "providers/aws"];
 
 /** The order to read in: the road's own. A path sorts by the first of these that it starts with. */
 const READING = [
@@ -52,7 +53,14 @@ const READING = [
 ];
 
 type Part = { readonly path: string; readonly lines: number };
-type Package = { readonly name: string; readonly version: string; readonly licence: string; readonly lines: number };
+type Package = {
+  readonly name: string;
+  readonly version: string;
+  readonly licence: string;
+  readonly lines: number;
+  /** Whose path it is on: every agent's, or only one provider's. */
+  readonly of: string;
+};
 
 /** Lines that are neither blank nor only comment. */
 function codeLines(text: string): number {
@@ -60,25 +68,30 @@ function codeLines(text: string): number {
   return code.filter((line) => line.trim() !== "" && !line.trimStart().startsWith("//")).length;
 }
 
-function roots(): string[] {
-  const local = existsSync(join(ROOT, PROVIDER))
-    ? readdirSync(join(ROOT, PROVIDER))
-        .filter((name) => name.endsWith(".ts"))
-        .map((name) => `${PROVIDER}/${name}`)
-    : [];
-  const missing = [...ROOTS.filter((path) => !existsSync(join(ROOT, path))), ...(local.length === 0 ? [PROVIDER] : [])];
+function filesOf(provider: string): string[] {
+  if (!existsSync(join(ROOT, provider))) return [];
+  return readdirSync(join(ROOT, provider))
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => `${provider}/${name}`);
+}
+
+function roots(providers: readonly string[]): string[] {
+  const missing = [
+    ...ROOTS.filter((path) => !existsSync(join(ROOT, path))),
+    ...providers.filter((provider) => filesOf(provider).length === 0),
+  ];
   if (missing.length > 0)
     fail(
       `Cannot follow the trust path: ${missing.join(", ")} is not there.`,
       "Say in build/trust-path.ts where it begins now.",
     );
-  return [...ROOTS, ...local];
+  return [...ROOTS, ...providers.flatMap(filesOf)];
 }
 
 /** Paths from the top of every file that the roots bring: ours whenever reached, others' when anything of them is left in the output. */
-async function reached(): Promise<string[]> {
+async function reached(providers: readonly string[]): Promise<string[]> {
   const built = await Bun.build({
-    entrypoints: roots().map((path) => join(ROOT, path)),
+    entrypoints: roots(providers).map((path) => join(ROOT, path)),
     root: ROOT,
     target: "bun",
     format: "esm",
@@ -110,20 +123,30 @@ function ourParts(paths: readonly string[]): Part[] {
     .sort((a, b) => rank(a.path) - rank(b.path) || (a.path < b.path ? -1 : 1));
 }
 
-function packages(paths: readonly string[]): Package[] {
+/** Copies of one version in several folders are one package. */
+function packages(paths: readonly string[], local: readonly string[]): Package[] {
   const lines = new Map<string, number>();
   for (const path of paths) {
-    const folder = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];
-    if (folder === undefined) continue;
+    const folder = folderOf(path);
+    if (folder === null) continue;
     lines.set(folder, (lines.get(folder) ?? 0) + codeLines(readFileSync(join(ROOT, path), "utf8")));
   }
-  return [...lines]
-    .map(([folder, count]) => {
-      const about = JSON.parse(readFileSync(join(ROOT, folder, "package.json"), "utf8")) as Record<string, unknown>;
-      const licence = typeof about["license"] === "string" ? about["license"] : "unknown";
-      return { name: String(about["name"]), version: String(about["version"]), licence, lines: count };
-    })
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const everywhere = new Set(local.map(folderOf));
+  const found = new Map<string, Package>();
+  for (const [folder, count] of lines) {
+    const about = JSON.parse(readFileSync(join(ROOT, folder, "package.json"), "utf8")) as Record<string, unknown>;
+    const licence = typeof about["license"] === "string" ? about["license"] : "unknown";
+    const [name, version] = [String(about["name"]), String(about["version"])];
+    const of = everywhere.has(folder) ? "every provider" : "`aws`";
+    const same = found.get(`${name} ${version}`);
+    if (same === undefined || same.lines < count)
+      found.set(`${name} ${version}`, { name, version, licence, lines: count, of });
+  }
+  return [...found.values()].sort((a, b) => (`${a.name} ${a.version}` < `${b.name} ${b.version}` ? -1 : 1));
+}
+
+function folderOf(path: string): string | null {
+  return /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? null;
 }
 
 /** `name version` of each row of docs/DEPENDENCIES.md: `| name | version | why | …`. */
@@ -156,9 +179,11 @@ function table(ours: readonly Part[], theirs: readonly Package[]): string {
     ...shares(ours),
     "```",
     "",
-    "| package | version | lines reached | licence |",
-    "|---|---|---:|---|",
-    ...theirs.map(({ name, version, lines, licence }) => `| ${name} | ${version} | ${lines} | ${licence} |`),
+    "| package | version | lines reached | licence | with |",
+    "|---|---|---:|---|---|",
+    ...theirs.map(
+      ({ name, version, lines, licence, of }) => `| ${name} | ${version} | ${lines} | ${licence} | ${of} |`,
+    ),
     "",
   ].join("\n");
 }
@@ -189,6 +214,7 @@ const SHARES = [
   ["the policy (policy/)", /^policy\//],
   ["the gate and the contract (providers/)", /^providers\/[^/]+$/],
   ["the local provider (providers/local/)", /^providers\/local\//],
+  ["the provider for AWS (providers/aws/)", /^providers\/aws\//],
 ] as const;
 
 function shares(ours: readonly Part[]): string[] {
@@ -216,9 +242,9 @@ function print(ours: readonly Part[], theirs: readonly Package[]): void {
 }
 
 async function trustPath(write: boolean): Promise<void> {
-  const paths = await reached();
+  const paths = await reached(PROVIDERS);
   const ours = ourParts(paths);
-  const theirs = packages(paths);
+  const theirs = packages(paths, await reached(PROVIDERS.slice(0, 1)));
   print(ours, theirs);
   const known = justified(readFileSync(join(ROOT, "docs/DEPENDENCIES.md"), "utf8"));
   const unknown = theirs.filter(({ name, version }) => !known.has(`${name} ${version}`));

@@ -71,7 +71,7 @@ export function nextClaims(at: Standing, change: Change, iat: number): TrustClai
     iat,
     command_keys: keysAfter(at, "command", change, no),
     witness_keys: keysAfter(at, "witness", change, no),
-    roots: rootsAfter(at, before, change, no),
+    roots: rootsAfter(at, change, no),
   };
   strangersOnly(claims, at, no);
   const checked = TrustClaims.safeParse(claims);
@@ -121,13 +121,16 @@ function kids(keys: readonly NamedKey[]): string {
   return keys.map((key) => key.kid).join(", ") || "none";
 }
 
-function rootsAfter(at: Standing, before: TrustClaims, change: Change, no: No): string[] {
-  const known = before.roots.map(rootDigest);
+function rootsAfter(at: Standing, change: Change, no: No): string[] {
+  const named = at.history.at(-1)?.roots ?? [];
+  const known = named.map(rootDigest);
   for (const root of change.dropRoots)
     if (!known.includes(root)) no(`the statement before names no root ${root}`, `It names ${known.join(", ")}.`);
-  const after = before.roots.filter((root) => !change.dropRoots.includes(rootDigest(root)));
+  const after = named.filter((root) => !change.dropRoots.includes(rootDigest(root)));
   for (const root of change.addRoots) {
     if (after.includes(root)) no(`it would name the root ${rootDigest(root)} twice`, "Name each root once.");
+    if (at.history.some((claims) => claims.roots.includes(root)))
+      no(`the root ${rootDigest(root)} was dropped`, "Make a new one: `reeve-control ca new-root`.");
     after.push(root);
   }
   if (!after.includes(at.rootInUse))
@@ -138,11 +141,13 @@ function rootsAfter(at: Standing, before: TrustClaims, change: Change, no: No): 
   return after;
 }
 
-/** Each key has one use: a token key, a command key and a witness key are never the same. */
+/** Each key has one use, for good: a token key, a command key and a witness key are never the same, also not one after the other. */
 function strangersOnly(claims: Pick<TrustClaims, "command_keys" | "witness_keys">, at: Standing, no: No): void {
+  const all = [...at.history, claims];
+  const command = new Set(all.flatMap((one) => one.command_keys.map((key) => key.x)));
   for (const key of [...claims.command_keys, ...claims.witness_keys])
     if (key.x === at.tokenKey) no(`the key ${key.kid} is the one that signs join tokens`, "Make a key of its own.");
-  for (const key of claims.witness_keys)
-    if (claims.command_keys.some((one) => one.x === key.x))
-      no(`the witness key ${key.kid} is a command key too`, "A witness has a key of its own.");
+  for (const key of all.flatMap((one) => one.witness_keys))
+    if (command.has(key.x))
+      no(`the key ${key.kid} would be a witness's and a command key`, "A witness has a key of its own.");
 }

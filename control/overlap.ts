@@ -10,7 +10,7 @@ export type Switched = {
   readonly root: Root;
   /** Clusters that were left behind, as the operator said. */
   readonly left: readonly Behind[];
-  /** How many join tokens that nobody has used yet pin another root, and so are good for nothing now. */
+  /** How many join tokens nobody has used yet: those that pin another root are good for nothing now. */
   readonly tokens: number;
 };
 

@@ -28,7 +28,17 @@ export type Root = {
 const MAX_ROOTS = 8;
 
 export function rootOf(pem: string): Root {
-  const certificate = new X509Certificate(pem);
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(pem);
+  } catch {
+    throw new Complaint(
+      3,
+      "use the root CAs",
+      "a certificate in DIR/ca cannot be read",
+      "Bring DIR/ca back from its backup, as a whole.",
+    );
+  }
   return {
     pem,
     der: certificate.raw.toString("base64"),
@@ -86,7 +96,7 @@ export function rootKey(dir: string, root: Root): string {
   for (const place of places) {
     if (!existsSync(place)) continue;
     const key = readFileSync(place, "utf8");
-    if (certificate.checkPrivateKey(createPrivateKey(key))) return key;
+    if (isKeyOf(certificate, key)) return key;
   }
   throw new Complaint(
     3,
@@ -94,6 +104,15 @@ export function rootKey(dir: string, root: Root): string {
     "its private key is not in DIR/ca",
     "Bring DIR/ca back from its backup, as a whole.",
   );
+}
+
+/** A file that holds no key is nobody's. */
+function isKeyOf(certificate: X509Certificate, pem: string): boolean {
+  try {
+    return certificate.checkPrivateKey(createPrivateKey(pem));
+  } catch {
+    return false;
+  }
 }
 
 /** Makes a root beside the one in use; nothing uses it yet. */
@@ -106,6 +125,7 @@ export async function newRoot(dir: string): Promise<Root> {
   const [inUse] = live;
   if (inUse === undefined) throw new Error("no root is in use");
   makeFolderDurably(join(dir, "ca", "roots"));
+  removeRemains(dir);
   // The one in use moves in first, so that its key is still found by its digest when root.pem names another.
   keep(dir, inUse.pem, rootKey(dir, inUse));
   // A name of its own, so that nobody takes one root for the other by its name.
@@ -134,10 +154,20 @@ export function putAway(dir: string, root: Root): void {
   const path = join(dir, "ca", "roots", root.sha256);
   if (existsSync(`${path}.pem`)) renameDurably(`${path}.pem`, `${path}.dropped`);
   // If we stop before or between these, the same command removes what is left.
-  removeDurably(`${path}.key`);
+  removeRemains(dir);
   const first = join(dir, "ca", "root.key");
-  if (!existsSync(first)) return;
-  if (new X509Certificate(root.pem).checkPrivateKey(createPrivateKey(readFileSync(first)))) removeDurably(first);
+  if (existsSync(first) && isKeyOf(new X509Certificate(root.pem), readFileSync(first, "utf8"))) removeDurably(first);
+}
+
+/** What a command that was killed left half written, and keys without a certificate: of no root, or of one that was dropped. */
+function removeRemains(dir: string): void {
+  const folder = join(dir, "ca", "roots");
+  if (!existsSync(folder)) return;
+  const names = readdirSync(folder);
+  for (const name of names) {
+    const alone = name.endsWith(".key") && !names.includes(name.replace(/key$/, "pem"));
+    if (alone || name.endsWith(".new")) removeDurably(join(folder, name));
+  }
 }
 
 /** Files that another user makes here could not be read by `serve`. */

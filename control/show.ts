@@ -1,6 +1,7 @@
 import { Entry } from "../agent/audit/entry.ts";
 import { CommandClaims } from "../agent/wire/command.ts";
 import type { Asked } from "../policy/asked.ts";
+import { REMEDIES } from "../policy/remedies.ts";
 import { type CommandRow, OPEN_STATES } from "./store.ts";
 import { printable } from "./terminal.ts";
 
@@ -53,9 +54,9 @@ export function resultText(row: CommandRow, result: Result): string {
   if (entry?.kind === "refused") return lines(...refusal(cannot, asked, entry));
   if (entry?.kind === "rejected")
     return lines(
-      `error: Cannot ${cannot}: the agent could not open or read the command.`,
+      `error: Cannot ${cannot}: the agent refused these bytes. ${REMEDIES[entry.code].cause}`,
       facts(asked, { code: entry.code, entry: entry.index }),
-      "hint: Sign it with a key that the cluster's trust statement names.",
+      `hint: ${REMEDIES[entry.code].vendor}`,
     );
   if (entry?.kind === "waiting") return lines(...waiting(cannot, entry));
   if (entry?.kind === "considered")
@@ -100,7 +101,8 @@ function refusal(cannot: string, asked: Asked, entry: Refused): string[] {
   return [
     `error: Cannot ${cannot}: ${entry.because}.`,
     facts(asked, more),
-    `hint: ${entry.hint || "See the customer's policy."}`,
+    // A hint that did not fit its entry.
+    `hint: ${entry.hint || REMEDIES[entry.code].vendor}`,
   ];
 }
 

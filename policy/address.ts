@@ -50,6 +50,13 @@ export function parseAddress(text: string): Address | null {
   return text.includes(":") ? parseV6(text) : parseV4(text);
 }
 
+/** The one spelling of an address of 4 or 16 bytes. */
+export function addressText(bytes: Address): string {
+  if (bytes.length === 4) return bytes.join(".");
+  const pairs = Array.from({ length: 8 }, (_, at) => ((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0));
+  return v6Text(pairs);
+}
+
 function bit(bytes: Address, at: number): number {
   return ((bytes[at >> 3] ?? 0) >> (7 - (at & 7))) & 1;
 }

@@ -45,7 +45,7 @@ function changeFailures(policy: Policy, rule: RuleFor<"scale">, asked: number, f
       rule.change.up === 0
         ? `Use another rule, ${owner}.up in ${rule.id}.`
         : `Ask for ${found + rule.change.up} or fewer, ${owner}.up in ${rule.id}.`;
-    return [{ ...facts, code: "policy.change.up", because, hint }];
+    return [{ ...facts, code: "policy.change.up", because, hint, allows: rule.change.up }];
   }
   if (down > rule.change.down) {
     const because = `removes at most ${rule.change.down} machines per command, this removes ${down}`;
@@ -53,7 +53,7 @@ function changeFailures(policy: Policy, rule: RuleFor<"scale">, asked: number, f
       rule.change.down === 0
         ? `Use another rule, ${owner}.down in ${rule.id}.`
         : `Ask for ${found - rule.change.down} or more, ${owner}.down in ${rule.id}.`;
-    return [{ ...facts, code: "policy.change.down", because, hint }];
+    return [{ ...facts, code: "policy.change.down", because, hint, allows: rule.change.down }];
   }
   return [];
 }

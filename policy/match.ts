@@ -92,7 +92,9 @@ function valueFault(rule: RuleFor<"update-dns">, type: DnsArgs["type"], value: s
   if (type !== "A" && type !== "AAAA") return "allows addresses only, not the value";
   const address = isAddressOf(type, value) ? parseAddress(value) : null;
   if (address === null) return `takes ${type} addresses in their one usual spelling, not`;
-  return rule.values.within.some((cidr) => inside(address, cidr)) ? null : "does not hold the address";
+  return rule.values.within.some((cidr) => inside(address, cidr))
+    ? null
+    : "allows only addresses within its values, not";
 }
 
 function dnsFailures(policy: Policy, rule: RuleFor<"update-dns">, args: DnsArgs): Failure[] {

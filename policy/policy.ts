@@ -140,12 +140,13 @@ const RuleField = z.discriminatedUnion("allow", [ScaleRule, CertificateRule, Dns
 /** How many intents of a rule are used up, by rule id. */
 const Used = z.record(Id, z.number().int().min(0).max(1000)).optional();
 const expects = { allow: Id.optional(), wait: Id.optional(), refuse: z.string().max(64).optional() };
-const ScaleTest = z.strictObject({
+/** What a test is given and asks, for each action. */
+export const ScaleTest = z.strictObject({
   given: z.strictObject({ count: Count, at: Time, used: Used }),
   ask: z.strictObject({ action: z.literal("scale"), group: Resource, count: Count }),
   ...expects,
 });
-const CertificateTest = z.strictObject({
+export const CertificateTest = z.strictObject({
   given: z.strictObject({
     csr: z.strictObject({
       names: z.array(z.string().max(253)),
@@ -166,7 +167,7 @@ const CertificateTest = z.strictObject({
   }),
   ...expects,
 });
-const DnsTest = z.strictObject({
+export const DnsTest = z.strictObject({
   given: z.strictObject({
     record: z.union([z.literal("none"), z.strictObject({ values: z.array(Value).min(1), ttl: Duration })]),
     at: Time,

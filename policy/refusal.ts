@@ -1,6 +1,6 @@
 /**
  * Every way to say no: one closed list of stable codes, `<stage>.<what>[.<how>]`.
- * A code is never reused; docs/PROTOCOL.md shows the list. It stands in policy/ because policy/ imports nothing but itself.
+ * A code is never reused; docs/REFUSALS.md shows the list, with cause and remedy. It stands in policy/ because policy/ imports nothing but itself.
  */
 export const REFUSAL_CODES = [
   "open.too-long",

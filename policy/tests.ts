@@ -12,40 +12,49 @@ export type TestFailure = {
   readonly decided: string;
 };
 
-type Situation = { readonly asked: Asked; readonly found: Found };
+type Ask = PolicyTest["ask"];
+type Made = "in-cluster" | "by-vendor";
 
-function situationOf(test: PolicyTest): Situation {
-  if ("count" in test.given) {
-    if (test.ask.action !== "scale") throw new Error("a test's given and ask were not checked");
-    const { group, count } = test.ask;
-    return { asked: { action: "scale", args: { group, count } }, found: { action: "scale", count: test.given.count } };
+/** The command that a test asks for. Of a certificate's request it says only where it was made. */
+export function askedOf(ask: Ask, made: Made): Asked {
+  switch (ask.action) {
+    case "scale":
+      return { action: "scale", args: { group: ask.group, count: ask.count } };
+    case "issue-certificate": {
+      const { authority, usages, validity } = ask;
+      const request = made === "by-vendor" ? { csr: "AAAA" } : { csr_sha256: "0".repeat(64) };
+      return { action: "issue-certificate", args: { authority, usages, validity, ...request } };
+    }
+    case "update-dns": {
+      const { action, ...args } = ask;
+      return { action, args };
+    }
   }
-  if ("csr" in test.given) {
-    if (test.ask.action !== "issue-certificate") throw new Error("a test's given and ask were not checked");
-    const { names, key, made, common_name, ca } = test.given.csr;
-    const { authority, usages, validity } = test.ask;
-    const request = made === "by-vendor" ? { csr: "AAAA" } : { csr_sha256: "0".repeat(64) };
-    return {
-      asked: { action: "issue-certificate", args: { authority, usages, validity, ...request } },
-      found: {
-        action: "issue-certificate",
-        made,
-        csr: {
-          signatureValid: true,
-          subject: common_name === undefined ? "" : `CN=${common_name}`,
-          commonName: common_name ?? null,
-          sans: names.map((value) => ({ type: "dns", value })),
-          keyType: key,
-          extensions: [],
-          wantsCa: ca ?? false,
-        },
-      },
-    };
-  }
-  if (test.ask.action !== "update-dns") throw new Error("a test's given and ask were not checked");
-  const { action, ...args } = test.ask;
-  const record = test.given.record === "none" ? null : test.given.record;
-  return { asked: { action, args }, found: { action, record } };
+}
+
+type GivenState =
+  | Pick<Extract<PolicyTest["given"], { count: number }>, "count">
+  | Pick<Extract<PolicyTest["given"], { csr: unknown }>, "csr">
+  | Pick<Extract<PolicyTest["given"], { record: unknown }>, "record">;
+
+/** What a test says was found. */
+export function foundOf(given: GivenState): Found {
+  if ("count" in given) return { action: "scale", count: given.count };
+  if ("record" in given) return { action: "update-dns", record: given.record === "none" ? null : given.record };
+  const { names, key, made, common_name, ca } = given.csr;
+  return {
+    action: "issue-certificate",
+    made,
+    csr: {
+      signatureValid: true,
+      subject: common_name === undefined ? "" : `CN=${common_name}`,
+      commonName: common_name ?? null,
+      sans: names.map((value) => ({ type: "dns", value })),
+      keyType: key,
+      extensions: [],
+      wantsCa: ca ?? false,
+    },
+  };
 }
 
 type Outcome = { readonly how: "allow" | "wait" | "refuse"; readonly what: string; readonly words: string };
@@ -56,7 +65,9 @@ function refused(refusal: Refusal): Outcome {
 }
 
 function decide(policy: Policy, test: PolicyTest): Outcome {
-  const { asked, found } = situationOf(test);
+  const asked = askedOf(test.ask, "csr" in test.given ? test.given.csr.made : "in-cluster");
+  const found = foundOf(test.given);
+  if (found.action !== asked.action) throw new Error("a test's given and ask were not checked");
   const { vendor, cluster } = policy;
   // A dry run takes the same road: its switch is not what a test is about.
   const matched = match(policy, asked, { vendor, cluster, cloud: policy.place.cloud, ownGroups: [], dryRun: false });

@@ -16,6 +16,8 @@ export type Failure = {
   readonly found?: string;
   readonly asked?: string;
   readonly alone?: true;
+  /** How much the field allows of what was asked for: of two rules that fail alike, the one that allows more came closer. */
+  readonly allows?: number;
 };
 
 export function cut(text: string, most: number): string {
@@ -79,11 +81,15 @@ export function valuesText(values: Extract<Rule, { allow: "update-dns" }>["value
     : `{ exactly: [${values.exactly.map((value) => JSON.stringify(value)).join(", ")}] }`;
 }
 
-/** The rule that came closest: fewest of its fields failed; among equals the first id. `judged` is in the order of ids. */
+/** The rule that came closest: fewest of its fields failed; then whose first failing field allows most; then the first id. `judged` is in the order of ids. */
 export function closest<R extends Rule>(
   judged: readonly { readonly rule: R; readonly failures: readonly Failure[] }[],
 ): { readonly rule: R; readonly failure: Failure } {
-  const best = judged.reduce((a, b) => (b.failures.length < a.failures.length ? b : a));
+  const allows = (failures: readonly Failure[]): number => failures[0]?.allows ?? 0;
+  const best = judged.reduce((a, b) => {
+    if (b.failures.length !== a.failures.length) return b.failures.length < a.failures.length ? b : a;
+    return allows(b.failures) > allows(a.failures) ? b : a;
+  });
   const failure = best.failures[0];
   if (failure === undefined) throw new Error("a rule without a failure cannot refuse");
   return { rule: best.rule, failure };

@@ -114,6 +114,14 @@ export type JudgedCertificateArgs = CertificateArgs & {
 };
 export type RecordState = { readonly record: { readonly values: readonly string[]; readonly ttl: number } | null };
 
+/** One part of what the config names, as `probe` found it. `because`: what is the case; `hint`: what to do, "" when it can be used. */
+export type ReachedPart = {
+  readonly what: string;
+  readonly ok: boolean;
+  readonly because: string;
+  readonly hint: string;
+};
+
 export type Provider = {
   readonly name: "local" | "aws" | "gcp" | "azure";
   readonly scale: ActionProvider<ScaleArgs, ScaleState>;
@@ -121,5 +129,10 @@ export type Provider = {
   readonly "update-dns": ActionProvider<DnsArgs, RecordState>;
   /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */
   readonly ownGroups: readonly string[];
+  /**
+   * For `doctor`: whether each thing that the config names could be used now. Reads only, belongs to no command and so goes through no
+   * gate; holds no secret and none of others' words beyond names. Ends when `signal` aborts.
+   */
+  probe(signal: AbortSignal): Promise<readonly ReachedPart[]>;
 };
 export type ProviderAction = Action;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import { timeText } from "../../policy/duration.ts";
 import type { Entry } from "../audit/entry.ts";
-import { timeText } from "../audit/time.ts";
 import { type Approvable, kindOfApprovalId } from "../wire/approval.ts";
 import { CommandClaims } from "../wire/command.ts";
 import { digestOf } from "../wire/envelope.ts";

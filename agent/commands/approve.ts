@@ -1,7 +1,7 @@
 import type { Command } from "commander";
+import { timeText } from "../../policy/duration.ts";
 import type { Entry } from "../audit/entry.ts";
 import { readLine } from "../audit/line.ts";
-import { timeText } from "../audit/time.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Machine } from "../host/machine.ts";
 import { sshSign } from "../host/sshKeygen.ts";

@@ -1,7 +1,9 @@
 import { Command, InvalidArgumentError } from "commander";
+import { timeText } from "../../policy/duration.ts";
+import type { RefusalCode } from "../../policy/refusal.ts";
+import { REMEDIES } from "../../policy/remedies.ts";
 import type { Entry } from "../audit/entry.ts";
 import type { Tables } from "../audit/reconcile/ledger.ts";
-import { timeText } from "../audit/time.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
@@ -33,7 +35,7 @@ export function auditCommand(tables: () => Promise<Tables>): Command {
     .option("--log <folder>", "the log's folder, instead of the config's")
     .option("-f, --follow", "go on with new entries until interrupted")
     .option("--json", "print the entries as they are on disk")
-    .option("--verbose", "print refusals in full")
+    .option("--verbose", "print refusals in full, with what the owner can do")
     .option("--last <n>", "only the last N entries", count)
     .option("--command <id>", "only entries of this command")
     .action(show);
@@ -85,8 +87,26 @@ async function show(options: ShowOptions): Promise<void> {
 function linesFor(entry: Entry, verbose: boolean): string[] {
   const head = `${entry.time}  ${String(entry.index).padStart(6)}  ${entry.kind.padEnd(NAME_WIDTH)}`;
   const line = `${head} ${printable(summaryOf(entry))}`.trimEnd();
-  if (!verbose || entry.kind !== "refused") return [line];
-  return [line, ...refusalLines(wishOf(entry), entry).map((text) => `    ${text}`)];
+  const code = verbose ? refusalCodeOf(entry) : null;
+  if (code === null) return [line];
+  const { cause, owner } = REMEDIES[code];
+  const words = entry.kind === "refused" ? refusalLines(wishOf(entry), entry) : [`cause: ${cause}`];
+  return [line, ...[...words, `owner: ${owner}`].map((text) => `    ${text}`)];
+}
+
+/** An outcome's code is the provider's word, no refusal. */
+function refusalCodeOf(entry: Entry): RefusalCode | null {
+  switch (entry.kind) {
+    case "refused":
+    case "rejected":
+    case "policy":
+    case "trust-refused":
+    case "approval":
+    case "gate":
+      return entry.code;
+    default:
+      return null;
+  }
 }
 
 type Asking = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;

@@ -15,7 +15,8 @@ import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
 export type RunDeps = {
   readonly host: Host;
   readonly machine: Machine;
-  readonly net: Network;
+  /** The network as the config's `egress` wants it. */
+  net(config: Config, uid: number): Network;
   readonly version: string;
   /** Loads the configured provider, and only that one. */
   provider(config: Config): Promise<Provider>;
@@ -47,6 +48,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
     stop.abort();
   });
   const provider = await deps.provider(config);
+  const net = deps.net(config, machine.uid);
   try {
     return await run({
       host,
@@ -58,7 +60,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       provider,
       say,
       stop,
-      identify: () => loadOrEnrol({ host, net: deps.net, config, credentials: machine.credentials, uid: machine.uid }),
+      identify: () => loadOrEnrol({ host, net, config, credentials: machine.credentials, uid: machine.uid }),
       ready: () => machine.notify("--ready"),
     });
   } catch (error) {

@@ -13,6 +13,7 @@ export type Random = { bytes(count: number): Uint8Array; uuidv7(): string };
 export type Stat = {
   kind: "file" | "directory" | "other";
   uid: number;
+  gid: number;
   mode: number;
   links: number;
   size: number;
@@ -39,8 +40,11 @@ export type Disk = {
   list(path: string): string[];
   stat(path: string): Stat;
   makeDirectory(path: string, mode: number): void;
-  /** Temporary file beside it, write, fdatasync, rename over, fsync of the folder. Durable when it returns. */
-  replace(path: string, bytes: Uint8Array, mode: number): void;
+  /**
+   * Temporary file beside it, write, fdatasync, rename over, fsync of the folder. Durable when it returns. With `uid` the file is that
+   * user's from its first byte on.
+   */
+  replace(path: string, bytes: Uint8Array, mode: number, uid?: number): void;
   /** Opens (creates) for appending with O_NOFOLLOW; a new file's folder is synced. */
   appender(path: string, mode: number): Appender;
   rename(from: string, to: string): void;

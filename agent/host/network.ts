@@ -1,9 +1,15 @@
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import { isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
+import { type Egress, proxyFor, tunnel } from "./proxy.ts";
+import { type Place, placeOf, reasonOf, type Unreachable, type Wait, withinWait } from "./socket.ts";
 
-/** Why there is no answer, short: "refused", "timeout", "dns", "reset", "no-route", "aborted", "closed", "network: CODE", "tls: CODE", "answer: WHAT". */
-export type Unreachable = { readonly unreachable: string };
-export type Answer = { readonly status: number; readonly body: Uint8Array };
+export type Answer = {
+  readonly status: number;
+  readonly body: Uint8Array;
+  /** The server's clock when it answered (the Date header), in milliseconds since 1970; null when it did not say. */
+  readonly dateMs: number | null;
+};
 export type Ask = {
   readonly method: "GET" | "POST";
   readonly path: string;
@@ -11,7 +17,6 @@ export type Ask = {
   readonly body: string | null;
   readonly maxAnswerBytes: number;
 };
-export type Wait = { readonly timeoutSeconds: number; readonly signal?: AbortSignal | undefined };
 
 /** One connection to a server whose certificate was checked before anything was sent on it. */
 export type Line = {
@@ -36,30 +41,6 @@ export type Network = {
   ): Promise<Line | Unreachable>;
 };
 
-const CODES: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "refused",
-  ENOTFOUND: "dns",
-  EAI_AGAIN: "dns",
-  ETIMEDOUT: "timeout",
-  ECONNRESET: "reset",
-  EPIPE: "reset",
-  EHOSTUNREACH: "no-route",
-  ENETUNREACH: "no-route",
-};
-
-function reasonOf(error: unknown): string {
-  const code = String((error as { code?: unknown } | null)?.code ?? "unknown").replace(/[^A-Z0-9_]/gi, "");
-  if (code.includes("HTTP2")) return "reset";
-  // errno names have no underscore; what TLS finds wrong has one.
-  return CODES[code] ?? `${/^E[A-Z0-9]+$|^unknown$/.test(code) ? "network" : "tls"}: ${code}`;
-}
-
-type Place = { readonly host: string; readonly port: number };
-function placeOf(url: string): Place {
-  const parsed = new URL(url);
-  return { host: parsed.hostname.replace(/^\[|\]$/g, ""), port: Number(parsed.port || 443) };
-}
-
 type TlsOptions = {
   rejectUnauthorized: boolean;
   ca?: string[];
@@ -67,31 +48,45 @@ type TlsOptions = {
   key?: string;
 };
 
-/** A TLS connection after its handshake. Nothing was written on it. */
-function openTls(place: Place, options: TlsOptions, wait: Wait): Promise<TLSSocket | Unreachable> {
-  return new Promise((resolve) => {
-    if (wait.signal?.aborted === true) return resolve({ unreachable: "aborted" });
+/** A TLS connection after its handshake, through the proxy where there is one. Nothing of ours was written inside it. */
+async function openTls(
+  egress: Egress,
+  place: Place,
+  options: TlsOptions,
+  wait: Wait,
+): Promise<TLSSocket | Unreachable> {
+  const proxy = proxyFor(egress, place);
+  if (proxy === null) return handshake({ host: place.host, port: place.port }, place, options, wait);
+  const began = performance.now();
+  const socket = await tunnel(proxy, place, wait);
+  if ("unreachable" in socket) return socket;
+  const left = wait.timeoutSeconds - (performance.now() - began) / 1000;
+  const tls = await handshake({ socket }, place, options, { ...wait, timeoutSeconds: Math.max(left, 0) });
+  if ("unreachable" in tls) socket.destroy();
+  return tls;
+}
+
+function handshake(
+  over: { readonly host: string; readonly port: number } | { readonly socket: Socket },
+  place: Place,
+  options: TlsOptions,
+  wait: Wait,
+): Promise<TLSSocket | Unreachable> {
+  return withinWait<TLSSocket>(wait, (end) => {
     const socket = connectTls({
-      host: place.host,
-      port: place.port,
+      ...over,
+      // Over a tunnel the runtime knows no host of its own to name (RFC 6066 section 3: never an address).
+      ...(isIP(place.host) === 0 ? { servername: place.host } : {}),
       ALPNProtocols: ["h2"],
       minVersion: "TLSv1.3",
       // Explicit: a variable (NODE_TLS_REJECT_UNAUTHORIZED) must not decide it.
       ...options,
     });
-    const end = (result: TLSSocket | Unreachable) => {
-      clearTimeout(timer);
-      wait.signal?.removeEventListener("abort", onAbort);
-      if ("unreachable" in result) socket.destroy();
-      resolve(result);
-    };
-    const onAbort = () => end({ unreachable: "aborted" });
-    const timer = setTimeout(() => end({ unreachable: "timeout" }), wait.timeoutSeconds * 1000);
-    wait.signal?.addEventListener("abort", onAbort, { once: true });
     // Stays for the socket's life: an error without a listener would end the process.
     socket.on("error", (error) => end({ unreachable: reasonOf(error) }));
     socket.once("close", () => end({ unreachable: "reset" }));
     socket.once("secureConnect", () => end(socket));
+    return () => socket.destroy();
   });
 }
 
@@ -102,9 +97,11 @@ function peerFault(socket: TLSSocket, place: Place): string | null {
   return checkServerIdentity(place.host, socket.getPeerCertificate()) === undefined ? null : "tls: name";
 }
 
-async function shownChain(url: string, wait: Wait): ReturnType<Network["shownChain"]> {
+async function shownChain(egress: Egress, url: string, wait: Wait): ReturnType<Network["shownChain"]> {
+  const place = placeOf(url);
+  if (place === null) return { unreachable: "address" };
   // Nobody is trusted here, so nobody is refused; nothing is sent either.
-  const socket = await openTls(placeOf(url), { rejectUnauthorized: false }, wait);
+  const socket = await openTls(egress, place, { rejectUnauthorized: false }, wait);
   if ("unreachable" in socket) return socket;
   const chain: Uint8Array[] = [];
   let certificate = socket.getPeerCertificate(true);
@@ -118,11 +115,12 @@ async function shownChain(url: string, wait: Wait): ReturnType<Network["shownCha
   return { chain };
 }
 
-async function connect(to: Parameters<Network["connect"]>[0], wait: Wait): Promise<Line | Unreachable> {
+async function connect(egress: Egress, to: Parameters<Network["connect"]>[0], wait: Wait): Promise<Line | Unreachable> {
   const place = placeOf(to.url);
+  if (place === null) return { unreachable: "address" };
   const client = to.client === null ? {} : { cert: to.client.certificate, key: to.client.key };
   // A socket of its own for each line: no pool that could hand out a connection made with an older certificate.
-  const socket = await openTls(place, { rejectUnauthorized: true, ca: [...to.roots], ...client }, wait);
+  const socket = await openTls(egress, place, { rejectUnauthorized: true, ca: [...to.roots], ...client }, wait);
   if ("unreachable" in socket) return socket;
   const fault = peerFault(socket, place);
   if (fault !== null) {
@@ -174,6 +172,14 @@ function headerFault(headers: Readonly<Record<string, unknown>>): string | null 
   return /^application\/json(?:; *charset=utf-8)?$/i.test(type) ? null : "answer: not JSON";
 }
 
+/** An IMF-fixdate (RFC 9110 section 5.6.7) in milliseconds; null for anything else. */
+function dateOf(text: unknown): number | null {
+  if (typeof text !== "string" || !/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text))
+    return null;
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? null : time;
+}
+
 function askOver(
   session: ClientHttp2Session,
   ask: Ask,
@@ -188,6 +194,7 @@ function askOver(
       ...(ask.body === null ? {} : { "content-type": "application/json" }),
     });
     let status = 0;
+    let dateMs: number | null = null;
     let size = 0;
     const parts: Uint8Array[] = [];
     let ended = false;
@@ -207,6 +214,7 @@ function askOver(
     stream.on("error", (error) => end({ unreachable: reasonOf(error) }));
     stream.on("response", (headers) => {
       status = Number(headers[constants.HTTP2_HEADER_STATUS]);
+      dateMs = dateOf(headers["date"]);
       const fault = headerFault(headers);
       if (fault !== null) end({ unreachable: fault });
     });
@@ -215,11 +223,18 @@ function askOver(
       if (size > ask.maxAnswerBytes) end({ unreachable: "answer: too long" });
       else parts.push(new Uint8Array(part));
     });
-    stream.on("end", () => end(status === 0 ? { unreachable: "reset" } : { status, body: Buffer.concat(parts) }));
+    stream.on("end", () =>
+      end(status === 0 ? { unreachable: "reset" } : { status, body: Buffer.concat(parts), dateMs }),
+    );
     stream.on("close", () => end({ unreachable: "reset" }));
     stream.end(ask.body ?? undefined);
   });
 }
 
-/** The machine's network. The agent only ever connects; nothing here can accept. */
-export const realNetwork: Network = { shownChain, connect };
+/** The machine's network. The agent only ever connects; nothing here can accept. A proxy is used when `egress` names one, by nobody's leave else. */
+export function realNetwork(egress: Egress): Network {
+  return {
+    shownChain: (url, wait) => shownChain(egress, url, wait),
+    connect: (to, wait) => connect(egress, to, wait),
+  };
+}

@@ -5,6 +5,7 @@ import {
   constants,
   existsSync,
   fchmodSync,
+  fchownSync,
   fdatasyncSync,
   fstatSync,
   fsyncSync,
@@ -61,8 +62,8 @@ function withDescriptor<T>(descriptor: number, act: (descriptor: number) => T): 
 
 function statOf(stats: Stats): Stat {
   const kind = stats.isFile() ? "file" : stats.isDirectory() ? "directory" : "other";
-  const { uid, nlink, size, ino } = stats;
-  return { kind, uid, mode: stats.mode & 0o7777, links: nlink, size, inode: ino };
+  const { uid, gid, nlink, size, ino } = stats;
+  return { kind, uid, gid, mode: stats.mode & 0o7777, links: nlink, size, inode: ino };
 }
 
 function syncFolder(path: string): void {
@@ -108,13 +109,16 @@ function range(path: string, from: number, length: number): Uint8Array {
   );
 }
 
-function replace(path: string, bytes: Uint8Array, mode: number): void {
+function replace(path: string, bytes: Uint8Array, mode: number, uid?: number): void {
   const beside = `${path}.new`;
   // One left by a crash is nobody's: nothing was told that it exists.
   if (exists(beside)) on(beside, () => unlinkSync(beside));
   try {
     on(path, () => {
       withDescriptor(openSync(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode), (descriptor) => {
+        // Before the mode: a change of owner may take bits of it away.
+        if (uid !== undefined && fstatSync(descriptor).uid !== uid)
+          fchownSync(descriptor, uid, fstatSync(descriptor).gid);
         fchmodSync(descriptor, mode);
         writeAll(descriptor, bytes);
         fdatasyncSync(descriptor);

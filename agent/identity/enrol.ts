@@ -4,6 +4,7 @@ import type { Config } from "../config.ts";
 import type { Host } from "../host/host.ts";
 import type { Line, Network } from "../host/network.ts";
 import { MAX_ANSWER_BYTES, REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
+import { reachHint } from "../reach.ts";
 import { spiffeId } from "../wire/names.ts";
 import { EnrolAnswer, type TokenClaims } from "../wire/protocol.ts";
 import { readToken } from "../wire/token.ts";
@@ -134,7 +135,7 @@ export function unreachable(url: string, reason: string): EnrolmentFault {
   return enrolmentFault(
     "unreachable",
     `Cannot reach ${url}: ${reason}.`,
-    "Check the address, DNS, and that the firewall lets this machine out to it.",
+    reachHint(reason, url.replace(/^https:\/\//, "")),
   );
 }
 

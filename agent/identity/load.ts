@@ -43,7 +43,7 @@ export async function loadOrEnrol({
     if (isEnrolmentFault(stored)) return stored;
     const elsewhere = joinedElsewhere(stored, config);
     if (elsewhere !== null) return elsewhere;
-    const trust = await walkTrust(stored.trust, placeOf(stored));
+    const trust = await walkTrust(stored.trust, trustPlaceOf(stored));
     const kept = isRefusal(trust) ? null : checkKept(stored);
     if (isRefusal(trust) || kept !== null) return kept ?? damaged(`${config.state}/identity/agent.json`);
     // Stopped before this line, the next start comes here again: the token is burnt, and only its file is left.
@@ -75,7 +75,8 @@ function removeUsedToken(host: Host, token: TokenSource | null, stored: Stored, 
   return typeof text === "string" && digestOf(text) === stored.token_sha256 ? removeToken(host.disk, token) : null;
 }
 
-function joinedElsewhere(stored: Stored, config: Config): EnrolmentFault | null {
+/** What of the config is no longer what this agent joined with. */
+export function joinedElsewhere(stored: Stored, config: Config): EnrolmentFault | null {
   const wanted: readonly (readonly [string, string, string | undefined])[] = [
     ["cluster", stored.cluster, config.cluster],
     ["control_plane.enrol", stored.enrol_url, config.control_plane.enrol],
@@ -91,12 +92,13 @@ function joinedElsewhere(stored: Stored, config: Config): EnrolmentFault | null 
   );
 }
 
-function placeOf(stored: Stored) {
+/** What its trust statements are judged against. */
+export function trustPlaceOf(stored: Stored) {
   return { cluster: stored.cluster, trustDomain: stored.trust_domain, pin: stored.trust_sha256 };
 }
 
 /** What the agent stored must hold together: keys fit their certificates, the root its digest. */
-function checkKept(stored: Stored): EnrolmentFault | null {
+export function checkKept(stored: Stored): EnrolmentFault | null {
   try {
     const fits = [stored.current, ...(stored.next === null ? [] : [stored.next])].every(
       (slot) => Buffer.compare(leafOf(slot).spki, spkiOf(slot.key)) === 0,
@@ -198,7 +200,7 @@ function identityOf(
       extendTrust(
         trust,
         statements,
-        placeOf(stored),
+        trustPlaceOf(stored),
         config.key_rotation === "automatic" ? "automatic" : approved,
         (next) => {
           save({ ...stored, trust: [...next.statements] });

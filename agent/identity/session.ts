@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { Clock } from "../host/host.ts";
-import type { Answer, Line, Network, Unreachable, Wait } from "../host/network.ts";
+import type { Answer, Line, Network } from "../host/network.ts";
+import type { Unreachable, Wait } from "../host/socket.ts";
 import { MAX_ANSWER_BYTES, REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
 import { Fault, type FaultCode } from "../wire/protocol.ts";
 import { printable } from "./fault.ts";

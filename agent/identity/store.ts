@@ -82,19 +82,27 @@ export function openStore(host: Host, state: string, uid: number): Store | Enrol
   }
   const write = (name: string, text: string) => disk.replace(`${folder}/${name}`, Buffer.from(text), 0o600);
   return {
-    load: () => readJson(disk, `${folder}/${NAMES.agent}`, Stored, uid),
+    ...readStore(disk, state, uid),
     save: (stored) => write(NAMES.agent, `${JSON.stringify(stored)}\n`),
-    loadPending: () => readJson(disk, `${folder}/${NAMES.pending}`, Pending, uid),
     savePending: (pending) => write(NAMES.pending, `${JSON.stringify(pending)}\n`),
     removePending: () => removeIfThere(disk, `${folder}/${NAMES.pending}`),
     saveRoot: (pem) => write(NAMES.root, pem),
+    removeFenced: () => removeIfThere(disk, `${folder}/${NAMES.fenced}`),
+    saveFenced: (reason, atMs) => write(NAMES.fenced, `${JSON.stringify({ v: 1, reason, at_ms: atMs })}\n`),
+  };
+}
+
+/** The same store for reading only: it makes and changes nothing. */
+export function readStore(disk: Disk, state: string, uid: number): Pick<Store, "load" | "loadPending" | "fencing"> {
+  const folder = `${state}/identity`;
+  return {
+    load: () => readJson(disk, `${folder}/${NAMES.agent}`, Stored, uid),
+    loadPending: () => readJson(disk, `${folder}/${NAMES.pending}`, Pending, uid),
     fencing() {
       const path = `${folder}/${NAMES.fenced}`;
       if (!disk.exists(path)) return null;
       return `sha256:${createHash("sha256").update(disk.read(path, MAX_FILE_BYTES).bytes).digest("hex")}`;
     },
-    removeFenced: () => removeIfThere(disk, `${folder}/${NAMES.fenced}`),
-    saveFenced: (reason, atMs) => write(NAMES.fenced, `${JSON.stringify({ v: 1, reason, at_ms: atMs })}\n`),
   };
 }
 

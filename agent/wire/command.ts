@@ -63,3 +63,10 @@ export const CommandClaims = z.discriminatedUnion("action", [
   z.strictObject({ ...claims, action: z.literal("update-dns"), args: UpdateDns }),
 ]);
 export type CommandClaims = z.infer<typeof CommandClaims>;
+
+/** What a command asks for, apart from who asks and for how long. */
+export const CommandAsks = z.discriminatedUnion("action", [
+  z.strictObject({ action: z.literal("scale"), args: Scale }),
+  z.strictObject({ action: z.literal("issue-certificate"), args: IssueCertificate }),
+  z.strictObject({ action: z.literal("update-dns"), args: UpdateDns }),
+]);

@@ -66,10 +66,10 @@ function readClaims(payload: Uint8Array): TrustClaims | RefusalCode {
 }
 
 function no(code: RefusalCode, because: string): Refusal {
-  return refuse(
-    code,
-    "take a trust statement",
-    because,
-    "Ask the vendor; compare control_plane.trust_sha256 with what the vendor published.",
-  );
+  // Only a signature is a matter of the pin; what is rightly signed and does not fit is the vendor's to explain.
+  const hint =
+    code === "trust.signature"
+      ? "Ask the vendor; compare control_plane.trust_sha256 with what the vendor published."
+      : "Ask the vendor why this statement is handed out; the one in force goes on.";
+  return refuse(code, "take a trust statement", because, hint);
 }

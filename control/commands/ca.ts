@@ -95,8 +95,10 @@ function rowOf(root: Root, state: Row["state"]): Row {
 
 function report(done: Switched, words: string, json: boolean): void {
   const { root, left, tokens } = done;
-  out(json ? `${JSON.stringify({ root_sha256: root.sha256, left_behind: left, tokens_void: tokens })}\n` : words);
+  out(json ? `${JSON.stringify({ root_sha256: root.sha256, left_behind: left, unused_tokens: tokens })}\n` : words);
   for (const one of left) process.stderr.write(`${printable(`left behind: ${one.cluster} ${one.why}`)}\n`);
   if (tokens > 0)
-    process.stderr.write(`${tokens} join token(s) that nobody has used pin another root: make them anew\n`);
+    process.stderr.write(
+      `${tokens} join token(s) are not used yet; those that pin another root are good for nothing now: make them anew\n`,
+    );
 }

@@ -6,6 +6,7 @@ import { credentialSource } from "./credentials.ts";
 import { metadataService } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
 import { prove } from "./prove.ts";
+import { reached } from "./reach.ts";
 import { awsScale } from "./scale.ts";
 
 /**
@@ -41,6 +42,7 @@ export async function awsProvider(host: Host, aws: AwsConfig, version: string): 
     get ownGroups() {
       return [...ownGroups];
     },
+    probe: (signal) => reached(context, own, signal),
   };
 }
 

@@ -5,7 +5,7 @@ export const MAX_ATTEMPTS = 4;
 export const RETRY_FIRST_MS = 200;
 export const RETRY_MAX_MS = 5_000;
 export const MAX_AWS_ANSWER_BYTES = 8 * 1024 * 1024;
-export const METADATA_TIMEOUT_MS = 2_000;
+export const METADATA_TIMEOUT_MS = 1_000;
 export const METADATA_ATTEMPTS = 3;
 export const MAX_METADATA_BYTES = 16 * 1024;
 /** A metadata token is used at once and for one reading. */
@@ -21,3 +21,5 @@ export const LOOK_FIRST_MS = 1_000;
 export const LOOK_MAX_MS = 5_000;
 /** Reads may still show the count from before this long after it was changed: AWS promises no more than that it will come. */
 export const SETTLES_WITHIN_MS = 20_000;
+/** How long `doctor` waits for a connection. */
+export const REACH_TIMEOUT_MS = 3_000;

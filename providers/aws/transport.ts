@@ -122,7 +122,7 @@ function escaped(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-function noAnswer(error: Error & { code?: unknown }): NoAnswer {
+export function noAnswer(error: Error & { code?: unknown }): NoAnswer {
   const code = typeof error.code === "string" ? error.code : "";
   const before = BEFORE[code];
   if (before !== undefined) return new NoAnswer(before, false, error.message);

@@ -6,7 +6,7 @@ import type { GroupConfig } from "./probe.ts";
 import { type ProcessId, processAt } from "./processes.ts";
 
 /** All that a started program gets to know: nothing of the agent's own environment. */
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const SETPRIV = "/usr/bin/setpriv";
 const SYSTEMD_RUN = "/usr/bin/systemd-run";
 /** There exactly where systemd is the init system (sd_booted(3)). */

@@ -4,6 +4,7 @@ import type { Host } from "../../agent/host/host.ts";
 import type { Provider } from "../provider.ts";
 import { localCertificate } from "./certificate.ts";
 import { localDns } from "./dns.ts";
+import { reached } from "./reach.ts";
 import { groupsOf, localScale } from "./scale.ts";
 
 /**
@@ -17,5 +18,6 @@ export function localProvider(host: Host, config: LocalConfig, state: string): P
     "issue-certificate": localCertificate(host, config),
     "update-dns": localDns(host, config),
     ownGroups: groupsOf(env),
+    probe: (signal) => reached(host, config, state, signal),
   };
 }

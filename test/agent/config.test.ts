@@ -43,6 +43,25 @@ describe("the config", () => {
       });
     }
   });
+  test("a proxy is none, an address, or an address with a file of credentials; endpoints go directly by name", () => {
+    const egress = (text: string) => {
+      const parsed = parseConfig(`${GOOD}egress: ${text}\n`);
+      if (!("config" in parsed)) throw new Error(JSON.stringify(parsed));
+      return parsed.config.egress;
+    };
+    expect(egress("{}")).toEqual({ proxy: "none", endpoints: {} });
+    expect(
+      egress('{ proxy: "http://p.example:3128", endpoints: { "c.example:443": direct, "[::1]:8443": direct } }'),
+    ).toEqual({
+      proxy: "http://p.example:3128",
+      endpoints: { "c.example:443": "direct", "[::1]:8443": "direct" },
+    });
+    const credentials_file = "/etc/reeve/proxy-credentials";
+    expect(egress(`{ proxy: { url: "http://[::1]:80", credentials_file: ${credentials_file} } }`).proxy).toEqual({
+      url: "http://[::1]:80",
+      credentials_file,
+    });
+  });
   const bad: [string, string, RegExp][] = [
     ["an unknown field", `${GOOD}keyrotation: automatic\n`, /^6:1: .*keyrotation/i],
     ["a field twice", `${GOOD}provider: local\n`, /unique|twice|duplicate/i],
@@ -73,6 +92,25 @@ describe("the config", () => {
     ["an unknown endpoint", endpoint("iam", "https://iam.internal"), /aws.endpoints: .*iam/],
     ["another metadata service", endpoint("metadata", "http://10.0.0.1"), /aws.endpoints.metadata/],
     ["no token source", GOOD.replace("token: { credential: reeve-token }\n", ""), /token/],
+    ["an address that is none", GOOD.replace(":8443", ":99999"), /^3:\d+: control_plane.enrol/],
+    [
+      "a proxy by https",
+      `${GOOD}egress: { proxy: "https://p.example:3128" }\n`,
+      /^6:\d+: egress.proxy: http:\/\/HOST:PORT/,
+    ],
+    [
+      "a proxy with a password in its address",
+      `${GOOD}egress: { proxy: "http://u:p@p.example:3128" }\n`,
+      /without credentials/,
+    ],
+    ["a proxy without a port", `${GOOD}egress: { proxy: "http://p.example" }\n`, /egress.proxy/],
+    [
+      "credentials in the config",
+      `${GOOD}egress: { proxy: { url: "http://p.example:3128", credentials: "u:p" } }\n`,
+      /egress.proxy.*credentials/,
+    ],
+    ["an endpoint in capitals", `${GOOD}egress: { endpoints: { "Control.example:1": direct } }\n`, /in lower case/],
+    ["an endpoint that is not direct", `${GOOD}egress: { endpoints: { "c.example:1": proxy } }\n`, /only direct/],
     ["nothing", "", /./],
     ["not YAML", "a: [", /./],
   ];

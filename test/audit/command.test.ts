@@ -52,6 +52,7 @@ test("audit show prints a line an entry, refusals in full when asked, the bytes 
   expect(plain.stdout.trimEnd().split("\n").length).toBe(9);
   const full = reeve("audit", "show", "--log", folder, "--verbose");
   expect(full.stdout).toContain("code policy.count.above-max");
+  expect(full.stdout).toContain("\n    owner: If you want more, raise `count.max` in the rule.\n");
   expect(full.stdout).toContain("\\u{1b}[2Jcleared\\u{202e}");
   expect(plain.stdout + full.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/);
   const json = reeve("audit", "show", "--log", folder, "--json");

@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
 import { ed25519Private } from "../../agent/audit/note.ts";
 import { open } from "../../agent/wire/envelope.ts";
 import { parse } from "../../agent/wire/parse.ts";
@@ -194,6 +195,20 @@ test("a refusal reads as it does everywhere, and others' control characters do n
       "  found 7   asked 12   limit count: { min: 3, max: 9 }   changed nothing   entry 1   code policy.count.above-max\n" +
       "hint: ask\\u{1b}[31m less\n",
   );
+});
+
+test("bytes that the agent refused are said with their own cause and what to do, not as a matter of keys", async () => {
+  const id = await ask("brokers");
+  const [jws = ""] = await handed();
+  const digest = `sha256:${createHash("sha256").update(jws).digest("hex")}`;
+  agent.append({ kind: "rejected", code: "parse.not-canonical", digest, bytes: jws.length });
+  await agent.report(1);
+  const row = await world.store.transaction((sql) => readCommand(sql, id));
+  const text = resultText(row, resultOf(row));
+  expect(text).toStartWith(
+    "error: Cannot scale brokers to 3: the agent refused these bytes. The signed payload is not its own",
+  );
+  expect(text).toEndWith("code parse.not-canonical\nhint: Sign canonical JSON, as `reeve-control send` does.\n");
 });
 
 test("a held poll ends when a command is sent, and a standing word is said once", async () => {

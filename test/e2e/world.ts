@@ -117,6 +117,8 @@ export type WorldOptions = Says & {
   readonly rules?: string;
   /** Lines at the end of the config. */
   readonly config?: string;
+  /** The control plane's name, which nobody but its certificate knows; it listens on loopback all the same. */
+  readonly host?: string;
   /** What a process of the group runs. */
   readonly workload?: string;
   readonly rotation?: "approve" | "automatic";
@@ -179,17 +181,14 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     root: path("control/ca/root.pem"),
     trace: path("served/trace"),
     control: spawn("true"),
-    ports: { enrol: "127.0.0.1:0", agents: "127.0.0.1:0" },
+    ports: { enrol: `${options.host ?? "127.0.0.1"}:0`, agents: `${options.host ?? "127.0.0.1"}:0` },
     async startControl() {
       const [program = CONTROL, ...before] = served;
-      const child = spawn(
-        program,
-        [...before, "serve", "--dir", path("control"), "--enrol", self.ports.enrol, "--agents", self.ports.agents],
-        {
-          env: CLEAN,
-          stdio: ["ignore", "pipe", "pipe"],
-        },
-      );
+      const at = ["--enrol", self.ports.enrol, "--agents", self.ports.agents, "--bind", "127.0.0.1"];
+      const child = spawn(program, [...before, "serve", "--dir", path("control"), ...at], {
+        env: CLEAN,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
       children.push(child);
       self.control = child;
       const line = await firstLine(child);

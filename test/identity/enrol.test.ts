@@ -156,10 +156,9 @@ for (const [what, make] of Object.entries(impostors)) {
 test("the counting server does count: the genuine one's twin gets bytes", async () => {
   const leaf = await makeLeaf(world.plane.ca, { san: IP });
   const server = await countingServer(leaf, [world.plane.ca]);
-  const line = await (await import("../../agent/host/network.ts")).realNetwork.connect(
-    { url: server.url, roots: [world.plane.ca.pem], client: null },
-    { timeoutSeconds: 2 },
-  );
+  const line = await (await import("../../agent/host/network.ts"))
+    .realNetwork({ proxy: null, direct: new Set() })
+    .connect({ url: server.url, roots: [world.plane.ca.pem], client: null }, { timeoutSeconds: 2 });
   expect("unreachable" in line).toBe(false);
   await Bun.sleep(50);
   expect(server.bytes).toBeGreaterThan(0);
@@ -170,7 +169,7 @@ test("the counting server does count: the genuine one's twin gets bytes", async 
 test("NODE_TLS_REJECT_UNAUTHORIZED=0 does not let a rogue leaf in", async () => {
   const server = await countingServer(await makeLeaf(await makeCa("reeve test root"), { san: IP }), [world.plane.ca]);
   const code = `import { realNetwork } from "./agent/host/network.ts";
-    const line = await realNetwork.connect({ url: process.argv[1], roots: [process.argv[2]], client: null }, { timeoutSeconds: 2 });
+    const line = await realNetwork({ proxy: null, direct: new Set() }).connect({ url: process.argv[1], roots: [process.argv[2]], client: null }, { timeoutSeconds: 2 });
     console.log("unreachable" in line ? line.unreachable : "let in"); process.exit(0);`;
   const child = Bun.spawn([process.execPath, "-e", code, server.url, world.plane.ca.pem], {
     cwd: join(import.meta.dir, "../.."),

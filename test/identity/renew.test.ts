@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import fc from "fast-check";
 import { realNetwork } from "../../agent/host/network.ts";
+import { DIRECT } from "../../agent/host/proxy.ts";
 import type { Identity } from "../../agent/identity/identity.ts";
 import { renewAt } from "../../agent/identity/renew.ts";
 import { ReportAnswer } from "../../agent/wire/protocol.ts";
@@ -213,7 +214,7 @@ test("a client with a rogue certificate or none is never answered: 200 connectio
   let answered = 0;
   for (let at = 0; at < 200; at++) {
     const client = at % 4 === 0 ? null : { certificate: rogue.pem, key: rogue.key };
-    const line = await realNetwork.connect(
+    const line = await realNetwork(DIRECT).connect(
       { url: world.plane.agentsUrl, roots: [world.plane.ca.pem], client },
       { timeoutSeconds: 5 },
     );

@@ -3,6 +3,7 @@ import { chmodSync, linkSync, renameSync, statSync, symlinkSync, writeFileSync }
 import { join } from "node:path";
 import { DiskError } from "../../agent/host/host.ts";
 import { realNetwork } from "../../agent/host/network.ts";
+import { DIRECT } from "../../agent/host/proxy.ts";
 import { leave } from "../../agent/identity/leave.ts";
 import { loadOrEnrol } from "../../agent/identity/load.ts";
 import { enrolled, faulted, makeWorld, UID, type World } from "./world.ts";
@@ -96,7 +97,7 @@ test("a full disk at enrolment is a fault with the disk's own code, and nothing 
   const config = world.config();
   const result = await loadOrEnrol({
     host: { ...world.host, disk },
-    net: realNetwork,
+    net: realNetwork(DIRECT),
     config,
     credentials: null,
     uid: UID,
@@ -116,7 +117,7 @@ test("a disk that fails while renewing leaves the certificate in use, and the re
   };
   const config = world.config();
   const identity = enrolled(
-    await loadOrEnrol({ host: { ...world.host, disk }, net: realNetwork, config, credentials: null, uid: UID }),
+    await loadOrEnrol({ host: { ...world.host, disk }, net: realNetwork(DIRECT), config, credentials: null, uid: UID }),
   );
   const before = identity.chain();
   world.pass(20 * 3_600_000);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Config } from "../../agent/config.ts";
 import type { Disk, Host } from "../../agent/host/host.ts";
 import { type Network, realNetwork } from "../../agent/host/network.ts";
+import { DIRECT } from "../../agent/host/proxy.ts";
 import { realHost } from "../../agent/host/real.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "../../agent/identity/fault.ts";
 import type { Identity } from "../../agent/identity/identity.ts";
@@ -102,7 +103,7 @@ export async function makeWorld() {
     async start(
       options: { config?: Config; fate?: Fate; net?: Network; credentials?: string | null; uid?: number } = {},
     ) {
-      const net = options.net ?? realNetwork;
+      const net = options.net ?? realNetwork(DIRECT);
       const started = await loadOrEnrol({
         host: options.fate === undefined ? host : { ...host, disk: options.fate.disk(host.disk) },
         net: options.fate === undefined ? net : options.fate.net(net),

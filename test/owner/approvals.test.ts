@@ -272,6 +272,17 @@ describe("approvals, through the compiled executables and the real ssh-keygen", 
     policy(rules("2h"));
   }, 60_000);
 
+  test("what waits is answered from the record when it is delivered again, and goes on waiting", async () => {
+    const id = shrink();
+    const held = of(id)[0]?.index;
+    expect(w.vendor("send", "--replay", id).code).toBe(0);
+    await settled(id, "refused verify.replayed");
+    expect((of(id).at(-1) as { first?: number }).first).toBe(held);
+    expect(w.reeve(["status"]).stdout).toContain(id);
+    expect(w.vendor("cancel", id).code).toBe(0);
+    await settled(id, "refused verify.cancelled");
+  }, 60_000);
+
   test("what waits survives kill -9 of the agent, and so does its approval", async () => {
     expect(send(w, "scale", "--group", "brokers", "--count", "3").code).toBe(0);
     const id = shrink();

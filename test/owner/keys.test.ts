@@ -238,7 +238,7 @@ test("what no agent would take, or would lock it out, is refused with its reason
     [1, "names no command key nobody", ["--drop-key", "nobody"]],
     [1, "so its agents could not reach it", ["--drop-root", root]],
     [1, "names no witness key nobody", ["--drop-witness", "nobody"]],
-    [1, "the witness key second is a command key too", ["--add-witness", second]],
+    [1, "the key second would be a witness's and a command key", ["--add-witness", second]],
     [1, `the statement before does not name the key ${FIRST}`, ["--kid", FIRST, "--new-key", "fourth"]],
     [
       1,

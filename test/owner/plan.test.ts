@@ -150,10 +150,23 @@ describe("what the policy shares, through the compiled executables", () => {
     nudge(name);
     await w.until("it is forgotten", () => answerOf(name, ...scale(8))["answer"] === "not-shared", 60);
     // What is deleted in a database leaves bytes behind until they are written over: its rows are looked at.
-    const store = await openSqlite(join(w.data, "state.db"));
-    const rows = await store.transaction((sql) => sql.rows("select * from shared where cluster = $1", name));
-    store.close();
-    expect(rows).toEqual([]);
+    const rows = async (): Promise<unknown[]> => {
+      const store = await openSqlite(join(w.data, "state.db"));
+      const found = await store.transaction((sql) => sql.rows("select * from shared where cluster = $1", name));
+      store.close();
+      return found;
+    };
+    expect(await rows()).toEqual([]);
+
+    // Taken out while the agent was away, by a process that never said it: forgotten too.
+    one.policy(text("[policy]", 4));
+    nudge(name);
+    await w.until("it is shared again", () => answerOf(name, ...scale(8))["answer"] !== "not-shared", 60);
+    ran("pkill", "-KILL", "-f", `run --config ${one.config}`);
+    one.policy(text("[]", 5));
+    one.start();
+    await w.until("it is forgotten again", () => answerOf(name, ...scale(8))["answer"] === "not-shared", 60);
+    expect(await rows()).toEqual([]);
   }, 120_000);
 });
 

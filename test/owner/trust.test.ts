@@ -77,6 +77,24 @@ test("a new trust statement waits for the owner: shown in full, approved by one 
   expect(w.reeve(["audit", "verify"], "--ca", w.root).code).toBe(11);
 }, 120_000);
 
+test("a command that waits under a key which the trust statement drops meanwhile is refused, approved or not", async () => {
+  const [alice] = await begin();
+  expect(scale(1).code).toBe(0);
+  const asks = RULES.replace("approval: none", "approval: { by: [alice], need: 1, within: 2h }");
+  writePolicy(w, asks, 3, { people: peopleOf(alice) });
+  const waiting = scale(2);
+  expect(waiting.code).toBe(8);
+  const { command } = JSON.parse(waiting.stdout) as { command: string };
+  rotate("--new-key", "second", "--drop-key", FIRST);
+  await w.until("statement 2 waits", () => entries("trust-waiting").length === 1, 40);
+  expect(approve(w, alice, "trust-2").code).toBe(0);
+  await w.until("statement 2 is in force", () => entries("trust").length === 2);
+  expect(approve(w, alice, command).code).toBe(0);
+  await w.until("it is refused", () => entries("refused").some(({ code }) => code === "open.key"));
+  expect(w.pids().length).toBe(1);
+  expect(w.reeve(["status"]).stdout).toContain("waiting  nothing");
+}, 120_000);
+
 test("a waiting statement survives a restart, its approval given meanwhile too, and a signature over other bytes is nothing", async () => {
   const [alice] = await begin();
   expect(scale(1).code).toBe(0);

@@ -8,7 +8,7 @@ import { REFUSAL_CODES } from "../../policy/refusal.ts";
 // A busy machine is not a failure.
 setDefaultTimeout(60_000);
 
-const COMMAND = new URL("../../agent/commands/policy.ts", import.meta.url).pathname;
+const COMMAND = new URL("../../agent/commands/policy/policy.ts", import.meta.url).pathname;
 const EXAMPLE_PATH = new URL("./example.yaml", import.meta.url).pathname;
 const EXAMPLE = readFileSync(EXAMPLE_PATH, "utf8");
 const DOCS = readFileSync(new URL("../../docs/POLICY.md", import.meta.url), "utf8");

@@ -163,6 +163,13 @@ test("approvals count only by people whom the rule names, as many as it needs, a
   });
 });
 
+test("of two rules that fail by change, the refusal names the one that allows more: a shrink is not told to raise the rule that grows", () => {
+  const two = refusal(decide(scale(7), machines(9)));
+  expect(two).toMatchObject({ code: "policy.change.down", rule: "brokers-shrink" });
+  expect(two.hint).toBe("Ask for 8 or more, or ask prod-eu-1's owner to raise change.down in brokers-shrink.");
+  expect(refusal(decide(scale(9), machines(6)))).toMatchObject({ code: "policy.change.up", rule: "brokers-grow" });
+});
+
 test("an approval does not lift any other field of its rule", () => {
   const approved = (now: number): Approvals => ({ by: new Set(["alice", "bob"]), since: now - 1 });
   const ask = (count: number, now: number, history = EMPTY): string =>

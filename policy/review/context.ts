@@ -1,0 +1,56 @@
+import { indexed, type Policy } from "../policy.ts";
+import { exampleIn } from "./commands.ts";
+import { UNASKED } from "./consent.ts";
+import { type Difference, type Example, exampleOf } from "./difference.ts";
+import { type Ground, groundOf } from "./ground.ts";
+import { ownAt } from "./point.ts";
+
+/** What a permits only because it is for another vendor, cluster or cloud, or takes dry runs. */
+
+/** Any command that the policy permits or would let wait, in its own context; null when it permits nothing. */
+function anything(policy: Policy): Example | null {
+  const nothing = indexed({ ...policy, rules: [], tests: [] });
+  for (const rule of policy.rules) {
+    const resource =
+      rule.allow === "scale" ? rule.group : rule.allow === "issue-certificate" ? rule.authority : rule.zone;
+    const ground: Ground = groundOf(policy, nothing, rule.allow, resource);
+    const pieces = ground.a.held.flatMap(({ regions }) =>
+      regions.flatMap((region, at) => {
+        const space = ground.spaces[at];
+        return region === null || space === undefined || !space.possible(region) ? [] : [{ space, region }];
+      }),
+    );
+    const found = exampleIn(ground, pieces, UNASKED);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+export function contextDifferences(a: Policy, b: Policy): readonly Difference[] {
+  const any = anything(a);
+  if (any === null) return [];
+  const sides = { a: { policy: a, held: [] }, b: { policy: b, held: [] } };
+  const found: Difference[] = [];
+  const common = { about: null, rule: null, together: [], beside: [], level: any.a.level } as const;
+  const differing = [
+    ...(a.vendor === b.vendor ? [] : [`vendor ${a.vendor} instead of ${b.vendor}`]),
+    ...(a.cluster === b.cluster ? [] : [`cluster ${a.cluster} instead of ${b.cluster}`]),
+    ...(a.place.cloud === b.place.cloud ? [] : [`cloud ${a.place.cloud} instead of ${b.place.cloud}`]),
+  ];
+  if (differing.length > 0) {
+    const own = ownAt(a);
+    found.push({
+      ...common,
+      kind: "context",
+      what: [`all that its rules say, for the ${differing.join(", the ")}`],
+      example: exampleOf(sides, any.point, any.pasts, { a: own, b: own }),
+      covers: ({ at }) => at.vendor === a.vendor && at.cluster === a.cluster && at.cloud === a.place.cloud,
+    });
+  }
+  if (a.dry_run === "allowed" && b.dry_run !== "allowed") {
+    const example = exampleOf(sides, any.point, any.pasts, { a: ownAt(a, true), b: ownAt(b, true) });
+    const what = ["have all that its rules say considered as a dry run"];
+    found.push({ ...common, kind: "dry-run", what, example, covers: ({ at }) => at.dryRun });
+  }
+  return found;
+}

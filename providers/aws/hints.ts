@@ -1,0 +1,24 @@
+/** What to do about a status of a failed call, for `doctor`. docs/PROVIDERS.md says more. */
+const HINTS: Readonly<Record<string, string>> = {
+  "identity-account": "Compare aws.account in the config with the account that this machine runs in.",
+  "identity-role": "Compare aws.role in the config with the role of this machine's instance profile.",
+  "identity-partition": "Compare aws.partition and aws.region in the config with where this machine runs.",
+  "identity-unclear": "Give the machine an instance profile with the role of the config's aws.role.",
+  "no-role": "Give the machine an instance profile with the role of the config's aws.role.",
+  "metadata-unreachable":
+    "Turn the instance metadata service on (version 2); in a container its hop limit must be 2 or more.",
+  "metadata-refused": "Turn the instance metadata service on (version 2); something between may refuse it.",
+  "own-instance": "Turn the instance metadata service on: without it no group can be scaled.",
+  tls: "The endpoint's certificate is not one of a public authority for that name: look at aws.endpoints.",
+  dns: "Look at the machine's name servers, and at aws.endpoints in the config.",
+  "no-route": "Open the way to the endpoint: a route, a VPC endpoint, a security group's outgoing rule.",
+  "connection-refused": "Look at aws.endpoints in the config, and at the VPC endpoint's security group.",
+  timeout: "Open the way to the endpoint: a route, a VPC endpoint, a security group's outgoing rule.",
+  denied: "Give the role what `reeve policy permissions` prints; look for a boundary or an SCP that denies it.",
+  clock: "Set the machine's clock (chrony): AWS takes requests within five minutes of its own.",
+  "region-disabled": "Turn the region on in the account's settings, or name another in aws.region.",
+};
+
+export function hintOf(status: string): string {
+  return HINTS[status] ?? "docs/PROVIDERS.md says what the code means.";
+}

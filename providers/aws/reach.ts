@@ -1,0 +1,73 @@
+import { connect as connectPlain, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { CallFailed, type ReachedPart } from "../provider.ts";
+import type { AwsContext } from "./call.ts";
+import { endpointOf } from "./endpoints.ts";
+import { hintOf } from "./hints.ts";
+import { REACH_TIMEOUT_MS } from "./limits.ts";
+import type { Service } from "./operations.ts";
+import type { Own } from "./own.ts";
+import { NoAnswer, noAnswer } from "./transport.ts";
+
+const SERVICES: readonly Service[] = ["autoscaling", "acm-pca", "route53", "sts"];
+/** In place of a command's id in the user agent. */
+const DOCTOR = "doctor";
+
+/**
+ * What `probe` says: the metadata service, whose the credentials are, and each endpoint up to its certificate. Of AWS it asks the one
+ * question that needs no permission (GetCallerIdentity); a command's reads are tried by a dry run, which has a rule.
+ */
+export function reached(context: AwsContext, own: Own, signal: AbortSignal): Promise<ReachedPart[]> {
+  const look = async (what: string, how: () => Promise<string>): Promise<ReachedPart> => {
+    try {
+      return { what, ok: true, because: await how(), hint: "" };
+    } catch (error) {
+      if (!(error instanceof CallFailed)) throw error;
+      return { what, ok: false, because: `${error.status}: ${error.words}`, hint: hintOf(error.status) };
+    }
+  };
+  const { account, role, region, partition, endpoints } = context.aws;
+  return Promise.all([
+    look(`metadata ${endpoints.metadata}`, async () => `this machine is ${await own.instance()}`),
+    look("own group", async () => ownGroup(await own.group())),
+    look(`role ${role}`, async () => {
+      await context.credentials.current(DOCTOR);
+      return `its credentials are of account ${account}, partition ${partition}; region ${region}`;
+    }),
+    ...SERVICES.map((service) => {
+      const { url } = endpointOf(context.aws, service);
+      return look(`${service} ${url}`, async () => {
+        await connects(new URL(url), signal);
+        return "it can be reached";
+      });
+    }),
+  ]);
+}
+
+function ownGroup(name: string | null): string {
+  if (name !== null) return `the agent runs in the group ${name}, which is never scaled`;
+  return "this machine's tags show no group: one that holds this machine is refused when it is read";
+}
+
+/** Opens a connection, to an https endpoint with TLS and its certificate checked, and says nothing on it. */
+function connects(url: URL, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const tls = url.protocol === "https:";
+    const to = { host: url.hostname, port: Number(url.port || (tls ? 443 : 80)) };
+    const socket: Socket = tls
+      ? connectTls({ ...to, servername: url.hostname, rejectUnauthorized: true })
+      : connectPlain(to);
+    const end = (failed: NoAnswer | null): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", late);
+      socket.destroy();
+      if (failed === null) resolve();
+      else reject(new CallFailed(failed.status, failed.message, "none"));
+    };
+    const late = (): void => end(new NoAnswer("timeout", false, "no connection in time"));
+    const timer = setTimeout(late, REACH_TIMEOUT_MS);
+    signal.addEventListener("abort", late, { once: true });
+    socket.on("error", (error) => end(noAnswer(error)));
+    socket.once(tls ? "secureConnect" : "connect", () => end(null));
+  });
+}
