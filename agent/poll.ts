@@ -103,8 +103,12 @@ export function reporter(to: Contact): Reporter {
         if (next !== null && next >= to.log.size) {
           release();
           await new Promise<void>((resolve) => {
-            wakeUp = resolve;
-            to.stop.addEventListener("abort", () => resolve(), { once: true });
+            const end = (): void => {
+              to.stop.removeEventListener("abort", end);
+              resolve();
+            };
+            wakeUp = end;
+            to.stop.addEventListener("abort", end, { once: true });
           });
           continue;
         }

@@ -56,16 +56,9 @@ function unreadable(asked: Asked): Refusal {
 /** States between which a decision can change, the most favourable first: when all refuse, its refusal is not about the state. */
 function possible({ asked, rules }: Matched): readonly Found[] {
   switch (asked.action) {
-    case "scale": {
-      const { count } = asked.args;
-      const edges = rules.flatMap((rule) =>
-        rule.allow === "scale"
-          ? [count - rule.change.up, count - rule.change.up - 1, count + rule.change.down, count + rule.change.down + 1]
-          : [],
-      );
-      const counts = [count, 0, MAX_COUNT, ...edges].filter((each) => each >= 0 && each <= MAX_COUNT);
-      return [...new Set(counts)].map((each) => ({ action: "scale", count: each }));
-    }
+    case "scale":
+      // What a rule lets be changed is one range around the count that is asked for: its middle and both ends tell all.
+      return [asked.args.count, 0, MAX_COUNT].map((count) => ({ action: "scale", count }));
     case "update-dns": {
       const none: Found = { action: "update-dns", record: null };
       const there: Found = { action: "update-dns", record: { values: [], ttl: 0 } };

@@ -27,7 +27,7 @@ test("what was said is taken back once it is not shared any more, also when no a
 type Answer = { ok: object } | { fault: "conflict" | "not-found"; message: string } | { unreachable: string };
 
 /** An owner's folder with one file, a log that has it on record, and a control plane that answers what it is told to. */
-function world(answers: Answer[]) {
+function world(answers: Answer[], meanwhile: () => void = () => undefined) {
   const stop = new AbortController();
   const file = { text: "share: [policy]\n", shares: true, recorded: "" };
   file.recorded = file.text;
@@ -60,6 +60,7 @@ function world(answers: Answer[]) {
       expect(path).toBe("/v1/shared");
       sent.push(SharedRequest.parse(body));
       const answer = answers.shift() ?? { ok: {} };
+      if (!("ok" in answer)) meanwhile();
       return answer;
     },
   } as unknown as Contact;
@@ -91,6 +92,22 @@ test("it is sent again until it is taken, then never again until it changes, the
     await settle();
   }
   expect(sent.slice(3)).toEqual([{ kind: "policy", digest, text: null }]);
+  stop.abort();
+  await running;
+});
+
+test("what was said without an answer is taken back too, when it is withdrawn before it could be said again", async () => {
+  const { file, sent, sharing, stop } = world([{ unreachable: "reset" }], () => {
+    file.text = file.recorded = "share: []\n";
+    file.shares = false;
+  });
+  const digest = D(file.text);
+  const running = sharing.run();
+  await settle();
+  expect(sent).toEqual([
+    { kind: "policy", digest, text: "share: [policy]\n" },
+    { kind: "policy", digest, text: null },
+  ]);
   stop.abort();
   await running;
 });

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { REEVE, type Ran, ran } from "../e2e/world.ts";
+import { type Ran, REEVE, ran } from "../e2e/world.ts";
 import { requireDebian } from "../tools.ts";
 
 /** The policy's tools as the customer runs them: the compiled executable, real files, a real terminal. */

@@ -13,6 +13,8 @@ const EXAMPLE_PATH = new URL("./example.yaml", import.meta.url).pathname;
 const EXAMPLE = readFileSync(EXAMPLE_PATH, "utf8");
 const DOCS = readFileSync(new URL("../../docs/POLICY.md", import.meta.url), "utf8");
 
+const CAROL = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFc3E9WZPlf0awRBGzpXP3Tdr+xPXSikNYKB6s4yZS70";
+
 /** The command in a process of its own, as the executable runs it. */
 function reeve(...args: string[]): { code: number; out: string; err: string } {
   const script = `const { policyCommand } = await import(${JSON.stringify(COMMAND)});
@@ -102,9 +104,13 @@ test("policy schema prints a JSON Schema", () => {
 
 test("each example in docs/POLICY.md loads, its own tests too", () => {
   const blocks = [...DOCS.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
-  expect(blocks.length).toBe(2);
+  // The recipes are rules and tests of a file whose other fields are the tutorial's.
+  const head = blocks[2]?.slice(0, blocks[2].indexOf("rules:\n")).replace("alice:", `carol: ${CAROL}\n  alice:`) ?? "";
+  expect(blocks.filter((block) => block.startsWith("version: 1\n")).length).toBe(5);
+  expect(blocks.filter((block) => block.startsWith("rules:\n")).length).toBe(5);
+  expect(blocks.length).toBe(11);
   for (const block of blocks) {
-    const loaded = loadPolicy(new TextEncoder().encode(block));
+    const loaded = loadPolicy(new TextEncoder().encode(block.startsWith("rules:") ? head + block : block));
     expect("errors" in loaded ? loaded.errors : []).toEqual([]);
   }
 });

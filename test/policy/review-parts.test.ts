@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { inside, parseAddress, parseCidr } from "../../policy/address.ts";
-import { nameAllowed, type Names } from "../../policy/names.ts";
+import { type Names, nameAllowed } from "../../policy/names.ts";
 import { isGiven, peopleFor, type Takes } from "../../policy/review/consent.ts";
 import {
   bitsIn,
