@@ -6,12 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
   Pkcs10CertificateRequest,
+  SubjectAlternativeNameExtension,
   X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import { templateOf } from "../../providers/aws/issue.ts";
-import { validityOf } from "../../providers/aws/issued.ts";
+import { faultOf, validityOf } from "../../providers/aws/issued.ts";
 import { type AuthorityState, CallFailed, Halted, type JudgedCertificateArgs } from "../../providers/provider.ts";
 import { act, type Command, errand, gateFor, recall, see } from "../providers/world.ts";
 import { came, providerFor } from "./account.ts";
@@ -225,6 +229,30 @@ describe("a certificate that is not what was judged is failed, on record, and no
     expect(ended).toMatchObject({ result: "failed", code: "issued-other-names" });
   });
 
+  test.each([
+    [false, null],
+    [true, "issued-authority"],
+  ])("one that is an authority by its basic constraints alone: %p, %p", async (ca, fault) => {
+    const { args } = await command();
+    const { certificate, keys } = world.authority.issuer;
+    const request = new Pkcs10CertificateRequest(new Uint8Array(args.csrDer));
+    const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
+    const leaf = await X509CertificateGenerator.create({
+      ...{ subject: request.subject, issuer: certificate.subject, publicKey: request.publicKey },
+      ...{ notBefore, notAfter: new Date(notBefore.getTime() + 3_599_000) },
+      ...{ signingKey: keys.privateKey, signingAlgorithm: { name: "ECDSA", hash: "SHA-256" } },
+      extensions: [
+        new BasicConstraintsExtension(ca, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension(["1.3.6.1.5.5.7.3.1"]),
+        new SubjectAlternativeNameExtension(NAMES.map((value) => ({ type: "dns" as const, value }))),
+      ],
+    });
+    const from = notBefore.getTime() / 1000;
+    const wanted = { args, chain: [certificate], validity: { from, until: from + 3599 } };
+    expect(faultOf(leaf, [certificate], wanted)).toBe(fault as never);
+  });
+
   test("another subject than the request's", async () => {
     const asked = await command();
     const other = await command({ subject: "/CN=b2.example.com" });
@@ -236,7 +264,6 @@ describe("a certificate that is not what was judged is failed, on record, and no
       ...["-outform", "DER", "-out", "csr2"],
     );
     const judged = new Uint8Array(readFileSync(`${asked.folder}/csr2`));
-    const { faultOf } = await import("../../providers/aws/issued.ts");
     const { certificate } = await act(asked);
     const leaf = leafOf(certificate);
     const chain = [world.authority.issuer.certificate];
