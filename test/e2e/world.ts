@@ -65,12 +65,18 @@ function leads(pid: number): boolean {
 }
 
 /** What a policy says beside its rules. */
-export type Says = { people?: Readonly<Record<string, string>>; share?: string; dryRun?: "allowed" | "refused" };
+export type Says = {
+  people?: Readonly<Record<string, string>>;
+  share?: string;
+  dryRun?: "allowed" | "refused";
+  /** The policy's place in one line; this machine where none is given. */
+  place?: string;
+};
 const POLICY = (rules: string, revision: number, says: Says): string => `version: 1
 revision: ${revision}
 cluster: prod-eu-1
 vendor: vendor.example
-place: { cloud: local }
+place: ${says.place ?? "{ cloud: local }"}
 people: ${JSON.stringify(says.people ?? {})}
 signers: {}
 share: [${says.share ?? ""}]
@@ -122,6 +128,8 @@ export type WorldOptions = Says & {
   /** What a process of the group runs. */
   readonly workload?: string;
   readonly rotation?: "approve" | "automatic";
+  /** The config's lines of another provider than the local one. */
+  readonly provider?: string;
   /** Flags that name the first command key where it is no file in `keys`, and its thumbprint. */
   readonly signer?: { readonly flags: readonly string[]; readonly thumbprint: string };
   /** The control plane runs under this uid, and every system call of its that names a file goes into `trace`. */
@@ -300,12 +308,16 @@ runtime: ${runtime}
 owner: { directory: ${of.owner}, uid: ${process.getuid?.() ?? 0} }
 csr: ${path("csr")}
 token: { file: ${of.token} }
-provider: local
-${options.rotation === undefined ? "" : `key_rotation: ${options.rotation}\n`}local:
+${options.rotation === undefined ? "" : `key_rotation: ${options.rotation}\n`}${options.provider ?? localProvider(path)}${options.config ?? ""}`;
+}
+
+function localProvider(path: (name: string) => string): string {
+  return `provider: local
+local:
   groups: { brokers: { command: [${path("workload")}, "{n}"], stop_seconds: 2 } }
   authorities: { clients: { directory: ${path("authority")} } }
   zones: { example.com: { file: ${path("zone/example.com.zone")} } }
-${options.config ?? ""}`;
+`;
 }
 
 export function writePolicy(where: { owner: string }, rules: string, revision: number, says: Says = {}): void {

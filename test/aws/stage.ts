@@ -1,0 +1,176 @@
+/** A vendor and a customer's machine, both compiled, with the provider for AWS on an account of the world that stands for it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, ran } from "../e2e/world.ts";
+import type { Moto } from "./world/moto.ts";
+import { makeRequest } from "./world/requests.ts";
+import { startWorld, type World, type WorldOptions } from "./world/world.ts";
+
+type Statement = { readonly Effect: string; readonly Action: string | readonly string[] };
+export type Document = { readonly Version: string; readonly Statement: readonly Statement[] };
+
+/** An entry of the log, as far as these tests look at it. */
+export type Shown = {
+  readonly kind: string;
+  readonly index: number;
+  readonly command?: string;
+  readonly intent?: number;
+  readonly result?: string;
+  readonly code?: string | null;
+  readonly known_by?: string;
+  readonly changed?: readonly { what: string; from: string | null; to: string | null }[];
+  readonly operations?: readonly { operation: string; request: string | null; status: string; changes: boolean }[];
+  readonly certificate?: readonly string[] | null;
+};
+
+export type Stage = {
+  readonly cloud: World;
+  readonly machine: Machine;
+  readonly policy: string;
+  /** What `policy permissions` renders for it. */
+  readonly permissions: Document;
+  agent: ChildProcess;
+  start(): Promise<void>;
+  kill(): Promise<void>;
+  send(wait: boolean, action: string, ...flags: string[]): Promise<Ran & { readonly command: string }>;
+  scale(count: number, wait?: boolean): ReturnType<Stage["send"]>;
+  certificate(wait?: boolean): ReturnType<Stage["send"]>;
+  record(change: "create" | "replace" | "delete", value: string, wait?: boolean): ReturnType<Stage["send"]>;
+  readonly recordName: string;
+  entries(): readonly Shown[];
+  outcomeOf(command: string): Shown | null;
+  end(): Promise<void>;
+};
+
+function rulesFor({ group, authority, zone }: World): string {
+  return `  - id: brokers
+    why: More or less load.
+    allow: scale
+    group: ${group.name}
+    count: { min: 1, max: 9 }
+    change: { up: 5, down: 5 }
+    rate: 1000 per hour
+    when: always
+    approval: none
+  - id: certificates
+    why: TLS for brokers.
+    allow: issue-certificate
+    authority: ${authority.arn}
+    names: { below: prod-eu-1.example.com }
+    key: { made: in-cluster, type: [P-256] }
+    usages: [server]
+    validity: { min: 1h, max: 30d }
+    rate: 1000 per day
+    when: always
+    approval: none
+  - id: records
+    why: Clients find brokers by name.
+    allow: update-dns
+    zone: ${zone.id}
+    changes: [create, replace, delete]
+    names: { below: ${zone.name} }
+    types: [A]
+    values: { within: [10.20.0.0/16] }
+    ttl: { min: 30s, max: 1h }
+    rate: 1000 per hour
+    when: always
+    approval: none`;
+}
+
+function providerLines({ account, role, region, endpoints }: World): string {
+  return `provider: aws
+aws:
+  account: "${account}"
+  role: ${role}
+  region: ${region}
+  partition: aws
+  endpoints: ${JSON.stringify(endpoints)}
+`;
+}
+
+/** Without blocking: the world that stands for AWS answers out of this very process. */
+function running(program: string, ...args: string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk: Buffer) => {
+      stdout += chunk.toString();
+    });
+    child.stderr.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.once("exit", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** moto's IAM judges actions only: a copy for it, whose every statement is about everything and under no condition. */
+export function widened({ Version, Statement }: Document, without: readonly string[] = []): unknown {
+  const actions = Statement.flatMap(({ Action }) => (typeof Action === "string" ? [Action] : [...Action]));
+  const kept = [...new Set(actions)].filter((action) => !without.includes(action));
+  // A statement without an action is none that moto reads.
+  const Action = kept.length === 0 ? ["none:Nothing"] : kept;
+  return { Version, Statement: [{ Effect: "Allow", Action, Resource: "*" }] };
+}
+
+const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
+
+export async function stage(moto: Moto, options: WorldOptions = {}): Promise<Stage> {
+  const cloud = await startWorld(moto, { iam: true, group: { min: 1, max: 9, desired: 2 }, ...options });
+  const place = `{ cloud: aws, account: "${cloud.account}", region: ${cloud.region} }`;
+  const machine = await machineWorld({ rules: rulesFor(cloud), place, provider: providerLines(cloud) });
+  const policy = join(machine.owner, "policy.yaml");
+  const rendered = ran(REEVE, "policy", "permissions", policy, "--format", "iam");
+  if (rendered.code !== 0) throw new Error(rendered.stderr);
+  const permissions = JSON.parse(rendered.stdout.slice(rendered.stdout.indexOf("{"))) as Document;
+  await cloud.allow(widened(permissions));
+  const recordName = `b1.${cloud.zone.name}`;
+  let requests = 0;
+  const self: Stage = {
+    cloud,
+    machine,
+    policy,
+    permissions,
+    recordName,
+    agent: machine.startAgent(),
+    async start() {
+      self.agent = machine.startAgent();
+      await machine.until("the agent is ready", () => machine.reeve(["status"], "--json").code === 0, 60);
+    },
+    async kill() {
+      if (self.agent.exitCode !== null || self.agent.signalCode !== null) return;
+      const gone = new Promise((done) => self.agent.once("exit", done));
+      self.agent.kill("SIGKILL");
+      await gone;
+    },
+    async send(wait, action, ...flags) {
+      const who = ["--keys", machine.keys, "--cluster", "prod-eu-1", "--by", "maria@vendor.example", "--why", "INC-1"];
+      const control = ["send", "--dir", machine.data, ...who, ...(wait ? ["--wait"] : []), "--json", action, ...flags];
+      const done = await running(CONTROL, ...control);
+      return { ...done, command: UUID.exec(done.stdout)?.[0] ?? "" };
+    },
+    scale: (count, wait = true) => self.send(wait, "scale", "--group", cloud.group.name, "--count", String(count)),
+    certificate(wait = true) {
+      const { csr } = makeRequest([`b${++requests}.prod-eu-1.example.com`]);
+      writeFileSync(join(machine.folder, `csr/b${requests}.csr`), csr, { mode: 0o644 });
+      const digest = createHash("sha256").update(csr).digest("hex");
+      const flags = ["--csr-sha256", digest, "--usage", "server", "--validity", "1h"];
+      return self.send(wait, "issue-certificate", "--authority", cloud.authority.arn, ...flags);
+    },
+    record(change, value, wait = true) {
+      const named = ["--zone", cloud.zone.id, "--name", recordName, "--type", "A", "--change", change];
+      const valued = change === "delete" ? [] : ["--value", value];
+      return self.send(wait, "update-dns", ...named, ...valued, "--ttl", "60s");
+    },
+    entries: () => machine.entries() as Shown[],
+    outcomeOf: (command) =>
+      self.entries().find((entry) => entry.kind === "outcome" && entry.command === command) ?? null,
+    async end() {
+      await machine.end();
+      await cloud.stop();
+    },
+  };
+  await machine.until("the agent is ready", () => machine.reeve(["status"], "--json").code === 0, 60);
+  return self;
+}
