@@ -1,3 +1,4 @@
+import { bitsIn } from "./extents.ts";
 import type { Held } from "./ground.ts";
 
 /**
@@ -34,13 +35,28 @@ function greatest(start: Pairs, keeps: (a: number, b: number, pairs: Pairs) => b
   }
 }
 
-function allPairs(a: Rates, b: Rates, wanted: (x: Rates[number], y: Rates[number]) => boolean): Pairs {
-  return new Set(a.flatMap((x, i) => b.flatMap((y, j) => (wanted(x, y) ? [pair(i, j)] : []))));
+/** Pairs that stand in one choice: of others nothing is ever asked. */
+function allPairs(
+  choices: readonly Choice[],
+  a: Rates,
+  b: Rates,
+  wanted: (x: Rates[number], y: Rates[number]) => boolean,
+): Pairs {
+  const found = new Set<string>();
+  for (const choice of choices) {
+    for (const i of choice.a) {
+      for (const j of choice.b) {
+        const [x, y] = [a[i], b[j]];
+        if (x !== undefined && y !== undefined && wanted(x, y)) found.add(pair(i, j));
+      }
+    }
+  }
+  return found;
 }
 
 /** Pairs with the same rate that always count together: in every list they stand at the same place, after pairs that do too. */
 function countingTogether(choices: readonly Choice[], a: Rates, b: Rates): Pairs {
-  const same = allPairs(a, b, (x, y) => x.times === y.times && x.seconds === y.seconds);
+  const same = allPairs(choices, a, b, (x, y) => x.times === y.times && x.seconds === y.seconds);
   return greatest(same, (i, j, pairs) =>
     choices.every((choice) => {
       const at = choice.a.indexOf(i);
@@ -54,7 +70,7 @@ function countingTogether(choices: readonly Choice[], a: Rates, b: Rates): Pairs
 
 /** Pairs that stand first wherever either stands, over windows of the same length: b counts at least as much as a, and is the wider. */
 function firstTogether(choices: readonly Choice[], a: Rates, b: Rates): Pairs {
-  const wider = allPairs(a, b, (x, y) => x.times <= y.times && x.seconds === y.seconds);
+  const wider = allPairs(choices, a, b, (x, y) => x.times <= y.times && x.seconds === y.seconds);
   return greatest(wider, (i, j) =>
     choices.every(
       (choice) => (!choice.a.includes(i) && !choice.b.includes(j)) || (choice.a[0] === i && choice.b[0] === j),
@@ -68,7 +84,7 @@ function firstTogether(choices: readonly Choice[], a: Rates, b: Rates): Pairs {
  */
 function usedUpTogether(choices: readonly Choice[], a: Rates, b: Rates): Pairs {
   const known = new Set([...countingTogether(choices, a, b), ...firstTogether(choices, a, b)]);
-  const wider = allPairs(a, b, (x, y) => x.times <= y.times && x.seconds >= y.seconds);
+  const wider = allPairs(choices, a, b, (x, y) => x.times <= y.times && x.seconds >= y.seconds);
   return greatest(new Set([...known, ...wider]), (i, j, pairs) => {
     if (known.has(pair(i, j))) return true;
     return choices.every((choice) => {
@@ -100,38 +116,43 @@ export type Bounds = {
   spare(b: readonly number[], a: number): boolean;
 };
 
+/** For each choice and each place of b's list: the rules of a, a bit each, that may have counted what b counts by the rule there. */
+function countedBy(choices: readonly Choice[], pairs: Pairs): readonly (readonly bigint[])[] {
+  return choices.map((choice) =>
+    choice.b.map((_, at) => {
+      const gone = usedUp(choice, at, pairs);
+      return choice.a.reduce((bits, rule) => (gone.has(rule) ? bits : bits | (1n << BigInt(rule))), 0n);
+    }),
+  );
+}
+
+/** Whether these rules of b have room for all that the rules of a (`from`) can have counted within some window, but for one of `own`. */
+function hasRoom(rules: readonly number[], from: bigint, own: number, a: Rates, b: Rates): boolean {
+  const feeders = bitsIn(from);
+  return [...new Set(rules.map((rule) => b[rule]?.seconds ?? 0))].some((seconds) => {
+    const within = rules.filter((rule) => (b[rule]?.seconds ?? 0) <= seconds);
+    const room = within.reduce((sum, rule) => sum + (b[rule]?.times ?? 0), 0);
+    const most = feeders.reduce((sum, x) => sum + (a[x]?.times ?? 0) * Math.ceil(seconds / (a[x]?.seconds ?? 1)), 0);
+    // a's own rule is not used up: it has counted at least one less than it may.
+    return feeders.includes(own) ? room >= most : room > most;
+  });
+}
+
 export function boundsOf(choices: readonly Choice[], heldA: readonly Held[], heldB: readonly Held[]): Bounds {
   const [a, b] = [heldA.map(({ rule }) => rule.rate), heldB.map(({ rule }) => rule.rate)];
   const pairs = usedUpTogether(choices, a, b);
+  const counted = countedBy(choices, pairs);
   // How many rules of b's list are ever counted by: at first one, then as many as it takes that not all are used up.
   const reach = choices.map(() => 1);
-
-  /** The rules of a that may have counted what these rules of b counted. */
-  const feeders = (rules: readonly number[]): ReadonlySet<number> => {
-    const found = new Set<number>();
-    for (const [nth, choice] of choices.entries()) {
-      for (const [at, rule] of choice.b.slice(0, reach[nth] ?? 0).entries()) {
-        if (!rules.includes(rule)) continue;
-        const gone = usedUp(choice, at, pairs);
-        for (const x of choice.a) if (!gone.has(x)) found.add(x);
-      }
-    }
-    return found;
+  const feeders = b.map(() => 0n);
+  const feed = (nth: number, at: number): void => {
+    const rule = choices[nth]?.b[at];
+    if (rule !== undefined) feeders[rule] = (feeders[rule] ?? 0n) | (counted[nth]?.[at] ?? 0n);
   };
+  for (const nth of choices.keys()) feed(nth, 0);
   const enough = (rules: readonly number[], own: number): boolean => {
-    const from = feeders(rules);
-    return [...new Set(rules.map((rule) => b[rule]?.seconds ?? 0))].some((seconds) => {
-      const room = rules.reduce(
-        (sum, rule) => sum + ((b[rule]?.seconds ?? 0) <= seconds ? (b[rule]?.times ?? 0) : 0),
-        0,
-      );
-      const most = [...from].reduce(
-        (sum, x) => sum + (a[x]?.times ?? 0) * Math.ceil(seconds / (a[x]?.seconds ?? 1)),
-        0,
-      );
-      // a's own rule is not used up: it has counted at least one less than it may.
-      return from.has(own) ? room >= most : room > most;
-    });
+    const from = rules.reduce((bits, rule) => bits | (feeders[rule] ?? 0n), 0n);
+    return hasRoom(rules, from, own, a, b);
   };
   const spare = (rules: readonly number[], own: number): boolean =>
     rules.some((rule) => pairs.has(pair(own, rule))) || subsets(rules).some((some) => enough(some, own));
@@ -142,6 +163,7 @@ export function boundsOf(choices: readonly Choice[], heldA: readonly Held[], hel
       const now = reach[nth] ?? 0;
       if (now >= choice.b.length || choice.a.every((own) => spare(choice.b.slice(0, now), own))) continue;
       reach[nth] = now + 1;
+      feed(nth, now);
       changed = true;
     }
   }

@@ -27,11 +27,11 @@ function anything(policy: Policy): Example | null {
 }
 
 export function contextDifferences(a: Policy, b: Policy): readonly Difference[] {
-  const any = anything(a);
-  if (any === null) return [];
+  const sample = anything(a);
+  if (sample === null) return [];
   const sides = { a: { policy: a, held: [] }, b: { policy: b, held: [] } };
   const found: Difference[] = [];
-  const common = { about: null, rule: null, together: [], beside: [], level: any.a.level } as const;
+  const common = { about: null, rule: null, together: [], beside: [], level: sample.a.level } as const;
   const differing = [
     ...(a.vendor === b.vendor ? [] : [`vendor ${a.vendor} instead of ${b.vendor}`]),
     ...(a.cluster === b.cluster ? [] : [`cluster ${a.cluster} instead of ${b.cluster}`]),
@@ -43,12 +43,12 @@ export function contextDifferences(a: Policy, b: Policy): readonly Difference[] 
       ...common,
       kind: "context",
       what: [`all that its rules say, for the ${differing.join(", the ")}`],
-      example: exampleOf(sides, any.point, any.pasts, { a: own, b: own }),
+      example: exampleOf(sides, sample.point, sample.pasts, { a: own, b: own }),
       covers: ({ at }) => at.vendor === a.vendor && at.cluster === a.cluster && at.cloud === a.place.cloud,
     });
   }
   if (a.dry_run === "allowed" && b.dry_run !== "allowed") {
-    const example = exampleOf(sides, any.point, any.pasts, { a: ownAt(a, true), b: ownAt(b, true) });
+    const example = exampleOf(sides, sample.point, sample.pasts, { a: ownAt(a, true), b: ownAt(b, true) });
     const what = ["have all that its rules say considered as a dry run"];
     found.push({ ...common, kind: "dry-run", what, example, covers: ({ at }) => at.dryRun });
   }

@@ -1,105 +1,106 @@
-import type { Policy, PolicyTest } from "../policy.ts";
+import type { Policy, PolicyTest, Rule } from "../policy.ts";
 
 /** What differs and permits no command by itself, but that a reviewer wants to know. */
 export type Note = {
   /** The field of the file. */
   readonly field: string;
   readonly text: string;
-  /** Whether theirs shows or trusts more by it than mine. */
+  /** Whether theirs shows more, or trusts more people or keys by it, than mine. */
   readonly more: boolean;
 };
+/** What the two files are called in sentences. */
+export type Names = { readonly theirs: string; readonly mine: string };
+type Two = { readonly theirs: Policy; readonly mine: Policy; readonly names: Names };
 
-type Named = { readonly [name: string]: string };
-
-function mapNotes(field: string, theirs: Named, mine: Named, what: string, more: boolean): readonly Note[] {
-  const names = [...new Set([...Object.keys(theirs), ...Object.keys(mine)])].sort();
-  return names.flatMap((name): Note[] => {
-    const [their, my] = [
-      Object.hasOwn(theirs, name) ? theirs[name] : null,
-      Object.hasOwn(mine, name) ? mine[name] : null,
-    ];
+function keyNotes({ theirs, mine, names }: Two, field: "people" | "signers", what: string): readonly Note[] {
+  const keyIn = (policy: Policy, name: string): string | undefined =>
+    Object.hasOwn(policy[field], name) ? policy[field][name] : undefined;
+  const all = [...new Set([...Object.keys(theirs[field]), ...Object.keys(mine[field])])].sort();
+  return all.flatMap((name): Note[] => {
+    const [their, my] = [keyIn(theirs, name), keyIn(mine, name)];
     if (their === my) return [];
-    if (my === null) return [{ field, text: `${what} ${name} is only in theirs: ${their}`, more }];
-    if (their === null) return [{ field, text: `${what} ${name} is only in mine`, more: false }];
-    return [{ field, text: `${what} ${name} has another key in theirs: ${their} instead of ${my}`, more }];
+    if (their === undefined) return [{ field, text: `${what} ${name} is only in ${names.mine}`, more: false }];
+    const text =
+      my === undefined
+        ? `${what} ${name} is only in ${names.theirs}: ${their}`
+        : `${what} ${name} has another key in ${names.theirs}: ${their} instead of ${my}`;
+    return [{ field, text, more: true }];
   });
 }
 
-function shareNotes(theirs: Policy, mine: Policy): readonly Note[] {
+function shareNotes({ theirs, mine, names }: Two): readonly Note[] {
   const added = theirs.share.filter((what) => !mine.share.includes(what));
   const gone = mine.share.filter((what) => !theirs.share.includes(what));
   return [
-    ...added.map((what) => ({ field: "share", text: `theirs shows the vendor your ${what}`, more: true })),
-    ...gone.map((what) => ({ field: "share", text: `theirs no longer shows the vendor your ${what}`, more: false })),
-  ];
-}
-
-function headNotes(theirs: Policy, mine: Policy): readonly Note[] {
-  const said = (field: "vendor" | "cluster" | "dry_run" | "place"): readonly Note[] => {
-    const [their, my] = [theirs[field], mine[field]].map((value) =>
-      typeof value === "string" ? value : JSON.stringify(value),
-    );
-    return their === my ? [] : [{ field, text: `${field} is ${their} in theirs and ${my} in mine`, more: false }];
-  };
-  const lower: Note = {
-    field: "revision",
-    text: `theirs has the revision ${theirs.revision}, mine ${mine.revision}: it could not be installed over mine`,
-    more: false,
-  };
-  return [
-    ...said("cluster"),
-    ...said("vendor"),
-    ...said("place"),
-    ...said("dry_run"),
-    ...(theirs.revision < mine.revision ? [lower] : []),
-  ];
-}
-
-function testText(test: PolicyTest): string {
-  return JSON.stringify(test);
-}
-
-function testNotes(theirs: Policy, mine: Policy): readonly Note[] {
-  const kept = new Set(theirs.tests.map(testText));
-  const gone = mine.tests.filter((test) => !kept.has(testText(test)));
-  return gone.map((test) => {
-    const how =
-      test.refuse !== undefined
-        ? `refuse: ${test.refuse}`
-        : test.wait !== undefined
-          ? `wait: ${test.wait}`
-          : `allow: ${test.allow}`;
-    return {
-      field: "tests",
-      text: `a test of mine is not in theirs: ask ${JSON.stringify(test.ask)}, ${how}`,
+    ...added.map((what) => ({ field: "share", text: `${names.theirs} shows the vendor your ${what}`, more: true })),
+    ...gone.map((what) => ({
+      field: "share",
+      text: `${names.theirs} does not show the vendor your ${what}, ${names.mine} does`,
       more: false,
-    };
-  });
+    })),
+  ];
 }
 
-/** Rates are counted by a rule's id, so another id begins to count anew when the file is installed. */
-function idNotes(theirs: Policy, mine: Policy): readonly Note[] {
-  const known = new Set(mine.rules.map(({ id }) => id));
-  const resource = (rule: Policy["rules"][number]): string =>
-    rule.allow === "scale" ? rule.group : rule.allow === "issue-certificate" ? rule.authority : rule.zone;
-  return theirs.rules
-    .filter((rule) => !known.has(rule.id))
-    .filter((rule) => mine.rules.some((old) => old.allow === rule.allow && resource(old) === resource(rule)))
-    .map(({ id }) => ({
-      field: "rules",
-      text: `the id ${id} is new: its rate counts nothing that was done under mine's ids`,
+function headNotes({ theirs, mine, names }: Two): readonly Note[] {
+  const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+  const said = (["cluster", "vendor", "place", "dry_run"] as const).flatMap((field): Note[] => {
+    const [their, my] = [text(theirs[field]), text(mine[field])];
+    if (their === my) return [];
+    return [{ field, text: `${field} is ${their} in ${names.theirs} and ${my} in ${names.mine}`, more: false }];
+  });
+  if (theirs.revision >= mine.revision) return said;
+  const lower = `${names.theirs} has the revision ${theirs.revision}, ${names.mine} ${mine.revision}: it could not be installed over it`;
+  return [...said, { field: "revision", text: lower, more: false }];
+}
+
+function expected({ refuse, wait, allow }: PolicyTest): string {
+  if (refuse !== undefined) return `refuse: ${refuse}`;
+  return wait === undefined ? `allow: ${allow}` : `wait: ${wait}`;
+}
+
+function testNotes({ theirs, mine, names }: Two): readonly Note[] {
+  const kept = new Set(theirs.tests.map((test) => JSON.stringify(test)));
+  return mine.tests
+    .filter((test) => !kept.has(JSON.stringify(test)))
+    .map((test) => ({
+      field: "tests",
+      text: `a test of ${names.mine} is not in ${names.theirs}: ask ${JSON.stringify(test.ask)}, ${expected(test)}`,
       more: false,
     }));
 }
 
-export function notesOf(theirs: Policy, mine: Policy): readonly Note[] {
+function aboutOf(rule: Rule): string {
+  if (rule.allow === "scale") return `scale ${rule.group}`;
+  return rule.allow === "issue-certificate" ? `issue ${rule.authority}` : `update ${rule.zone}`;
+}
+
+/** Rates are counted by a rule's id, so that another id for what an old one permitted begins to count anew when the file is installed. */
+function idNotes({ theirs, mine, names }: Two): readonly Note[] {
+  const onlyIn = (one: Policy, other: Policy): readonly Rule[] =>
+    one.rules.filter(({ id }) => !other.rules.some((rule) => rule.id === id));
+  const gone = new Set(onlyIn(mine, theirs).map(aboutOf));
+  return onlyIn(theirs, mine)
+    .filter((rule) => gone.has(aboutOf(rule)))
+    .map(({ id }) => ({
+      field: "rules",
+      text: `the id ${id} is new in ${names.theirs}: its rate counts nothing that was done under other ids`,
+      more: false,
+    }));
+}
+
+export function notesOf(
+  theirs: Policy,
+  mine: Policy,
+  names: Names = { theirs: "theirs", mine: "mine" },
+): readonly Note[] {
+  const two = { theirs, mine, names };
   return [
-    ...headNotes(theirs, mine),
-    // A person's key matters where a rule asks the person, and is said there; a signer's key is trusted as soon as it is in the file.
-    ...mapNotes("people", theirs.people, mine.people, "the person", false),
-    ...mapNotes("signers", theirs.signers, mine.signers, "the signer", true),
-    ...shareNotes(theirs, mine),
-    ...testNotes(theirs, mine),
-    ...idNotes(theirs, mine),
+    ...headNotes(two),
+    // Any one of people may let in a new trust statement; a signer's key is trusted as soon as it is in the file.
+    ...keyNotes(two, "people", "the person"),
+    ...keyNotes(two, "signers", "the signer"),
+    ...shareNotes(two),
+    ...testNotes(two),
+    ...idNotes(two),
   ];
 }

@@ -1,11 +1,11 @@
-import { boundsOf, type Choice } from "./bounds.ts";
+import { type Bounds, boundsOf, type Choice } from "./bounds.ts";
 import { isAlive, isGiven } from "./consent.ts";
 import { type Difference, idsOf } from "./difference.ts";
 import { type Ground, type Held, liesIn } from "./ground.ts";
 import type { Level, Point } from "./point.ts";
 import type { Meeting } from "./shared.ts";
 import { whatOf } from "./what.ts";
-import { findPast } from "./witness.ts";
+import { type Effort, findPast } from "./witness.ts";
 
 /** What a permits more often than b, of the commands that both permit. */
 
@@ -60,12 +60,6 @@ function pick(held: readonly Held[], rules: readonly number[]): readonly Held[] 
   return rules.flatMap((rule) => held[rule] ?? []);
 }
 
-/** The fewest rules of a that permit what the claim is about. */
-function togetherIn({ own, level, meetings }: Claim): readonly number[] {
-  const all = meetings.map(({ allowing, waiting }) => (level === "allowed" ? allowing.a : waiting.a));
-  return all.reduce((a, b) => (b.length < a.length ? b : a), all[0] ?? [own]);
-}
-
 function coversClaim(ground: Ground, claim: Claim, point: Point): boolean {
   const counts = claim.level === "allowed" ? isGiven : isAlive;
   const holding = ({ held }: Ground["a"]): readonly number[] =>
@@ -84,41 +78,101 @@ function coversClaim(ground: Ground, claim: Claim, point: Point): boolean {
   );
 }
 
+function heldOf({ a }: Ground, rule: number): Held {
+  const held = a.held[rule];
+  if (held === undefined) throw new Error("a rule out of place");
+  return held;
+}
+
+/** Whether b has a rule beside it that is as wide: then the two differ only by what else these rules count. */
+function isMatched(ground: Ground, { own, beside }: Claim): boolean {
+  const rate = ground.a.held[own]?.rule.rate;
+  return pick(ground.b.held, beside).some(
+    ({ rule }) => rate !== undefined && rule.rate.times >= rate.times && rule.rate.seconds <= rate.seconds,
+  );
+}
+
+/** The plainest first: an example for it says most. */
+function plainestFirst(ground: Ground, claims: readonly Claim[]): readonly Claim[] {
+  const rank = (claim: Claim): number => (isMatched(ground, claim) ? 1000 : 0) + claim.beside.length;
+  return [...claims].sort((x, y) => rank(x) - rank(y));
+}
+
+type Failed = { readonly claim: Claim; readonly window: number | null };
+
+/** Claims about one rule that fail alike are one difference, with an example of the first for which one is found. */
 function differenceOf(
   ground: Ground,
   meetings: readonly Meeting[],
-  claim: Claim,
-  window: number | null,
-  effort: number,
+  failed: readonly Failed[],
+  effort: Effort,
 ): Difference {
-  const own = ground.a.held[claim.own];
-  if (own === undefined) throw new Error("a rule out of place");
-  const beside = pick(ground.b.held, claim.beside);
+  const claims = plainestFirst(
+    ground,
+    failed.map(({ claim }) => claim),
+  );
+  const windowOf = (claim: Claim): number | null => failed.find((one) => one.claim === claim)?.window ?? null;
+  let shown: Claim | undefined;
+  let example: Difference["example"] = null;
+  for (const claim of claims) {
+    const wanted = { ...claim, own: heldOf(ground, claim.own), beside: pick(ground.b.held, claim.beside) };
+    example = findPast(ground, meetings, wanted, windowOf(claim), effort);
+    shown = claim;
+    if (example !== null || effort.left <= 0) break;
+  }
+  const told = example === null ? claims[0] : shown;
+  if (told === undefined) throw new Error("a difference without a claim");
+  const leaves = claims.flatMap((claim) => claim.meetings.map(({ leaf }) => leaf));
   return {
-    kind: window === null ? "rate" : "memory",
+    kind: windowOf(told) === null ? "rate" : "memory",
     about: { action: ground.action, resource: ground.resource },
-    rule: own.rule.id,
-    together: idsOf(pick(ground.a.held, togetherIn(claim))),
-    beside: idsOf(beside),
-    level: claim.level,
-    what: whatOf(ground, [...new Set(claim.meetings.map(({ leaf }) => leaf))]),
-    example: findPast(ground, meetings, { own, level: claim.level, beside, meetings: claim.meetings }, window, effort),
-    covers: (point, since) => (window === null || since !== null) && coversClaim(ground, claim, point),
+    rule: heldOf(ground, told.own).rule.id,
+    together: idsOf(pick(ground.a.held, fewestOfA(told))),
+    beside: idsOf(pick(ground.b.held, told.beside)),
+    level: told.level,
+    what: atMost(whatOf(ground, [...new Set(leaves)])),
+    example,
+    covers: (point, since) =>
+      claims.some((claim) => (windowOf(claim) === null || since !== null) && coversClaim(ground, claim, point)),
   };
 }
 
-/** `effort`: how long an example is looked for, in questions to the PDP. */
-export function rateDifferences(ground: Ground, meetings: readonly Meeting[], effort: number): readonly Difference[] {
-  const { a, b } = { a: ground.a.held, b: ground.b.held };
-  const plain = boundsOf(choicesOf(ground, meetings, []), a, b);
-  const short = boundsOf(choicesOf(ground, meetings, WINDOWS), a, b);
-  return claimsOf(meetings).flatMap((claim) => {
-    if (!plain.spare(claim.beside, claim.own)) return [differenceOf(ground, meetings, claim, null, effort)];
-    const own = seconds(a, claim.own);
-    const failing = WINDOWS.find((window) => {
-      const known = claim.beside.filter((rule) => seconds(b, rule) <= window);
-      return own <= window && (known.length === 0 || !short.spare(known, claim.own));
-    });
-    return failing === undefined ? [] : [differenceOf(ground, meetings, claim, failing, effort)];
+/** Many rules that overlap make very many parts; more of them help nobody. */
+const MAX_WHAT = 100;
+function atMost(what: readonly string[]): readonly string[] {
+  if (what.length <= MAX_WHAT) return what;
+  return [...what.slice(0, MAX_WHAT), `(and ${what.length - MAX_WHAT} more parts)`];
+}
+
+/** The fewest rules of a that permit what the claim is about. */
+function fewestOfA({ own, level, meetings }: Claim): readonly number[] {
+  const all = meetings.map(({ allowing, waiting }) => (level === "allowed" ? allowing.a : waiting.a));
+  return all.reduce((a, b) => (b.length < a.length ? b : a), all[0] ?? [own]);
+}
+
+/** How the claim fails: for any log (null), for one that begins so many seconds ago, or not at all. */
+function failureOf(ground: Ground, plain: Bounds, short: Bounds, claim: Claim): Failed | null {
+  if (!plain.spare(claim.beside, claim.own)) return { claim, window: null };
+  const own = seconds(ground.a.held, claim.own);
+  const window = WINDOWS.find((one) => {
+    const known = claim.beside.filter((rule) => seconds(ground.b.held, rule) <= one);
+    return own <= one && (known.length === 0 || !short.spare(known, claim.own));
   });
+  return window === undefined ? null : { claim, window };
+}
+
+/** `effort`: how long examples are looked for. */
+export function rateDifferences(ground: Ground, meetings: readonly Meeting[], effort: Effort): readonly Difference[] {
+  const plain = boundsOf(choicesOf(ground, meetings, []), ground.a.held, ground.b.held);
+  const short = boundsOf(choicesOf(ground, meetings, WINDOWS), ground.a.held, ground.b.held);
+  const groups = new Map<string, Failed[]>();
+  for (const claim of claimsOf(meetings)) {
+    const failed = failureOf(ground, plain, short, claim);
+    if (failed === null) continue;
+    const key = `${claim.own} ${claim.level} ${failed.window === null}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [failed]);
+    else group.push(failed);
+  }
+  return [...groups.values()].map((failed) => differenceOf(ground, meetings, failed, effort));
 }

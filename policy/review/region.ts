@@ -44,12 +44,13 @@ export function partition(
   let leaves: Leaf[] = possible(region) ? [{ region, held: 0n }] : [];
   for (const [at, rule] of rules.entries()) {
     if (rule === null) continue;
+    const before = leaves.length;
     leaves = leaves.flatMap((leaf) => {
       const { inside, outside } = split(leaf.region, rule, possible);
       const parts = outside.map((part) => ({ region: part, held: leaf.held }));
       return inside === null ? parts : [{ region: inside, held: leaf.held | (1n << BigInt(at)) }, ...parts];
     });
-    budget.left -= leaves.length;
+    budget.left -= leaves.length - before;
     if (budget.left < 0) throw new TooManyParts();
   }
   return leaves;

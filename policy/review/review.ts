@@ -1,4 +1,4 @@
-import { ACTIONS, type Action } from "../asked.ts";
+import { ACTIONS, type Action, type Asked } from "../asked.ts";
 import type { Policy } from "../policy.ts";
 import { commandDifferences } from "./commands.ts";
 import { contextDifferences } from "./context.ts";
@@ -13,10 +13,10 @@ import { meetingsOf, sharedLeaves } from "./shared.ts";
 export type Limits = {
   /** Parts that the commands of one action on one resource may fall into. */
   readonly parts: number;
-  /** Questions to the PDP for one example of a rate. */
+  /** Questions to the PDP for examples of the rates of one resource. */
   readonly effort: number;
 };
-export const REVIEW_LIMITS: Limits = { parts: 50_000, effort: 20_000 };
+export const REVIEW_LIMITS: Limits = { parts: 50_000, effort: 40_000 };
 
 export type Review = {
   /** What theirs permits and mine does not. */
@@ -37,6 +37,11 @@ function subjects(policy: Policy): readonly { readonly action: Action; readonly 
   return all.sort((x, y) => rank(x) - rank(y) || (x.resource < y.resource ? -1 : 1));
 }
 
+/** As rules name it: a record's is its zone. */
+function resourceNamed({ action, args }: Asked): string {
+  return action === "scale" ? args.group : action === "issue-certificate" ? args.authority : args.zone;
+}
+
 /** Said instead of what could not be compared: it may hide a difference, so it is one. */
 function uncompared(ground: Ground, why: string): Difference {
   const rules = ground.a.held.map(({ rule }) => rule.id);
@@ -49,7 +54,7 @@ function uncompared(ground: Ground, why: string): Difference {
     level: "allowed",
     what: [`do something by ${rules.join(", ")} that was not compared: ${why}`],
     example: null,
-    covers: ({ situation: { asked } }) => asked.action === ground.action,
+    covers: ({ situation: { asked } }) => asked.action === ground.action && resourceNamed(asked) === ground.resource,
   };
 }
 
@@ -60,7 +65,7 @@ function differencesIn(ground: Ground, limits: Limits): readonly Difference[] {
     const commands = commandDifferences(ground, budget);
     const meetings = meetingsOf(ground, sharedLeaves(ground, budget));
     if (meetings === null) return [...commands, uncompared(ground, "too many different approvals for one resource")];
-    return [...commands, ...rateDifferences(ground, meetings, limits.effort)];
+    return [...commands, ...rateDifferences(ground, meetings, { left: limits.effort })];
   } catch (error) {
     if (!(error instanceof TooManyParts)) throw error;
     return [uncompared(ground, "too many rules for one resource that overlap")];

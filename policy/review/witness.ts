@@ -19,6 +19,9 @@ export type Wanted = {
   readonly meetings: readonly Meeting[];
 };
 
+/** Questions to the PDP that are left. */
+export type Effort = { left: number };
+
 /** Questions to the PDP for one attempt. */
 const MAX_ASKED = 400;
 /** Bursts before the last one. */
@@ -170,29 +173,28 @@ function* tries(
 }
 
 /**
- * `window`: the log begins so many seconds before the last command, or holds all that ever was (null). `effort`: questions to the PDP
- * before the search is given up.
+ * `window`: the log begins so many seconds before the last command, or holds all that ever was (null). With no `effort` left the
+ * search is given up.
  */
 export function findPast(
   ground: Ground,
   meetings: readonly Meeting[],
   wanted: Wanted,
   window: number | null,
-  effort: number,
+  effort: Effort,
 ): Example | null {
   const besides = wanted.beside.map((held) => ground.b.held.indexOf(held));
   // Other commands that b counts by the same rules.
   const others = [...new Set(meetings.map(({ leaf }) => leaf))].filter(({ b }) =>
     b.some((rule) => besides.includes(rule)),
   );
-  let asked = 0;
   for (const meeting of wanted.meetings.slice(0, 4)) {
     for (const [plan, last] of tries(ground, others.slice(0, 40), wanted, meeting, window)) {
       const two = new Two(ground, last.since);
       const found = attempt(two, plan, last);
+      effort.left -= two.asked;
       if (found !== null) return found;
-      asked += two.asked;
-      if (asked > effort) return null;
+      if (effort.left <= 0) return null;
     }
   }
   return null;

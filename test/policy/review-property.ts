@@ -23,6 +23,10 @@ export function fuzz(
   });
   const result = fc.check(property, { numRuns: pairs, seed });
   const disagreements = result.failed ? 1 : 0;
+  // What looked at nothing has shown nothing.
+  if (!result.failed && pairs >= 100 && (tally.reviewed < pairs / 2 || tally.differing < pairs)) {
+    throw new Error(`too little was looked at: ${JSON.stringify(tally)}`);
+  }
   const line = [
     `seed ${seed}: ${tally.reviewed} pairs, ${tally.points} points of which ${tally.differing} are judged differently,`,
     `${tally.differences} differences (${tally.examples} with an example, ${tally.without} not shown), ${disagreements} disagreements`,

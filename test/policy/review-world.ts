@@ -570,5 +570,5 @@ export function untrue(theirs: Policy, mine: Policy, reviewed: Review, tally: Ta
 
 export function reviewOf(theirs: Policy, mine: Policy): Review {
   // Looking longer for examples of rates would find a few more, and take most of the time.
-  return review(theirs, mine, { parts: 50_000, effort: 150 });
+  return review(theirs, mine, { parts: 50_000, effort: 400 });
 }

@@ -450,19 +450,20 @@ test("what permits nothing by itself is told too, and what is shown to or signed
   expect(noted({})).toEqual(["asks for more: false"]);
   expect(noted({ share: ["manifest"] })).toEqual(["asks for more: true", "theirs shows the vendor your manifest"]);
   expect(noted({ signers: { release: SIGNER } })[0]).toBe("asks for more: true");
+  // Any one of people may let in a new trust statement.
   expect(noted({ people: { alice: KEYS[0], bob: KEYS[3], carol: KEYS[2] } })).toEqual([
-    "asks for more: false",
+    "asks for more: true",
     `the person bob has another key in theirs: ${KEYS[3]} instead of ${KEYS[1]}`,
   ]);
   expect(noted({ tests: [] })).toEqual([
     "asks for more: false",
     'a test of mine is not in theirs: ask {"action":"scale","group":"g","count":12}, refuse: count',
   ]);
-  expect(noted({ revision: 6 })[1]).toContain("could not be installed over mine");
+  expect(noted({ revision: 6 })[1]).toContain("could not be installed over it");
   const renamed = review(policy([{ ...SCALE, id: "bigger" }]), policy([{ ...SCALE, id: "old" }]));
   expect([renamed.more, renamed.notes.map(({ text }) => text)]).toEqual([
     [],
-    ["the id bigger is new: its rate counts nothing that was done under mine's ids"],
+    ["the id bigger is new in theirs: its rate counts nothing that was done under other ids"],
   ]);
 });
 

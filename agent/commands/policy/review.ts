@@ -1,7 +1,9 @@
 import { type Command, Option } from "commander";
 import type { Difference } from "../../../policy/review/difference.ts";
-import { type Named, reviewJson, reviewLines, type Said, said } from "../../../policy/review/report.ts";
+import { notesOf } from "../../../policy/review/notes.ts";
+import { reviewJson, reviewLines } from "../../../policy/review/report.ts";
 import { asksForMore, type Review, review } from "../../../policy/review/review.ts";
+import { type Named, type Said, said } from "../../../policy/review/said.ts";
 import { annotation } from "./github.ts";
 import { type PolicyText, policyAt, print, printJson } from "./read.ts";
 
@@ -34,8 +36,8 @@ function annotations(
         ? annotation("error", { file, ...placeIn(theirs, one.difference), title: "permits more" }, message(one))
         : annotation("notice", { file, line: 1, col: 1, title: "permits less" }, message(one)),
     ),
-    ...reviewed.notes.map(({ field, text, more }) =>
-      annotation(more ? "error" : "notice", { file, line: 1, col: 1, title: field }, text),
+    ...notesOf(theirs.policy, named.mine.policy, { theirs: named.theirs.name, mine: named.mine.name }).map(
+      ({ field, text, more }) => annotation(more ? "error" : "notice", { file, line: 1, col: 1, title: field }, text),
     ),
   ];
 }
