@@ -309,7 +309,9 @@ async function faultOf(
   const other = new IndependentCertificate(Buffer.from(leaf.rawData));
   if (ca === undefined || !other.verify(new IndependentCertificate(Buffer.from(ca.rawData)).publicKey))
     return "its signature is not the authority's";
-  if (leaf.issuer !== ca.subject || other.ca) return "its issuer or its CA flag";
+  // OpenSSL's word (`ca`) is no where the certificate may not sign: the extension is read by itself too.
+  const authority = other.ca || leaf.getExtension(BasicConstraintsExtension)?.ca === true;
+  if (leaf.issuer !== ca.subject || authority) return "its issuer or its CA flag";
   if (BigInt(`0x${leaf.serialNumber}`) !== BigInt(`0x${serialOf(id)}`)) return "its serial number";
   if (!Buffer.from(leaf.publicKey.rawData).equals(Buffer.from(request.publicKey.rawData))) return "its key";
   if (leaf.subject !== request.subject) return "its subject";
