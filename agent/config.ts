@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Policy } from "../policy/policy.ts";
 import { strictYaml } from "../policy/yaml.ts";
 import { placeName, placeOf } from "./host/socket.ts";
 import { Base64Url32, ClusterName, ResourceName, Sha256Hex } from "./wire/names.ts";
@@ -193,4 +194,11 @@ export function segmentBytes(config: Config): number {
   const match = /^(\d+)(KiB|MiB)$/.exec(config.log.segment);
   if (match === null) throw new Error("segment was not checked");
   return Number(match[1]) * (match[2] === "KiB" ? 1024 : 1024 * 1024);
+}
+
+/** Where the agent works, in the form of a policy's `place`. */
+export function worksIn({ provider, aws }: Pick<Config, "provider" | "aws">): Policy["place"] {
+  if (provider === "local") return { cloud: "local" };
+  if (aws === undefined) throw new Error("the config was not checked");
+  return { cloud: "aws", account: aws.account, region: aws.region };
 }

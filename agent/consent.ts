@@ -25,8 +25,8 @@ export type Consent = {
   entryOf(person: string): number;
 };
 
-/** Who has approved, by the owner's folder and the policy's people as they are at this moment. */
-export function consentNow(road: Road, policy: Policy, waited: WaitingEntry | null): Consent {
+/** Who of those whom the matched rules ask has approved, by the owner's folder and the policy's people as they are at this moment. */
+export function consentNow(road: Road, policy: Policy, rules: readonly Rule[], waited: WaitingEntry | null): Consent {
   const waiting = waited === null ? undefined : road.log.memory.waiting.get(waited.command);
   if (waiting === undefined)
     return {
@@ -37,7 +37,8 @@ export function consentNow(road: Road, policy: Policy, waited: WaitingEntry | nu
       },
     };
   const what = approvableOf(waiting.entry);
-  const judged = readApprovals(road.host.disk, road.config.owner, policy, what, null);
+  const asked = rules.flatMap(({ approval }) => (approval === "none" ? [] : approval.by));
+  const judged = readApprovals(road.host.disk, road.config.owner, policy, what, asked);
   const fresh = newApprovals(what, waiting.signatures, judged);
   const size = road.log.size;
   return {
@@ -70,7 +71,7 @@ export function waitingBody(
     approval: asksBody(approval),
     found,
     resource: resourceOf(command.asked),
-    says: cut(ruleSentence(by.policy.vendor, rule), MAX_SAYS_CHARS),
+    sentence: cut(ruleSentence(by.policy.vendor, rule), MAX_SAYS_CHARS),
     signed: command.signed.text,
     until: Math.min(command.claims.exp, Math.floor(now / 1000) + approval.within),
   };

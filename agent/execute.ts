@@ -10,6 +10,7 @@ import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
 import type { WaitingEntry } from "./audit/memory.ts";
+import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
@@ -26,6 +27,8 @@ import { type Command, parse } from "./wire/parse.ts";
  * both end the process, and the next start finishes what is open.
  */
 export async function execute(text: string, road: Road, waited: WaitingEntry | null): Promise<void> {
+  // Decided meanwhile: what was approved twice came here twice.
+  if (waited !== null && !road.log.memory.waiting.has(waited.command)) return;
   const signed = await open(text, road.commandKeys());
   if (isRefusal(signed)) return recordUnread(text, signed, road, waited);
   const command = parse(signed);
@@ -91,7 +94,7 @@ function matchNow(command: Verified, road: Road): MatchedNow {
   const matched = match(read.policy, command.asked, {
     vendor: command.claims.iss,
     cluster: road.cluster,
-    cloud: road.config.provider,
+    place: worksIn(road.config),
     ownGroups: road.provider.ownGroups,
     dryRun: command.claims.dry_run,
   });
@@ -161,7 +164,7 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
   const now = stillPermitted(command, road, waited);
   if ("code" in now) return end(command, now, road, null);
   if (now.refusal !== null) return end(command, now.refusal, road, now.digest);
-  const consent = consentNow(road, now.policy, waited);
+  const consent = consentNow(road, now.policy, now.matched.rules, waited);
   const decision = authorize(now.matched, seen.found, road.log.memory.history, decisionTime(road), consent.approvals);
   if (decision.decided === "refused") return end(command, decision.refusal, road, now.digest);
   const waits = decision.decided === "wait" ? decision.approval : null;

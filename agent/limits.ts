@@ -53,6 +53,11 @@ export const MAX_RECORDED_APPROVALS = 32;
 export const WAITING_HOLD_SECONDS = 2;
 /** A trust statement that waits must fit an entry. */
 export const MAX_TRUST_BYTES = 48 * 1024;
+/** Trust statements that an agent keeps, in number and in bytes: what it stores, it reads again. */
+export const MAX_TRUST_STATEMENTS = 1000;
+export const MAX_TRUST_CHAIN_BYTES = 2 * 1024 * 1024;
+/** Trust statements that are looked at in an hour; those beyond come with a later poll. */
+export const MAX_TRUST_PER_HOUR = 64;
 /** How often the owner's folder is looked at when no command does. */
 export const LOOK_SECONDS = 2;
 /** Of a cloud's own log, `audit reconcile`: one file unpacked, one event, one file of checksums; and how deep an event nests. */

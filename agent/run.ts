@@ -19,7 +19,7 @@ import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
 import { sharer } from "./share.ts";
 import { remembered, type Status, statusFile } from "./status.ts";
-import { takeTrust, unfence } from "./takeTrust.ts";
+import { recordTrust, takeTrust, trustIntake, unfence } from "./takeTrust.ts";
 import { watchWaits } from "./waiting.ts";
 import { watchOwner } from "./watchOwner.ts";
 import { logOrigin } from "./wire/names.ts";
@@ -129,7 +129,7 @@ async function serve(
   let lost: { since: string; reason: string } | null = null;
   let lastContact: string | null = null;
   let reports: Reporter | null = null;
-  const refusedTrust = new Map<string, number>();
+  const intake = trustIntake();
   const clock = watchClock(host.clock);
   const readPolicy = policyReader(host.disk, config.owner);
   const road: Road = {
@@ -157,7 +157,9 @@ async function serve(
   };
   const processId = host.random.uuidv7();
   write(road, { kind: "started", version: agent.version, process: processId, runtime: agent.runtime });
-  unfence(identity, road, say);
+  recordTrust(identity, road);
+  if (!unfence(identity, road, say))
+    return finish({ why: "fenced", message: "the owner's approval does not hold" }, road, say, () => undefined);
   const dispatch = dispatcher(road, fail);
   const owner = watchOwner(road, clock, say);
   const waits = watchWaits(road);
@@ -178,7 +180,9 @@ async function serve(
     },
     end(how: Ended) {
       if (ended === null && how.why === "fenced")
-        write(road, { kind: "fenced", digest: identity.markFenced(how.message), says: how.message.slice(0, 512) });
+        identity.markFenced(how.message, (digest) =>
+          write(road, { kind: "fenced", digest, says: how.message.slice(0, 512) }),
+        );
       ended ??= how;
       stop.abort();
     },
@@ -223,7 +227,7 @@ async function serve(
       await renew(identity, road, say, contact.end);
     },
     async trust(statements) {
-      if (statements.length > 0) await takeTrust(identity, statements, road, say, refusedTrust);
+      if (statements.length > 0) await takeTrust(identity, statements, road, say, intake);
     },
     waits: () => log.memory.waiting.size > 0 || log.memory.trust !== null,
     approved: (most) => waits.due(most),

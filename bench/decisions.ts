@@ -47,7 +47,13 @@ rules:
 function ours(rules: number): () => void {
   const policy = policyOf(rules);
   const group = `group-${rules - 1}`;
-  const at = { vendor: "vendor.example", cluster: "prod-eu-1", cloud: "local", ownGroups: [], dryRun: false };
+  const at = {
+    vendor: "vendor.example",
+    cluster: "prod-eu-1",
+    place: { cloud: "local" as const },
+    ownGroups: [],
+    dryRun: false,
+  };
   const decide = (count: number): boolean => {
     const asked: Asked = { action: "scale", args: { group, count } };
     const matched = match(policy, asked, at);

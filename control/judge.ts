@@ -17,7 +17,7 @@ export type Verdict =
 
 /** The agent's own place is not known here: the policy's is taken, and the groups that the agent runs in are left to it. */
 export function matchAt(policy: Policy, asked: Asked, vendor: string, cluster: string): Matched | Refusal {
-  return match(policy, asked, { vendor, cluster, cloud: policy.place.cloud, ownGroups: [], dryRun: false });
+  return match(policy, asked, { vendor, cluster, place: policy.place, ownGroups: [], dryRun: false });
 }
 
 /** `found` null: not known. Then all states in which rules differ are tried: what holds in each of them holds. */

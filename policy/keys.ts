@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { MAX_SSH_APPLICATION_BYTES } from "./limits.ts";
 
 /** The forms of public keys that a policy holds. A key has one spelling, so that one text is one key. */
 
@@ -72,6 +73,7 @@ export function readSshKey(text: string): SshKey | null {
   const [point = new Uint8Array(), application = null] = fields.slice(head.length);
   // OpenSSH takes the application as a C string: nothing after a NUL would be signed.
   if (application !== null && (application.length === 0 || application.includes(0))) return null;
+  if ((application?.length ?? 0) > MAX_SSH_APPLICATION_BYTES) return null;
   const object = publicKey(curve, point);
   return object === null ? null : { type, point, application, digest: curve.digest, object };
 }

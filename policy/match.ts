@@ -22,7 +22,8 @@ export type At = {
   /** The command's `iss`. */
   readonly vendor: string;
   readonly cluster: string;
-  readonly cloud: string;
+  /** What the agent's config says of its place, in the policy's form: the cloud, and there the account, region and the like. */
+  readonly place: Policy["place"];
   /** The groups that the agent itself runs in: never scaled, whatever a rule says. */
   readonly ownGroups: readonly string[];
   readonly dryRun: boolean;
@@ -167,6 +168,17 @@ function judge(policy: Policy, asked: Asked): { resource: string; judged: { rule
   }
 }
 
+/** The first field of the policy's place that is not the agent's own; null when all are. */
+export function otherPlace(
+  named: Policy["place"],
+  here: Policy["place"],
+): { readonly field: string; readonly named: string; readonly here: string } | null {
+  const own: Readonly<Record<string, string>> = here;
+  for (const [field, value] of Object.entries(named))
+    if (own[field] !== value) return { field, named: value, here: own[field] ?? "none" };
+  return null;
+}
+
 function wrongPlace(policy: Policy, asked: Asked, at: At): Refusal | null {
   const cannot = cannotOf(asked);
   if (at.vendor !== policy.vendor) {
@@ -177,9 +189,10 @@ function wrongPlace(policy: Policy, asked: Asked, at: At): Refusal | null {
     const because = `the customer's policy is for the cluster ${policy.cluster}, this is ${cut(at.cluster, 100)}`;
     return refuse("match.cluster", cannot, because, "Put this cluster's policy into the owner's folder.");
   }
-  if (at.cloud !== policy.place.cloud) {
-    const because = `the customer's policy is for the cloud ${policy.place.cloud}, this agent works in ${cut(at.cloud, 40)}`;
-    return refuse("match.place", cannot, because, "Correct place in the policy, or provider in the config.");
+  const elsewhere = otherPlace(policy.place, at.place);
+  if (elsewhere !== null) {
+    const because = `the customer's policy is for the ${elsewhere.field} ${elsewhere.named}, this agent works in ${cut(elsewhere.here, 40)}`;
+    return refuse("match.place", cannot, because, "Correct place in the policy, or the config.");
   }
   if (at.dryRun && policy.dry_run !== "allowed") {
     const hint = `Ask ${policy.cluster}'s owner to set dry_run: allowed.`;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { z } from "zod";
-import { MAX_POLICY_BYTES, MAX_POLICY_ERRORS } from "./limits.ts";
+import { MAX_POLICY_BYTES, MAX_POLICY_ERRORS, MAX_POLICY_ITEMS } from "./limits.ts";
 import { indexed, type Policy, PolicyFile } from "./policy.ts";
 import type { RefusalCode } from "./refusal.ts";
 import { runTests } from "./tests.ts";
@@ -102,9 +102,9 @@ function errorsOf(located: Located, yaml: StrictYaml): PolicyError[] {
     hint,
   });
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) =>
-      error([...path, key], yaml.keyPlace(path, key), `unknown field ${JSON.stringify(key)}`, COMPARE),
-    );
+    return issue.keys
+      .slice(0, MAX_POLICY_ERRORS)
+      .map((key) => error([...path, key], yaml.keyPlace(path, key), `unknown field ${JSON.stringify(key)}`, COMPARE));
   }
   const value = at(yaml.value, path);
   const name = String(path.at(-1) ?? "the file");
@@ -137,6 +137,12 @@ export function parsePolicy(bytes: Uint8Array): ParsedPolicy {
   return "errors" in parsed ? parsed : { policy: parsed.policy, digest: parsed.digest };
 }
 
+/** Looked at before each item is: a hostile file is not to cost more than an honest one. */
+function tooLong(value: unknown, name: string): boolean {
+  const list = at(value, [name]);
+  return Array.isArray(list) && list.length > MAX_POLICY_ITEMS;
+}
+
 function parseFile(
   bytes: Uint8Array,
 ): { policy: Policy; digest: string; yaml: StrictYaml } | { errors: readonly PolicyError[] } {
@@ -152,6 +158,12 @@ function parseFile(
       hint: fault.hint,
     }));
     return { errors: errors.slice(0, MAX_POLICY_ERRORS) };
+  }
+  const long = (["rules", "tests"] as const).find((name) => tooLong(yaml.value, name));
+  if (long !== undefined) {
+    const many = `${long} holds more than ${MAX_POLICY_ITEMS} of them`;
+    const { line, column } = yaml.place([long]);
+    return { errors: [{ ...wholeFile(many, "Nobody reads so many: write fewer.", line, column), path: long }] };
   }
   const checked = PolicyFile.safeParse(yaml.value);
   if (!checked.success) {

@@ -75,6 +75,7 @@ export const REFUSAL_CODES = [
   "trust.signature",
   "trust.version",
   "trust.needs-approval",
+  "trust.too-many",
   "approval.unreadable",
   "approval.form",
   "approval.namespace",

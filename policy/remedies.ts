@@ -170,9 +170,9 @@ export const REMEDIES: Readonly<Record<RefusalCode, Remedy>> = {
     owner: "Put this cluster's policy into the owner's folder.",
   },
   "match.place": {
-    cause: "The policy's `place` is in another cloud than the agent's provider.",
+    cause: "The policy's `place` is another cloud, account or region than the one that the agent's config names.",
     vendor: "Tell the customer.",
-    owner: "Correct `place` in the policy, or `provider` in the config.",
+    owner: "Correct `place` in the policy, or the provider's fields in the config.",
   },
   "match.own-group": {
     cause: "The agent itself runs in this group. No rule can permit to change it.",
@@ -245,6 +245,11 @@ export const REMEDIES: Readonly<Record<RefusalCode, Remedy>> = {
     cause: "A trust statement's version is not the next one: it is an older one, or one is missing between.",
     vendor: "Hand out every version in order.",
     owner: "Ask the vendor why an older statement is handed out.",
+  },
+  "trust.too-many": {
+    cause: "The chain of trust statements would be longer than an agent keeps: 1,000 statements, or 2 MiB.",
+    vendor: "Sign fewer. The agent goes on under the statement that it has.",
+    owner: "Ask the vendor why so many were signed; then `reeve leave`, and join a cluster with a new chain.",
   },
   "trust.needs-approval": {
     cause: "A new trust statement needs the owner's approval.",

@@ -70,7 +70,7 @@ function decide(policy: Policy, test: PolicyTest): Outcome {
   if (found.action !== asked.action) throw new Error("a test's given and ask were not checked");
   const { vendor, cluster } = policy;
   // A dry run takes the same road: its switch is not what a test is about.
-  const matched = match(policy, asked, { vendor, cluster, cloud: policy.place.cloud, ownGroups: [], dryRun: false });
+  const matched = match(policy, asked, { vendor, cluster, place: policy.place, ownGroups: [], dryRun: false });
   if (isRefusal(matched)) return refused(matched);
   const { at, used = {} } = test.given;
   const intents = new Map(Object.entries(used).map(([rule, times]) => [rule, new Array<number>(times).fill(at)]));

@@ -157,7 +157,7 @@ export const Entry = z.discriminatedUnion("kind", [
     signed: Signed,
     approval: Asks.optional(),
   }),
-  /** A command that a rule permits once people have approved. `says`: the rule in words. `until`: unix seconds, when the wait ends. */
+  /** A command that a rule permits once people have approved. `sentence`: the rule in words. `until`: unix seconds, when the wait ends. */
   z.strictObject({
     ...common,
     ...Asking,
@@ -166,7 +166,7 @@ export const Entry = z.discriminatedUnion("kind", [
     approval: Asks,
     found: Facts,
     resource: Text,
-    says: Text,
+    sentence: Text,
     signed: Signed,
     until: z.number().int(),
   }),

@@ -8,7 +8,7 @@ import { timeOf } from "./time.ts";
 export type IntentEntry = Extract<Entry, { kind: "intent" }>;
 export type WaitingEntry = Extract<Entry, { kind: "waiting" }>;
 /** A signature that is on record. `person`: whose approval it is; null when it does not count. */
-export type Recorded = { readonly entry: number; readonly person: string | null };
+export type Recorded = { readonly entry: number; readonly person: string | null; readonly key: string | null };
 /** A command that waits for people, and the signatures on record for it, by their digest. */
 export type Waiting = { readonly entry: WaitingEntry; readonly signatures: ReadonlyMap<string, Recorded> };
 export type EpochEntry = Extract<Entry, { kind: "epoch" }>;
@@ -47,8 +47,10 @@ export type Memory = {
     readonly digest: string;
     readonly signatures: ReadonlyMap<string, Recorded>;
   } | null;
-  /** Digest of the newest fencing; null before one. */
-  readonly fencing: string | null;
+  /** The highest version of a trust statement that an entry says is in force; 0 for none. */
+  readonly trustVersion: number;
+  /** The newest fencing, and the signatures on record for its end; null before one. */
+  readonly fencing: { readonly digest: string; readonly signatures: ReadonlyMap<string, Recorded> } | null;
   /** The newest commands that were decided, oldest first: for `status`. */
   readonly recent: readonly Recent[];
   /** Milliseconds since 1970 of the newest entry; 0 for none. */
@@ -74,7 +76,8 @@ type Fold = {
   open: Map<string, IntentEntry>;
   waiting: Map<string, { entry: WaitingEntry; signatures: Map<string, Recorded> }>;
   trust: { version: number; digest: string; signatures: Map<string, Recorded> } | null;
-  fencing: string | null;
+  trustVersion: number;
+  fencing: { digest: string; signatures: Map<string, Recorded> } | null;
   recent: Recent[];
   newest: number;
   switchOn: boolean | null;
@@ -95,6 +98,7 @@ export function emptyMemory(since: number | null): Memory {
     open: new Map(),
     waiting: new Map(),
     trust: null,
+    trustVersion: 0,
     fencing: null,
     recent: [],
     newest: 0,
@@ -142,15 +146,16 @@ export function fold(memory: Memory, entry: Entry): void {
       note(into, entry, "waiting", entry.allowed.rule, null);
       return;
     case "approval":
-      record(into, entry);
+      record(into, entry, entry.epoch);
       return;
     case "trust-waiting":
       into.trust = { version: entry.version, digest: entry.digest, signatures: new Map() };
       return;
     case "fenced":
-      into.fencing = entry.digest;
+      into.fencing = { digest: entry.digest, signatures: new Map() };
       return;
     case "trust":
+      into.trustVersion = Math.max(into.trustVersion, entry.version);
       if (into.trust !== null && into.trust.version <= entry.version) into.trust = null;
       return;
     case "intent": {
@@ -185,11 +190,24 @@ function decide(into: Fold, entry: Extract<Entry, { kind: Decided["kind"] }>): v
   into.ids.set(entry.command, { digest, exp, index, kind });
 }
 
-function record(into: Fold, { approves, code, digest, index, person }: Extract<Entry, { kind: "approval" }>): void {
-  const signatures =
-    into.waiting.get(approves)?.signatures ??
-    (approves === `trust-${into.trust?.version}` ? into.trust?.signatures : undefined);
-  signatures?.set(digest, { entry: index, person: code === null ? person : null });
+function record(
+  into: Fold,
+  { approves, code, digest, index, key, person }: Extract<Entry, { kind: "approval" }>,
+  epoch: number,
+): void {
+  const counts = code === null;
+  signaturesFor(into, approves, epoch)?.set(digest, {
+    entry: index,
+    person: counts ? person : null,
+    key: counts ? key : null,
+  });
+}
+
+/** Where the signatures for what waits under this name are kept; undefined when nothing does. */
+function signaturesFor(into: Fold, approves: string, epoch: number): Map<string, Recorded> | undefined {
+  if (approves === `trust-${into.trust?.version}`) return into.trust?.signatures;
+  if (approves === `fencing-${epoch}`) return into.fencing?.signatures;
+  return into.waiting.get(approves)?.signatures;
 }
 
 type Noted = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;
@@ -230,10 +248,11 @@ function forget(into: Fold): void {
 
 /** What of a memory goes into a segment's carry file. `since` is not from the log, and is not in it. */
 export function memoryState(memory: Memory): Json {
-  const { history, ids, open, waiting, trust, fencing, recent, newest, switchOn, policy, first, counts } = memory;
+  const { history, ids, open, waiting, trust, trustVersion, fencing, recent, newest, switchOn, policy, first, counts } =
+    memory;
   return {
     counts: Object.fromEntries(counts),
-    fencing,
+    fencing: fencing === null ? null : { ...fencing, signatures: listOf(fencing.signatures) },
     first: first as unknown as Json,
     ids: [...ids].map(([id, { digest, exp, index, kind }]) => [id, digest, exp, index, kind]),
     intents: [...history.intents].map(([rule, times]) => [rule, times]),
@@ -244,16 +263,17 @@ export function memoryState(memory: Memory): Json {
     revision: history.revision,
     switchOn,
     trust: trust === null ? null : { ...trust, signatures: listOf(trust.signatures) },
+    trustVersion,
     waiting: [...waiting.values()].map(({ entry, signatures }) => [entry as unknown as Json, listOf(signatures)]),
   };
 }
 
 function listOf(signatures: ReadonlyMap<string, Recorded>): Json {
-  return [...signatures].map(([digest, { entry, person }]) => [digest, entry, person]);
+  return [...signatures].map(([digest, { entry, person, key }]) => [digest, entry, person, key]);
 }
-type RecordedList = [string, number, string | null][];
+type RecordedList = [string, number, string | null, string | null][];
 function signaturesOf(list: RecordedList): Map<string, Recorded> {
-  return new Map(list.map(([digest, entry, person]) => [digest, { entry, person }]));
+  return new Map(list.map(([digest, entry, person, key]) => [digest, { entry, person, key }]));
 }
 
 type State = {
@@ -264,7 +284,8 @@ type State = {
   newest: number;
   open: IntentEntry[];
   policy: Memory["policy"];
-  fencing: string | null;
+  fencing: { digest: string; signatures: RecordedList } | null;
+  trustVersion: number;
   recent: Recent[];
   revision: number;
   switchOn: boolean | null;
@@ -287,7 +308,8 @@ export function memoryOf(value: Json, since: number | null): Memory {
       state.waiting.map(([entry, signatures]) => [entry.command, { entry, signatures: signaturesOf(signatures) }]),
     ),
     trust: state.trust === null ? null : { ...state.trust, signatures: signaturesOf(state.trust.signatures) },
-    fencing: state.fencing,
+    trustVersion: state.trustVersion,
+    fencing: state.fencing === null ? null : { ...state.fencing, signatures: signaturesOf(state.fencing.signatures) },
     recent: [...state.recent],
     newest: state.newest,
     switchOn: state.switchOn,

@@ -1,6 +1,6 @@
 import { type Disk, DiskError } from "../host/host.ts";
 import { canonical } from "../wire/canonical.ts";
-import { approvedFault, signatureFault } from "./approved.ts";
+import { approvedFault, signatureFault, unfencedFault } from "./approved.ts";
 import type { Entry } from "./entry.ts";
 import { linesOf, readCarry, readCheckpoints, segmentName, segmentsIn, textOf } from "./folder.ts";
 import { readLine } from "./line.ts";
@@ -347,8 +347,12 @@ function faultOf(entry: Entry, index: number, progress: Progress): Fault | null 
   const place = misplaced(entry, index, memory.newest, memory.first ?? entry);
   if (place !== null) return { what: place, because: placeText[place] };
   if (entry.kind === "intent" || entry.kind === "considered" || entry.kind === "waiting")
-    return enteredFault(entry, memory) ?? (entry.kind === "intent" ? approvedFault(entry, memory) : null);
-  if (entry.kind === "approval" && entry.code === null) return signatureFault(entry, memory);
+    return (
+      enteredFault(entry, memory) ?? (entry.kind === "intent" && progress.rooted ? approvedFault(entry, memory) : null)
+    );
+  // After a gap that nothing bridges it is not known what waited.
+  if (entry.kind === "approval" && entry.code === null && progress.rooted) return signatureFault(entry, memory);
+  if (entry.kind === "unfenced" && progress.rooted) return unfencedFault(entry, memory);
   // After a gap that nothing bridges it is not known which intents were open.
   if (entry.kind === "outcome" && progress.rooted) {
     const intent = memory.open.get(entry.command);

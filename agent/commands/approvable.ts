@@ -79,7 +79,7 @@ function commandFound(entry: WaitingEntry): Found | { readonly bad: string } {
       ["resource", entry.resource],
       ["found", words(entry.found)],
       ["asked", words(args)],
-      ["rule", entry.says],
+      ["rule", entry.sentence],
       ["needs", `${need} of ${people.join(", ")}`],
       ["asks", `${by} (the vendor's word), key ${entry.by.key}`],
       ["why", `${why} (the vendor's word)`],

@@ -1,6 +1,8 @@
 import { checkRevision } from "../../policy/authorize.ts";
+import { otherPlace } from "../../policy/match.ts";
 import type { Policy } from "../../policy/policy.ts";
 import type { Config } from "../config.ts";
+import { worksIn } from "../config.ts";
 import type { ConfigFact, LogFact, OwnerFact } from "./facts.ts";
 import { fail, type Line, ok, warn } from "./line.ts";
 import { type AgentUser, mayEnter, mayWrite, octal, type PathFact, replaceableIn } from "./user.ts";
@@ -56,13 +58,14 @@ export function policyLines(owner: OwnerFact, config: Config, log: LogFact): Lin
         "Put this cluster's policy there, or correct the config.",
       ),
     ];
-  if (policy.place.cloud !== config.provider)
+  const elsewhere = otherPlace(policy.place, worksIn(config));
+  if (elsewhere !== null)
     return [
       fail(
         "policy",
         path,
-        `it permits nothing here: its place is ${policy.place.cloud}, and the config's provider is ${config.provider}`,
-        "place.cloud and provider must name the same.",
+        `it permits nothing here: it is for the ${elsewhere.field} ${elsewhere.named}, and the config says ${elsewhere.here}`,
+        "place in the policy, and provider with its own fields in the config, must name the same.",
       ),
     ];
   const seen = log.state === "whole" && log.revision > 0 ? ` (the log has seen ${log.revision})` : "";

@@ -50,6 +50,8 @@ export type Identity = {
   commandKeys(): ReadonlyMap<string, string>;
   /** 0 until there is one. */
   trustVersion(): number;
+  /** The statement in force, as its entry names it; null until there is one. */
+  newestTrust(): { readonly version: number; readonly digest: string; readonly keys: readonly string[] } | null;
   /** ECDSA P-256 over SHA-256 by the newest leaf's key, IEEE P1363 (64 bytes). Goes with `chain()`. */
   sign(bytes: Uint8Array): Uint8Array;
   readonly session: Session;
@@ -57,8 +59,11 @@ export type Identity = {
   renewIfDue(signal?: AbortSignal): Promise<Renewal>;
   /** Takes statements newer than `trustVersion()`, in order. `approved`: whether the owner has said yes; not asked where rotation is automatic. */
   acceptTrust(statements: readonly string[], approved: (statement: Successor) => boolean): Promise<TrustAccepted>;
-  /** Durable: every later start is refused until the owner approves an end of this fencing, or `reeve leave`. Returns what is approved: its digest. */
-  markFenced(reason: string): string;
+  /**
+   * Durable: every later start is refused until the owner approves an end of this fencing, or `reeve leave`. `record` is told what is
+   * approved, its digest, before it holds: a fencing that is not on record could not be approved.
+   */
+  markFenced(reason: string, record: (digest: string) => void): void;
   /** The fencing that this identity is under; null when it is under none. Nothing is asked of the control plane while it is. */
   fencing(): string | null;
   /** Durable: the owner has approved. */

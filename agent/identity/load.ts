@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Network } from "../host/network.ts";
 import { ownersConsent } from "../owner/consent.ts";
+import { policyReader } from "../owner/policy.ts";
 import { spiffeId } from "../wire/names.ts";
 import { certificatePem } from "../wire/x509.ts";
 import { digestOf, enrol } from "./enrol.ts";
@@ -11,9 +12,9 @@ import type { Identity, Renewal } from "./identity.ts";
 import { logKeyOf, signWith, spkiOf } from "./keys.ts";
 import { leafOf, newestSlot, promoted, type RenewDeps, renew } from "./renew.ts";
 import { type Credentials, openSession } from "./session.ts";
-import { damaged, diskFault, openStore, type Store, type Stored } from "./store.ts";
+import { damaged, diskFault, fencingDigest, openStore, type Store, type Stored } from "./store.ts";
 import { readTokenText, removeToken, type TokenSource, tokenSource } from "./token.ts";
-import { commandKeysOf, extendTrust, rootsOf, type Trust, walkTrust } from "./trust.ts";
+import { commandKeysOf, extendTrust, newestOf, rootsOf, type Trust, walkTrust } from "./trust.ts";
 
 /**
  * The identity on disk, or a new one by the join token. `uid`: the user that this process runs as.
@@ -119,7 +120,17 @@ function fenced(host: Host, config: Config, store: Store): EnrolmentFault | null
   if (stored !== null && isEnrolmentFault(stored)) return stored;
   if (
     stored !== null &&
-    ownersConsent(host.disk, config.owner, { kind: "fencing", epoch: stored.epoch, digest }).person !== null
+    ownersConsent(
+      // The log is not open yet: its revision is looked at once more before the fencing ends.
+      {
+        disk: host.disk,
+        owner: config.owner,
+        cluster: stored.cluster,
+        revision: 0,
+        readPolicy: policyReader(host.disk, config.owner),
+      },
+      { kind: "fencing", epoch: stored.epoch, digest },
+    ).person !== null
   )
     return null;
   return enrolmentFault(
@@ -188,6 +199,7 @@ function identityOf(
     logKey: logKeyOf(stored.log_key),
     commandKeys: () => commandKeysOf(trust),
     trustVersion: () => trust.newest?.version ?? 0,
+    newestTrust: () => newestOf(trust),
     sign: (bytes) => signWith(newestSlot(stored).key, bytes),
     session,
     renewIfDue(signal) {
@@ -207,9 +219,11 @@ function identityOf(
           trust = next;
         },
       ),
-    markFenced(reason) {
-      store.saveFenced(reason, host.clock.now());
-      return store.fencing() ?? "";
+    markFenced(reason, record) {
+      const text = `${JSON.stringify({ v: 1, reason, at_ms: host.clock.now() })}\n`;
+      record(fencingDigest(text));
+      // If we stop before the next line, the next start asks, and is fenced anew.
+      store.saveFenced(text);
     },
     fencing: () => store.fencing(),
     endFencing: () => store.removeFenced(),

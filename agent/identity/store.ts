@@ -66,7 +66,7 @@ export type Store = {
   saveRoot(pem: string): void;
   /** `sha256:` of the fencing's file; null when there is none. */
   fencing(): string | null;
-  saveFenced(reason: string, atMs: number): void;
+  saveFenced(text: string): void;
   removeFenced(): void;
 };
 
@@ -88,7 +88,7 @@ export function openStore(host: Host, state: string, uid: number): Store | Enrol
     removePending: () => removeIfThere(disk, `${folder}/${NAMES.pending}`),
     saveRoot: (pem) => write(NAMES.root, pem),
     removeFenced: () => removeIfThere(disk, `${folder}/${NAMES.fenced}`),
-    saveFenced: (reason, atMs) => write(NAMES.fenced, `${JSON.stringify({ v: 1, reason, at_ms: atMs })}\n`),
+    saveFenced: (text) => write(NAMES.fenced, text),
   };
 }
 
@@ -101,9 +101,14 @@ export function readStore(disk: Disk, state: string, uid: number): Pick<Store, "
     fencing() {
       const path = `${folder}/${NAMES.fenced}`;
       if (!disk.exists(path)) return null;
-      return `sha256:${createHash("sha256").update(disk.read(path, MAX_FILE_BYTES).bytes).digest("hex")}`;
+      return fencingDigest(disk.read(path, MAX_FILE_BYTES).bytes);
     },
   };
+}
+
+/** What an end of this fencing is approved by. */
+export function fencingDigest(file: string | Uint8Array): string {
+  return `sha256:${createHash("sha256").update(file).digest("hex")}`;
 }
 
 function modeFault(path: string, stat: Stat, kind: Stat["kind"], uid: number): EnrolmentFault | null {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { isRefusal, type Refusal } from "../../policy/refusal.ts";
+import { isRefusal, type Refusal, refuse } from "../../policy/refusal.ts";
+import { MAX_TRUST_CHAIN_BYTES, MAX_TRUST_STATEMENTS } from "../limits.ts";
 import type { TrustClaims } from "../wire/protocol.ts";
 import { checkTrust } from "../wire/trust.ts";
 import type { Successor, TrustAccepted } from "./identity.ts";
@@ -39,7 +40,7 @@ export async function extendTrust(
   const accepted: { version: number; digest: string; keys: string[] }[] = [];
   for (const statement of statements) {
     if (state.statements.includes(statement)) continue;
-    const digest = `sha256:${createHash("sha256").update(statement).digest("hex")}`;
+    const digest = digestOf(statement);
     const claims = await checkTrust(statement, { ...place, before: state.newest });
     if (isRefusal(claims))
       return { accepted, refused: { refusal: claims, digest, bytes: Buffer.byteLength(statement) } };
@@ -47,11 +48,26 @@ export async function extendTrust(
       const changes = changesOf(state.newest, claims);
       if (!rotation({ version: claims.version, digest, statement, changes })) return { accepted, refused: null };
     }
-    state = { statements: [...state.statements, statement], newest: claims };
+    const longer = [...state.statements, statement];
+    if (longer.length > MAX_TRUST_STATEMENTS || longer.join("").length > MAX_TRUST_CHAIN_BYTES) {
+      const refusal = tooMany(claims.version);
+      return { accepted, refused: { refusal, digest, bytes: Buffer.byteLength(statement) } };
+    }
+    state = { statements: longer, newest: claims };
     keep(state);
     accepted.push({ version: claims.version, digest, keys: claims.command_keys.map((key) => key.kid) });
   }
   return { accepted, refused: null };
+}
+
+/** What is stored must be read again at the next start: a longer chain would end this identity. */
+function tooMany(version: number): Refusal {
+  return refuse(
+    "trust.too-many",
+    `take trust statement ${version}`,
+    "the chain of statements would be longer than this agent keeps",
+    "It goes on under the statement that it has. Ask the vendor why so many were signed.",
+  );
 }
 
 /** What a statement adds and drops beside the one in force, in words for whoever approves it. */
@@ -68,6 +84,17 @@ function changesOf(before: TrustClaims, after: TrustClaims): string[] {
     ...fresh.filter((one) => !old.includes(one)).map((one) => `adds ${one}`),
     ...old.filter((one) => !fresh.includes(one)).map((one) => `drops ${one}`),
   ];
+}
+
+/** The statement in force, as its entry names it. */
+export function newestOf({ newest, statements }: Trust): { version: number; digest: string; keys: string[] } | null {
+  const statement = statements.at(-1);
+  if (newest === null || statement === undefined) return null;
+  return { version: newest.version, digest: digestOf(statement), keys: newest.command_keys.map((key) => key.kid) };
+}
+
+function digestOf(statement: string): string {
+  return `sha256:${createHash("sha256").update(statement).digest("hex")}`;
 }
 
 export function commandKeysOf(trust: Trust): ReadonlyMap<string, string> {

@@ -89,7 +89,8 @@ function judge(
   if ("fault" in verified) return nobody(digest, `approval.${verified.fault}`);
   const { key } = verified;
   const person = Object.entries(policy.people).find(([, theirs]) => theirs === key)?.[0] ?? null;
-  if (person === null) return { ...nobody(digest, "approval.person"), key };
+  // A stranger's key is not kept: whoever may write there decides how long it is.
+  if (person === null) return nobody(digest, "approval.person");
   if (asked !== null && !asked.includes(person)) return { ...nobody(digest, "approval.not-asked"), key, person };
   return { digest, signature, key, person, code: null };
 }

@@ -1,8 +1,9 @@
+import { checkRevision } from "../../policy/authorize.ts";
 import type { Config } from "../config.ts";
 import type { Disk } from "../host/host.ts";
 import type { Approvable } from "../wire/approval.ts";
 import { type Judged, readApprovals } from "./approvals.ts";
-import { policyReader } from "./policy.ts";
+import type { ReadPolicy } from "./policy.ts";
 
 export type Consent = {
   /** The person whose yes counts; null while nobody of the policy's people has said it. */
@@ -13,11 +14,22 @@ export type Consent = {
 
 /**
  * Whether one of the policy's people has approved what is no command: a trust statement, the end of a fencing. Any one of them may. A policy
- * that cannot be read has no people.
+ * that cannot be read, is another cluster's, or is older than `revision`, the highest that the log has seen, has no people.
  */
-export function ownersConsent(disk: Disk, owner: Config["owner"], what: Approvable): Consent {
-  const read = policyReader(disk, owner)("look at approvals");
-  if (!("policy" in read)) return { person: null, judged: [] };
-  const judged = readApprovals(disk, owner, read.policy, what, null);
+export function ownersConsent(
+  at: {
+    readonly disk: Disk;
+    readonly owner: Config["owner"];
+    readonly cluster: string;
+    readonly revision: number;
+    readPolicy(cannot: string): ReadPolicy;
+  },
+  what: Approvable,
+): Consent {
+  const read = at.readPolicy("look at approvals");
+  if (!("policy" in read) || read.policy.cluster !== at.cluster) return { person: null, judged: [] };
+  if (checkRevision(read.policy, { revision: at.revision }, "look at approvals") !== null)
+    return { person: null, judged: [] };
+  const judged = readApprovals(at.disk, at.owner, read.policy, what, null);
   return { person: judged.find(({ code }) => code === null)?.person ?? null, judged };
 }

@@ -53,7 +53,7 @@ function judge(policy: Policy, rule: Rule, field: string, asked: Asked, given: G
   const at = {
     vendor: policy.vendor,
     cluster: policy.cluster,
-    cloud: policy.place.cloud,
+    place: policy.place,
     ownGroups: [],
     dryRun: false,
   };

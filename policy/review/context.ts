@@ -1,3 +1,4 @@
+import { otherPlace } from "../match.ts";
 import { indexed, type Policy } from "../policy.ts";
 import { exampleIn } from "./commands.ts";
 import { UNASKED } from "./consent.ts";
@@ -5,7 +6,7 @@ import { type Difference, type Example, exampleOf } from "./difference.ts";
 import { type Ground, groundOf } from "./ground.ts";
 import { ownAt } from "./point.ts";
 
-/** What a permits only because it is for another vendor, cluster or cloud, or takes dry runs. */
+/** What a permits only because it is for another vendor, cluster or place, or takes dry runs. */
 
 /** Any command that the policy permits or would let wait, in its own context; null when it permits nothing. */
 function anything(policy: Policy): Example | null {
@@ -32,10 +33,11 @@ export function contextDifferences(a: Policy, b: Policy): readonly Difference[] 
   const sides = { a: { policy: a, held: [] }, b: { policy: b, held: [] } };
   const found: Difference[] = [];
   const common = { about: null, rule: null, together: [], beside: [], level: sample.a.level } as const;
+  const elsewhere = otherPlace(a.place, b.place);
   const differing = [
     ...(a.vendor === b.vendor ? [] : [`vendor ${a.vendor} instead of ${b.vendor}`]),
     ...(a.cluster === b.cluster ? [] : [`cluster ${a.cluster} instead of ${b.cluster}`]),
-    ...(a.place.cloud === b.place.cloud ? [] : [`cloud ${a.place.cloud} instead of ${b.place.cloud}`]),
+    ...(elsewhere === null ? [] : [`${elsewhere.field} ${elsewhere.named} instead of ${elsewhere.here}`]),
   ];
   if (differing.length > 0) {
     const own = ownAt(a);
@@ -44,7 +46,7 @@ export function contextDifferences(a: Policy, b: Policy): readonly Difference[] 
       kind: "context",
       what: [`all that its rules say, for the ${differing.join(", the ")}`],
       example: exampleOf(sides, sample.point, sample.pasts, { a: own, b: own }),
-      covers: ({ at }) => at.vendor === a.vendor && at.cluster === a.cluster && at.cloud === a.place.cloud,
+      covers: ({ at }) => at.vendor === a.vendor && at.cluster === a.cluster && otherPlace(a.place, at.place) === null,
     });
   }
   if (a.dry_run === "allowed" && b.dry_run !== "allowed") {

@@ -31,7 +31,7 @@ export type Answer = {
 
 /** The context in which a policy's own commands are asked. */
 export function ownAt(policy: Policy, dryRun = false): At {
-  return { vendor: policy.vendor, cluster: policy.cluster, cloud: policy.place.cloud, ownGroups: [], dryRun };
+  return { vendor: policy.vendor, cluster: policy.cluster, place: policy.place, ownGroups: [], dryRun };
 }
 
 /** Whose approvals the policy sees: its own names for the keys. */

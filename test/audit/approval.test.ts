@@ -19,7 +19,7 @@ const [alice, bob] = [person(folder, "alice"), person(folder, "bob")];
 function waiting(command: string): EntryBody {
   const { kind, csr, ...held } = intent(command) as Extract<EntryBody, { kind: "intent" }>;
   const approval = { by: ["alice", "bob"], need: 2, within: 3600 };
-  return { ...held, kind: "waiting", approval, says: "x", until: soon() };
+  return { ...held, kind: "waiting", approval, sentence: "x", until: soon() };
 }
 function approval(
   who: Person,
@@ -57,7 +57,7 @@ test("what waits is remembered until its intent or its refusal; a replay ends no
     ...(folded(...held)
       .waiting.get(ONE)
       ?.signatures.values() ?? []),
-  ]).toEqual([{ entry: 1, person: "alice" }]);
+  ]).toEqual([{ entry: 1, person: "alice", key: alice.publicKey }]);
   expect(folded(...held).ids.get(ONE)).toMatchObject({ index: 0, kind: "waiting" });
   const replay = { ...refused(ONE), code: "verify.replayed", first: 0 } as EntryBody;
   expect(folded(...held, replay).waiting.has(ONE)).toBe(true);
@@ -115,6 +115,7 @@ test("verify holds an intent to the approvals that it names, and each of these t
   const good = await verdict(waiting(ONE), ...yes, approved(ONE, ["alice", 2], ["bob", 3]), end);
   expect(good).toMatchObject({ exit: 11, damage: null });
   const [ofAlice, ofBob] = yes as [EntryBody, EntryBody];
+  const ofCarol = approval(person(folder, "carol"), ONE, messageOf(ONE));
   const cases: [string, readonly EntryBody[]][] = [
     [
       "a signature over another digest",
@@ -129,6 +130,27 @@ test("verify holds an intent to the approvals that it names, and each of these t
     [
       "an approval that does not count",
       [waiting(ONE), approval(alice, ONE, messageOf(ONE), "approval.person"), approved(ONE, ["alice", 2])],
+    ],
+    [
+      "somebody whom the rule does not ask",
+      [waiting(ONE), ofAlice, ofCarol, approved(ONE, ["alice", 2], ["carol", 3])],
+    ],
+    [
+      "one key under two names",
+      [
+        waiting(ONE),
+        ofAlice,
+        { ...ofAlice, person: "bob", digest: DIGEST } as EntryBody,
+        approved(ONE, ["alice", 2], ["bob", 3]),
+      ],
+    ],
+    ["an approval of what does not wait", [started, ofAlice]],
+    [
+      "an end of a fencing that nobody approved",
+      [
+        { kind: "fenced", digest: DIGEST, says: "x" },
+        { kind: "unfenced", digest: DIGEST, person: "alice" },
+      ],
     ],
     ["fewer than the rule needs", [waiting(ONE), ofAlice, approved(ONE, ["alice", 2])]],
     ["none", [waiting(ONE), approved(ONE)]],

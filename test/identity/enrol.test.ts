@@ -388,7 +388,7 @@ test("once joined, another control plane, pin, root or cluster is refused until 
 
 test("a fenced agent does not start again until leave", async () => {
   await world.placeToken();
-  enrolled(await world.start()).markFenced("a copy was seen");
+  enrolled(await world.start()).markFenced("a copy was seen", () => undefined);
   expect(faulted(await world.start())).toMatchObject({ fault: "fenced", exit: 6 });
   leave(world.host, world.identityFolder);
   await world.placeToken();

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { REEVE, send, type World, world, writePolicy } from "../e2e/world.ts";
-import { KINDS, type Pair, type SshWorld, sshWorld } from "../wire/sshWorld.ts";
+import { armored, HEAD, KINDS, type Pair, packed, type SshWorld, sshWorld } from "../wire/sshWorld.ts";
 import { entriesFor, type Person, place } from "./people.ts";
 
 /**
@@ -99,6 +100,42 @@ test.each(Object.keys(KINDS).map(nameOf))(
   },
   60_000,
 );
+
+test("a stranger's key as long as any, in approvals/, is one small entry: the wait goes on, and ends", async () => {
+  const id = waiting();
+  // A security key of software whose application is as long as a signature's file may be.
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const point = Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url");
+  const application = `ssh:${"a".repeat(3600)}`;
+  const type = "sk-ssh-ed25519@openssh.com";
+  const printed = spawnSync(
+    REEVE,
+    ["approve", id, "--from", entriesFor(w, { folder: w.folder } as Person), "--message"],
+    {
+      env: { PATH: "/usr/bin:/bin" },
+      encoding: "utf8",
+    },
+  );
+  const sha = (hash: string, data: string | Uint8Array) => createHash(hash).update(data).digest();
+  const signed = Buffer.concat([
+    Buffer.from("SSHSIG"),
+    packed("reeve-approval", "", "sha512", sha("sha512", printed.stdout)),
+  ]);
+  const device = Buffer.from([1, 0, 0, 0, 1]);
+  const over = Buffer.concat([sha("sha256", application), device, sha("sha256", signed)]);
+  const inner = Buffer.concat([packed(type, sign(null, over, privateKey)), device]);
+  place(
+    w,
+    id,
+    armored(Buffer.concat([HEAD, packed(packed(type, point, application), "reeve-approval", "", "sha512", inner)])),
+  );
+  await w.until("it is on record", () => of(id).some(({ kind }) => kind === "approval"));
+  expect(of(id).find(({ kind }) => kind === "approval")?.code).toBe("approval.form");
+  expect(JSON.stringify(of(id).find(({ kind }) => kind === "approval")).length).toBeLessThan(600);
+  expect(w.reeve(["status"]).stdout).toContain(id);
+  expect(w.vendor("cancel", id).code).toBe(0);
+  await w.until("the wait ended", () => of(id).some(({ kind }) => kind === "refused"));
+}, 60_000);
 
 test("a command is approved by a key that only an ssh-agent holds", async () => {
   const id = waiting();

@@ -15,7 +15,13 @@ function policyOf(text: string): Policy {
   return parsed.policy;
 }
 const policy = policyOf(EXAMPLE);
-const AT: At = { vendor: "vendor.example", cluster: "prod-eu-1", cloud: "local", ownGroups: [], dryRun: false };
+const AT: At = {
+  vendor: "vendor.example",
+  cluster: "prod-eu-1",
+  place: { cloud: "local" },
+  ownGroups: [],
+  dryRun: false,
+};
 const NOW = parseTime("2026-11-24T09:00:00Z") ?? 0;
 const EMPTY: History = { intents: new Map(), since: null, revision: 0 };
 
@@ -66,7 +72,7 @@ test("another vendor, cluster, cloud, a dry run that is refused and the agent's 
     refusal(decide(scale(8), machines(7), EMPTY, NOW, by, { ...AT, ...at })).code;
   expect(code({ vendor: "other.example" })).toBe("match.vendor");
   expect(code({ cluster: "prod-eu-2" })).toBe("match.cluster");
-  expect(code({ cloud: "aws" })).toBe("match.place");
+  expect(code({ place: { cloud: "aws", account: "111122223333", region: "eu-west-1" } })).toBe("match.place");
   expect(code({ ownGroups: ["prod-eu-1-brokers"] })).toBe("match.own-group");
   expect(code({ dryRun: true }, policyOf(EXAMPLE.replace("dry_run: allowed", "dry_run: refused")))).toBe(
     "match.dry-run",
@@ -168,6 +174,25 @@ test("of two rules that fail by change, the refusal names the one that allows mo
   expect(two).toMatchObject({ code: "policy.change.down", rule: "brokers-shrink" });
   expect(two.hint).toBe("Ask for 8 or more, or ask prod-eu-1's owner to raise change.down in brokers-shrink.");
   expect(refusal(decide(scale(9), machines(6)))).toMatchObject({ code: "policy.change.up", rule: "brokers-grow" });
+});
+
+test("a policy for one account and region permits nothing in another, whatever the names", () => {
+  const aws = (account: string, region: string) => ({ cloud: "aws" as const, account, region });
+  const file = policyOf(
+    EXAMPLE.replace("place: { cloud: local }", 'place: { cloud: aws, account: "111122223333", region: eu-west-1 }'),
+  );
+  const decided = (place: At["place"]): string => {
+    const decision = decide(scale(9), machines(8), EMPTY, NOW, file, { ...AT, place });
+    return decision.decided === "refused" ? `${decision.refusal.code}: ${decision.refusal.because}` : ruleOf(decision);
+  };
+  expect(decided(aws("111122223333", "eu-west-1"))).toBe("allowed brokers-grow");
+  expect(decided(aws("444455556666", "eu-west-1"))).toContain(
+    "match.place: the customer's policy is for the account 111122223333, this agent works in 444455556666",
+  );
+  expect(decided(aws("111122223333", "us-east-1"))).toContain(
+    "is for the region eu-west-1, this agent works in us-east-1",
+  );
+  expect(decided({ cloud: "local" })).toContain("is for the cloud aws, this agent works in local");
 });
 
 test("an approval does not lift any other field of its rule", () => {

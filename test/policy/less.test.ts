@@ -79,7 +79,7 @@ const policyFile = fc
     revision: 2,
     cluster: "c",
     vendor: "vendor.example",
-    place: { cloud: "local" },
+    place: { place: { cloud: "local" } },
     people: PEOPLE,
     signers: {},
     share,
@@ -188,7 +188,7 @@ function permitted(
   dryRun: boolean,
   said: Approvals,
 ): number {
-  const at = { vendor: "vendor.example", cluster: "c", cloud: "local", ownGroups: [], dryRun };
+  const at = { vendor: "vendor.example", cluster: "c", place: { cloud: "local" as const }, ownGroups: [], dryRun };
   const matched = match(policy, asked, at);
   return isRefusal(matched) ? 0 : LEVELS[authorize(matched, found, past, NOW, said).decided];
 }

@@ -153,7 +153,7 @@ function explainFile(path: string, command: string, options: Options, host: Host
   const own: At = {
     vendor: policy.vendor,
     cluster: policy.cluster,
-    cloud: policy.place.cloud,
+    place: policy.place,
     ownGroups: [],
     dryRun: false,
   };
