@@ -8,7 +8,7 @@ function constant(page: string): string {
     .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, "ID")
     .replace(/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
     .replace(/sha256:[0-9a-f]{64}|SHA-256 [0-9a-f]{64}/g, "DIGEST")
-    .replace(/\b[A-Za-z0-9+/]{43}=/g, "BASE64")
+    .replace(/(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=/g, "BASE64")
     .replace(/ssh-ed25519 [A-Za-z0-9+/]+/g, "KEY")
     .replace(/\(\d+ (?:h|min) [^)]*left\)/g, "LEFT")
     .replace(/cmd-\d{4}-\d\d/g, "KID")
