@@ -41,7 +41,8 @@ export function python(requirements: string = REQUIREMENTS): string {
   return program;
 }
 
-async function answers(url: string): Promise<boolean> {
+/** Whether a server answers there. */
+export async function answers(url: string): Promise<boolean> {
   return fetch(url).then(
     (answer) => answer.ok,
     () => false,
