@@ -69,16 +69,18 @@ function testNotes({ theirs, mine, names }: Two): readonly Note[] {
     }));
 }
 
-/** Rates are counted by a rule's id, so another id begins to count anew when the file is installed. */
+function aboutOf(rule: Rule): string {
+  if (rule.allow === "scale") return `scale ${rule.group}`;
+  return rule.allow === "issue-certificate" ? `issue ${rule.authority}` : `update ${rule.zone}`;
+}
+
+/** Rates are counted by a rule's id, so that another id for what an old one permitted begins to count anew when the file is installed. */
 function idNotes({ theirs, mine, names }: Two): readonly Note[] {
-  const known = new Set(mine.rules.map(({ id }) => id));
-  const about = (rule: Rule): string => {
-    if (rule.allow === "scale") return `scale ${rule.group}`;
-    return rule.allow === "issue-certificate" ? `issue ${rule.authority}` : `update ${rule.zone}`;
-  };
-  const subjects = new Set(mine.rules.map(about));
-  return theirs.rules
-    .filter((rule) => !known.has(rule.id) && subjects.has(about(rule)))
+  const onlyIn = (one: Policy, other: Policy): readonly Rule[] =>
+    one.rules.filter(({ id }) => !other.rules.some((rule) => rule.id === id));
+  const gone = new Set(onlyIn(mine, theirs).map(aboutOf));
+  return onlyIn(theirs, mine)
+    .filter((rule) => gone.has(aboutOf(rule)))
     .map(({ id }) => ({
       field: "rules",
       text: `the id ${id} is new in ${names.theirs}: its rate counts nothing that was done under other ids`,

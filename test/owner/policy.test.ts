@@ -81,7 +81,7 @@ test("review says what the vendor's file permits beyond the customer's, with an 
   );
   expect(asked.stdout).toContain("example: scale --group prod-eu-1-brokers --count 10\n");
   expect(asked.stdout).toContain('given: {"count":9,"at":"2026-01-05T00:00:00Z"}\n');
-  expect(asked.stdout).toContain("a test of mine is not in theirs");
+  expect(asked.stdout).toContain(`a test of ${mine} is not in ${theirs}`);
   const back = reeve("review", mine, "--mine", theirs);
   expect([back.code, back.stdout.split("\n").at(-2)]).toEqual([0, `${mine} asks for no more than ${theirs}.`]);
   expect(reeve("review", mine, "--mine", mine)).toMatchObject({ code: 0, stderr: "" });
