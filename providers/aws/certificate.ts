@@ -19,9 +19,6 @@ import { failed, stoppedBy, succeeded } from "./outcome.ts";
 
 type Args = JudgedCertificateArgs;
 
-/** An outcome holds four: the leaf always, and as many above it as fit. What is delivered is whole. */
-const MAX_RECORDED = 4;
-
 /** Has one certificate issued by a private CA, and counts it as such only when it is exactly what was judged. */
 export function awsCertificate(context: AwsContext): ActionProvider<Args, AuthorityState> {
   const calls = (gate: Gate, args: Args, errand: Issuing["errand"]) => awsCalls(context, gate, errand, args.authority);
@@ -45,6 +42,9 @@ export function awsCertificate(context: AwsContext): ActionProvider<Args, Author
     reconcile: async (_gate, _args, _found, errand) => issuedOrNot(errand.id),
   };
 }
+
+/** An outcome holds four: the leaf always, and as many above it as fit. What is delivered is whole. */
+const MAX_RECORDED = 4;
 
 async function issueAndDeliver(work: Issuing, gate: Gate, found: AuthorityState): Promise<Executed> {
   const { context, calls, args } = work;

@@ -31,7 +31,7 @@ function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): bool
   return independent(certificate).verify(independent(issuer).publicKey);
 }
 
-export function independent(certificate: X509Certificate): IndependentCertificate {
+function independent(certificate: X509Certificate): IndependentCertificate {
   return new IndependentCertificate(Buffer.from(certificate.rawData));
 }
 

@@ -68,7 +68,8 @@ export async function fetchIssued(work: Issuing, arn: string): Promise<Fetched |
       return await fetchOnce(work, arn);
     } catch (error) {
       if (!(error instanceof CallFailed)) throw error;
-      if (error.status === "RequestFailedException") return { ended: failed("issue-failed", changed, error.words) };
+      if (error.status === "RequestFailedException")
+        return { ended: failed("issue-failed", [], `${arn}: ${error.words}`) };
       const appearing = error.status === "missing" && clock.monotonic() < appears;
       const comes = error.status === "in-progress" || appearing || PASSING.has(error.status);
       // It was accepted: whether it is issued cannot be told from here.

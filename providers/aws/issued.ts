@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import {
+  BasicConstraintsExtension,
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
@@ -10,9 +11,9 @@ import {
 import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import type { Usage } from "../../policy/asked.ts";
 import { CallFailed, type JudgedCertificateArgs } from "../provider.ts";
-import { independent, links, sameChain } from "./chain.ts";
+import { links, sameChain } from "./chain.ts";
 
-/** Unix seconds, both ends inclusive (RFC 5280 section 4.1.2.5). */
+/** When an issued certificate is valid: unix seconds, both ends inclusive (RFC 5280 section 4.1.2.5). */
 export type Validity = { readonly from: number; readonly until: number };
 
 const USAGES: Readonly<Record<Usage, string>> = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" };
@@ -57,7 +58,9 @@ export function faultOf(
   const usages = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];
   const keyUsages = leaf.getExtension(KeyUsagesExtension)?.usages ?? 0;
   if (!sameChain(above, wanted.chain) || !links([leaf, ...wanted.chain])) return "issued-other-chain";
-  if (independent(leaf).ca || (keyUsages & KeyUsageFlags.keyCertSign) !== 0) return "issued-authority";
+  // Each on its own: OpenSSL's word (`ca`) would let one pass that says so and may not sign.
+  const authority = leaf.getExtension(BasicConstraintsExtension)?.ca === true;
+  if (authority || (keyUsages & KeyUsageFlags.keyCertSign) !== 0) return "issued-authority";
   if (!key(leaf).equals(key(request))) return "issued-other-key";
   if (leaf.subject !== request.subject) return "issued-other-subject";
   const named = names.map(({ type, value }) => `${type}:${value}`);

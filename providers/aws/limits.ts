@@ -21,7 +21,7 @@ export const LOOK_FIRST_MS = 1_000;
 export const LOOK_MAX_MS = 5_000;
 /** Reads may still show the count from before this long after it was changed: AWS promises no more than that it will come. */
 export const SETTLES_WITHIN_MS = 20_000;
-/** How long `doctor` waits for a connection. */
-export const REACH_TIMEOUT_MS = 3_000;
 /** A change that was on its way when the agent stopped has arrived by then, or never will. */
 export const IN_FLIGHT_MS = 5_000;
+/** How long `doctor` waits for a connection. */
+export const REACH_TIMEOUT_MS = 3_000;

@@ -63,8 +63,9 @@ function batchOf({ args, before, wanted }: Updating): Change[] {
   return [...of("DELETE", before), ...of("CREATE", wanted)];
 }
 
-/** Nothing was changed. When the record set is another now, that is why, in whatever words it was said. */
+/** Nothing was changed. A batch is not taken when the record set is another now: that is read, whatever words it is said in. */
 async function refused(work: Updating, stopped: Executed): Promise<Executed> {
+  if (stopped.code !== "InvalidChangeBatch") return stopped;
   const seen = await readNow(work);
   if (seen === null || ("set" in seen && same(seen.set, work.before))) return stopped;
   return failed("concurrent", [], stopped.words);

@@ -4,14 +4,24 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { X509Certificate } from "@peculiar/x509";
+import {
+  BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  Pkcs10CertificateRequest,
+  SubjectAlternativeNameExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from "@peculiar/x509";
 import { templateOf } from "../../providers/aws/issue.ts";
-import { validityOf } from "../../providers/aws/issued.ts";
+import { faultOf, validityOf } from "../../providers/aws/issued.ts";
 import { type AuthorityState, CallFailed, Halted, type JudgedCertificateArgs } from "../../providers/provider.ts";
 import { act, type Command, errand, gateFor, recall, see } from "../providers/world.ts";
 import { came, providerFor } from "./account.ts";
 import { failureOf } from "./fixture.ts";
-import { makeIssuer } from "./world/issuing.ts";
+import { recorder } from "./recorder.ts";
+import { type Issuer, issue, makeIssuer } from "./world/issuing.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
 import { startWorld, type World } from "./world/world.ts";
 
@@ -187,7 +197,9 @@ describe("a certificate", () => {
 
   test("that AWS could not issue is failed", async () => {
     world.issuing.fails = true;
-    expect(await act(await command())).toMatchObject({ result: "failed", code: "issue-failed", certificate: null });
+    const ended = await act(await command());
+    expect(ended).toMatchObject({ result: "failed", code: "issue-failed", changed: [], certificate: null });
+    expect(ended.words).toStartWith(lastArn());
   });
 });
 
@@ -217,6 +229,30 @@ describe("a certificate that is not what was judged is failed, on record, and no
     expect(ended).toMatchObject({ result: "failed", code: "issued-other-names" });
   });
 
+  test.each([
+    [false, null],
+    [true, "issued-authority"],
+  ])("one that is an authority by its basic constraints alone: %p, %p", async (ca, fault) => {
+    const { args } = await command();
+    const { certificate, keys } = world.authority.issuer;
+    const request = new Pkcs10CertificateRequest(new Uint8Array(args.csrDer));
+    const notBefore = new Date(Math.floor(Date.now() / 1000) * 1000);
+    const leaf = await X509CertificateGenerator.create({
+      ...{ subject: request.subject, issuer: certificate.subject, publicKey: request.publicKey },
+      ...{ notBefore, notAfter: new Date(notBefore.getTime() + 3_599_000) },
+      ...{ signingKey: keys.privateKey, signingAlgorithm: { name: "ECDSA", hash: "SHA-256" } },
+      extensions: [
+        new BasicConstraintsExtension(ca, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension(["1.3.6.1.5.5.7.3.1"]),
+        new SubjectAlternativeNameExtension(NAMES.map((value) => ({ type: "dns" as const, value }))),
+      ],
+    });
+    const from = notBefore.getTime() / 1000;
+    const wanted = { args, chain: [certificate], validity: { from, until: from + 3599 } };
+    expect(faultOf(leaf, [certificate], wanted)).toBe(fault as never);
+  });
+
   test("another subject than the request's", async () => {
     const asked = await command();
     const other = await command({ subject: "/CN=b2.example.com" });
@@ -228,7 +264,6 @@ describe("a certificate that is not what was judged is failed, on record, and no
       ...["-outform", "DER", "-out", "csr2"],
     );
     const judged = new Uint8Array(readFileSync(`${asked.folder}/csr2`));
-    const { faultOf } = await import("../../providers/aws/issued.ts");
     const { certificate } = await act(asked);
     const leaf = leafOf(certificate);
     const chain = [world.authority.issuer.certificate];
@@ -335,6 +370,110 @@ describe("what goes wrong on the way", () => {
       until: Math.floor(certificate.notBefore.getTime() / 1000) + 3599,
     });
   });
+});
+
+describe("an authority below others", () => {
+  const ARN = "arn:aws:acm-pca:eu-west-1:111122223333:certificate-authority/11111111-1111-1111-1111-111111111111";
+
+  test("its whole chain is delivered, and as much of it as an outcome holds is on record", async () => {
+    const { server, asked, root } = await below();
+    const ended = await act(asked);
+    server.close();
+    expect(ended).toMatchObject({ result: "succeeded" });
+    expect(ended.certificate?.length).toBe(4);
+    expect(readFileSync(asked.args.deliver ?? "", "utf8").match(/BEGIN CERTIFICATE/g)?.length).toBe(5);
+    writeFileSync(`${asked.folder}/root.pem`, root.certificate.toString("pem"));
+    const how = ["-CAfile", "root.pem", "-untrusted", "chain.pem", "chain.pem"];
+    expect(openssl(asked.folder, "verify", ...how)).toBe("chain.pem: OK\n");
+  });
+
+  test.each([
+    ["a chain with a link left out", { drop: 1 }, "authority-chain"],
+    ["a chain whose names fit and whose signature does not", { forge: true }, "authority-chain"],
+    ["a certificate of its own that is no authority's", { plain: true }, "authority-chain"],
+    ["another authority's description", { arn: ARN.replace("1111-", "1112-") }, "malformed"],
+    ["a state that is not active", { status: "PENDING_CERTIFICATE" }, "authority-pending-certificate"],
+    ["a key of a type that is not known", { key: "SM2" }, "authority-key"],
+  ] as const)("%s: nothing is asked of it", async (_, how, status) => {
+    const { server, asked } = await below(how);
+    expect((await failureOf(look(asked))).status).toBe(status);
+    expect(server.asked.some(({ headers }) => String(headers["x-amz-target"]).endsWith(".IssueCertificate"))).toBe(
+      false,
+    );
+    server.close();
+  });
+
+  test("an answer that names another authority's certificate is unknown, and it is not asked for", async () => {
+    const { server, asked } = await below({ issued: `${ARN.replace("1111-", "1112-")}/certificate/0123456789abcdef` });
+    expect(await act(asked)).toMatchObject({ result: "unknown", code: "malformed", changed: [], certificate: null });
+    expect(server.asked.some(({ headers }) => String(headers["x-amz-target"]).endsWith(".GetCertificate"))).toBe(false);
+    server.close();
+  });
+
+  type How = {
+    issued?: string;
+    drop?: number;
+    forge?: boolean;
+    plain?: boolean;
+    arn?: string;
+    status?: string;
+    key?: string;
+  };
+  /** Three authorities below a root, the lowest of which issues: more than the world's own roots. */
+  async function below(how: How = {}) {
+    const root = await makeIssuer("EC_prime256v1", "CN=root");
+    const chain = [root];
+    for (const name of ["CN=one", "CN=two", "CN=three"]) chain.unshift(await under(chain[0] ?? root, name, true));
+    if (how.plain === true) chain[0] = await under(chain[1] ?? root, "CN=three", false);
+    if (how.forge === true) chain[1] = await makeIssuer("EC_prime256v1", "CN=two");
+    const [issuer = root] = chain;
+    const above = chain.slice(1).filter((_, at) => at + 1 !== how.drop);
+    const pem = (some: typeof chain) => some.map(({ certificate }) => certificate.toString("pem")).join("\n");
+    let leaf = "";
+    const answers: Record<string, (input: Record<string, never>) => unknown> = {
+      DescribeCertificateAuthority: () => ({
+        CertificateAuthority: {
+          Arn: how.arn ?? ARN,
+          Status: how.status ?? "ACTIVE",
+          CertificateAuthorityConfiguration: { KeyAlgorithm: how.key ?? "EC_prime256v1" },
+        },
+      }),
+      GetCertificateAuthorityCertificate: () => ({ Certificate: pem([issuer]), CertificateChain: pem(above) }),
+      IssueCertificate: async (input) => {
+        const { Csr, TemplateArn, SigningAlgorithm, ValidityNotBefore, Validity } = input;
+        const csr = new Pkcs10CertificateRequest(Buffer.from(Csr ?? "", "base64").toString());
+        const at = (time: { Value: number }) => new Date(time.Value * 1000);
+        const dates = { notBefore: at(ValidityNotBefore ?? NEVER), notAfter: at(Validity ?? NEVER) };
+        const wish = { csr, template: TemplateArn ?? "", signing: SigningAlgorithm ?? "", ...dates };
+        ({ leaf } = await issue(issuer, wish, null));
+        return { CertificateArn: how.issued ?? `${ARN}/certificate/0123456789abcdef` };
+      },
+      GetCertificate: () => ({ Certificate: leaf, CertificateChain: pem(chain) }),
+    };
+    const server = await recorder(async ({ headers, body }) => {
+      const operation = String(headers["x-amz-target"]).split(".").at(-1) ?? "";
+      return { body: JSON.stringify(await answers[operation]?.(JSON.parse(body))) };
+    });
+    const at = { ...world, authority: { ...world.authority, arn: ARN } };
+    const asked = await command({ at: { ...at, endpoints: { ...world.endpoints, "acm-pca": server.url } } });
+    return { server, asked, root };
+  }
+  const NEVER = { Value: 0 };
+
+  async function under(issuer: Issuer, subject: string, ca: boolean): Promise<Issuer> {
+    const made = await makeIssuer("EC_prime256v1", subject);
+    const certificate = await X509CertificateGenerator.create({
+      subject,
+      issuer: issuer.certificate.subject,
+      notBefore: made.certificate.notBefore,
+      notAfter: made.certificate.notAfter,
+      publicKey: made.keys.publicKey,
+      signingKey: issuer.keys.privateKey,
+      signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
+      extensions: [new BasicConstraintsExtension(ca, undefined, true)],
+    });
+    return { ...made, certificate };
+  }
 });
 
 test("an intent without an outcome: no read can tell, none is made, and the words say where to look", async () => {

@@ -117,11 +117,16 @@ describe("the metadata service is spoken to in version 2 only", () => {
       "metadata-malformed",
     ],
     ["of a failed role", JSON.stringify({ Code: "Failed" }), "metadata-malformed"],
-    ["without end", "x".repeat(20_000), "metadata-malformed"],
   ])("credentials that are %s are none, and AWS is not called", async (_, body, status) => {
     said.credentials = { body };
     expect((await failureOf(source().call())).status).toBe(status);
     expect(operations().some((one) => !one.startsWith("/latest/"))).toBe(false);
+  });
+
+  test("an answer that does not end is not read to its end", async () => {
+    said.credentials = { body: `${given()}${" ".repeat(20_000)}` };
+    const failed = await failureOf(source().call());
+    expect([failed.status, failed.words]).toEqual(["metadata-malformed", "the metadata service: over 16384 bytes"]);
   });
 
   test("a machine without the config's role: nothing else is asked for", async () => {

@@ -207,6 +207,7 @@ describe("a change", () => {
     for (const more of [
       { values: ["10.20.0.256"] },
       { type: "CNAME", values: ["a.example.com", "b.example.com"] },
+      { type: "CNAME", values: ["a.example.com."] },
       { values: [] },
       { ttl: 2 ** 31 },
     ] as const)
@@ -374,6 +375,12 @@ describe("what goes wrong on the way", () => {
   test("a change that is denied changed nothing", async () => {
     const args = asked("create");
     world.fault("ChangeResourceRecordSets", { kind: "error", code: "AccessDenied", status: 403, when: "before" });
+    expect(await act(command(args))).toMatchObject({ result: "failed", code: "denied", changed: [] });
+    // What it is refused for stays what it is refused for, also when someone else was there.
+    world.fault("ChangeResourceRecordSets", { kind: "error", code: "AccessDenied", status: 403, when: "before" });
+    world.at("ListResourceRecordSets", "after", async () => {
+      world.at("ListResourceRecordSets", "after", () => others("CREATE", record(args, ["10.20.0.8"])));
+    });
     expect(await act(command(args))).toMatchObject({ result: "failed", code: "denied", changed: [] });
   });
 });

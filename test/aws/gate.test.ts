@@ -207,7 +207,7 @@ describe("where a call goes is held to the config again, before and after it is 
         how((args as { request: Request }).request);
         return next(args);
       },
-      { step: step as "finalizeRequest", priority: "low", name: "tampers" },
+      { step: step as "finalizeRequest", priority: "low" },
     );
   const other = () => recorder(() => ({ body: EMPTY }));
   const steps: Step[] = ["build", "finalizeRequest"];
@@ -226,13 +226,18 @@ describe("where a call goes is held to the config again, before and after it is 
       const elsewhere = await other();
       const before = server.bytes();
       const { calls } = scaling();
+      let signed = false;
       const error = await breachOf(
         calls.send("autoscaling", (client) => {
+          tamper(client, "finalizeRequest", () => {
+            signed = true;
+          });
           tamper(client, step, (request) => how(request, elsewhere));
           return client.send(describeGroup("brokers"));
         }),
       );
       expect(error.code).toBe("gate.place");
+      expect(signed).toBe(step === "finalizeRequest");
       expect([server.bytes() - before, elsewhere.bytes()]).toEqual([0, 0]);
       elsewhere.close();
     });

@@ -118,14 +118,31 @@ describe("a group is scaled", () => {
     const made = await world(group(3));
     const seen: string[] = [];
     made.state.onRead = (nth) => {
-      const third = nth < 4 ? [instance(3, { lifecycle: "Terminating" })] : [];
-      const health = nth < 6 ? "Unhealthy" : "Healthy";
+      const third = nth < 6 ? [instance(3, { lifecycle: "Terminating" })] : [];
+      const health = nth < 4 ? "Unhealthy" : "Healthy";
       seen.push(`${third.length} ${health}`);
       made.state.group = { ...group(2), instances: [instance(1), instance(2, { health }), ...third] };
     };
     const done = await made.execute(2, 3);
     expect(done).toMatchObject({ result: "succeeded", changed: [count(3, 2), { from: "InService", to: null }] });
-    expect(seen).toEqual(["1 Unhealthy", "1 Unhealthy", "0 Unhealthy", "0 Unhealthy", "0 Healthy"]);
+    expect(seen).toEqual(["1 Unhealthy", "1 Unhealthy", "1 Healthy", "1 Healthy", "0 Healthy"]);
+  });
+
+  test("past an instance that an operator put on Standby", async () => {
+    const standby = instance(9, { lifecycle: "Standby" });
+    const made = await world(group(2, { instances: [instance(1), instance(2), standby] }));
+    becomes(made, 2, () => group(3, { instances: [...group(3).instances, standby] }));
+    expect(await made.execute(3, 2)).toMatchObject({ result: "succeeded", changed: [count(2, 3), { from: null }] });
+  });
+
+  test("to the unhealthy one's replacement: an instance that is not well does not count", async () => {
+    const made = await world(group(2));
+    made.state.onRead = (nth) => {
+      const health = nth < 5 ? "Unhealthy" : "Healthy";
+      made.state.group = group(3, { instances: [instance(1), instance(2, { health }), instance(3)] });
+    };
+    expect(await made.execute(3, 2)).toMatchObject({ result: "succeeded" });
+    expect(made.state.reads).toBe(5);
   });
 
   test("the count that it has already: nothing is set", async () => {

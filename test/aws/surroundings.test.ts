@@ -49,50 +49,70 @@ function lies(home: string, url: string): Record<string, string> {
   };
 }
 
-test("no variable, profile or shared file decides anything: none is opened, and only the config's places are asked", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "reeve-lies-"));
-  const liar = await recorder(() => ({ status: 500 }));
-  const world = await scaleWorld(group(2));
-  try {
-    mkdirSync(join(folder, ".aws"));
-    const profile = `region = us-east-1\nendpoint_url = ${liar.url}\ncredential_process = touch ${folder}/ran\n`;
-    writeFileSync(join(folder, ".aws/config"), `[default]\n${profile}[profile liar]\n${profile}`);
-    writeFileSync(
-      join(folder, ".aws/credentials"),
-      "[liar]\naws_access_key_id = AKIALIAR\naws_secret_access_key = lie\n",
-    );
-    const trace = join(folder, "trace");
-    const script = join(import.meta.dir, "poisoned.ts");
-    const child = spawn(
-      "strace",
-      ["-f", "-qq", "-e", "trace=open,openat,openat2,execve,connect", "-o", trace, process.execPath, script, world.url],
-      { env: { PATH: process.env["PATH"], ...lies(folder, liar.url) }, stdio: ["ignore", "pipe", "inherit"] },
-    );
-    let out = "";
-    child.stdout.on("data", (chunk) => {
-      out += chunk;
-    });
-    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
-    expect(JSON.parse(out)).toEqual({ state: { count: 2 } });
-    expect(liar.bytes()).toBe(0);
-    const traced = readFileSync(trace, "utf8");
-    // The trace sees what is looked for: the script's own files, and the calls.
-    expect(traced).toContain("poisoned.ts");
-    expect(traced).toContain("connect(");
-    expect(traced.split("\n").filter((line) => /\.aws|credential_process|\/touch/.test(line))).toEqual([]);
-    expect(existsSync(join(folder, "ran"))).toBe(false);
-    const calls = world.asked.filter(({ path }) => !path.startsWith("/latest/"));
-    expect(calls.length).toBe(4);
-    for (const { headers } of calls) {
-      expect(headers.authorization).toMatch(
-        /Credential=ASIAEXAMPLEEXAMPLE00\/\d{8}\/(?:eu-west-1\/(?:autoscaling|sts|acm-pca)|us-east-1\/route53)\//,
+test.each([
+  ["variables, profiles and shared files lie", true],
+  ["only the shared files in the home folder lie", false],
+])(
+  "%s: none is opened, nothing of them decides, and only the config's places are asked",
+  async (_, variables) => {
+    const folder = mkdtempSync(join(tmpdir(), "reeve-lies-"));
+    const liar = await recorder(() => ({ status: 500 }));
+    const world = await scaleWorld(group(2));
+    try {
+      mkdirSync(join(folder, ".aws"));
+      const profile = `region = us-east-1\nendpoint_url = ${liar.url}\ncredential_process = touch ${folder}/ran\n`;
+      writeFileSync(join(folder, ".aws/config"), `[default]\n${profile}[profile liar]\n${profile}`);
+      writeFileSync(
+        join(folder, ".aws/credentials"),
+        "[liar]\naws_access_key_id = AKIALIAR\naws_secret_access_key = lie\n",
       );
-      expect(headers["user-agent"]).toStartWith("reeve/9.9.9 cmd/");
-      expect(headers["user-agent"]).not.toContain("liar");
+      const trace = join(folder, "trace");
+      const script = join(import.meta.dir, "poisoned.ts");
+      const child = spawn(
+        "strace",
+        [
+          "-f",
+          "-qq",
+          "-e",
+          "trace=open,openat,openat2,execve,connect",
+          "-o",
+          trace,
+          process.execPath,
+          script,
+          world.url,
+        ],
+        {
+          env: { PATH: process.env["PATH"], ...(variables ? lies(folder, liar.url) : { HOME: folder }) },
+          stdio: ["ignore", "pipe", "inherit"],
+        },
+      );
+      let out = "";
+      child.stdout.on("data", (chunk) => {
+        out += chunk;
+      });
+      expect(await new Promise((resolve) => child.on("close", resolve))).toBe(0);
+      expect(JSON.parse(out)).toEqual({ state: { count: 2 } });
+      expect(liar.bytes()).toBe(0);
+      const traced = readFileSync(trace, "utf8");
+      // The trace sees what is looked for: the script's own files, and the calls.
+      expect(traced).toContain("poisoned.ts");
+      expect(traced).toContain("connect(");
+      expect(traced.split("\n").filter((line) => /\.aws|credential_process|\/touch/.test(line))).toEqual([]);
+      expect(existsSync(join(folder, "ran"))).toBe(false);
+      const calls = world.asked.filter(({ path }) => !path.startsWith("/latest/"));
+      expect(calls.length).toBe(4);
+      for (const { headers } of calls) {
+        expect(headers.authorization).toMatch(
+          /Credential=ASIAEXAMPLEEXAMPLE00\/\d{8}\/(?:eu-west-1\/(?:autoscaling|sts|acm-pca)|us-east-1\/route53)\//,
+        );
+        expect(headers["user-agent"]).toStartWith("reeve/9.9.9 cmd/");
+        expect(headers["user-agent"]).not.toContain("liar");
+      }
+    } finally {
+      liar.close();
+      world.close();
+      rmSync(folder, { recursive: true, force: true });
     }
-  } finally {
-    liar.close();
-    world.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
-}, 60_000);
+  },
+  60_000,
+);
