@@ -36,6 +36,7 @@ const NEEDED = [
   { program: "softhsm2-util", debian: "softhsm2" },
   { program: "pkcs11-tool", debian: "opensc" },
   { program: "python3", debian: "python3" },
+  { program: "/usr/bin/pip3", debian: "python3-pip" },
   { program: "ps", debian: "procps" },
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },

@@ -10,14 +10,10 @@ const NAMES = "route53:ChangeResourceRecordSetsNormalizedRecordNames";
 const TYPES = "route53:ChangeResourceRecordSetsRecordTypes";
 const ACTIONS = "route53:ChangeResourceRecordSetsActions";
 
-/** What a batch holds for each change: the provider deletes the old value as it was read and creates the new one. Never UPSERT. */
-export const BATCHES: Readonly<Record<DnsChange, readonly string[]>> = {
-  create: ["CREATE"],
-  delete: ["DELETE"],
-  replace: ["CREATE", "DELETE"],
-};
-
-/** The batches that a rule lets be sent, as few condition lists as say exactly these: one, or two for create and delete without replace. */
+/**
+ * The batches that a rule lets be sent: CREATE for create, DELETE for delete, and both for replace, which deletes the old value as it was read
+ * and creates the new one. Never UPSERT. As few condition lists as say exactly these: one, or two for create and delete without replace.
+ */
 export function batchConditions(changes: readonly DnsChange[]): readonly (readonly Condition[])[] {
   const [create, replace, remove] = (["create", "replace", "delete"] as const).map((each) => changes.includes(each));
   const all = (...values: string[]): Condition => ({ test: "ForAllValues:StringEquals", key: ACTIONS, values });

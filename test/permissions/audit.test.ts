@@ -94,6 +94,14 @@ describe("what a role has beyond the policy file", () => {
         },
       }),
     ],
+    [
+      "the template's ARN under another key",
+      allow("acm-pca:IssueCertificate", AUTHORITY, {
+        Condition: {
+          StringEquals: { "aws:SourceArn": "arn:aws:acm-pca:::template/EndEntityServerAuthCertificate/V1" },
+        },
+      }),
+    ],
     ["a reading call that the file does not need", allow("acm-pca:ListTags", AUTHORITY)],
   ])("the rest: %s", (_, statement) => {
     expect(audit(policyWith(statement)).findings.map(({ group }) => group)).toEqual(["rest"]);
@@ -164,6 +172,8 @@ describe("what published roles ask for", () => {
     expect(ways("lambda:CreateFunction", "lambda:InvokeFunction")).toEqual([]);
     expect(ways("IAM:Create*")).toEqual(["iam-001", "iam-002", "iam-004"]);
     expect(ways("*").length).toBeGreaterThan(50);
+    expect(ways("sts:AssumeRole")).toEqual(["sts-001"]);
+    expect(audit(policyWith(allow("sts:AssumeRole", "arn:aws:iam::1:role/one"))).ways).toEqual([]);
   });
 });
 

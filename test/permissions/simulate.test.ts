@@ -108,6 +108,30 @@ describe("the rendered permissions, judged by an IAM that we did not write", () 
     }
   });
 
+  test.each([
+    ["create", [["CREATE"]]],
+    ["delete", [["DELETE"]]],
+    ["replace", [["DELETE", "CREATE"]]],
+    ["create, replace", [["CREATE"], ["DELETE", "CREATE"]]],
+    ["replace, delete", [["DELETE"], ["DELETE", "CREATE"]]],
+    ["create, delete", [["CREATE"], ["DELETE"]]],
+    ["create, replace, delete", [["CREATE"], ["DELETE"], ["DELETE", "CREATE"]]],
+  ])("a rule that permits %s lets just its batches be sent: never none, never UPSERT", async (changes, sent) => {
+    const policy = policyOf(EXAMPLE.replace("changes: [create, replace]", `changes: [${changes}]`));
+    const { identity: document } = documents(policy);
+    const batches = [[], ["CREATE"], ["DELETE"], ["DELETE", "CREATE"], ["UPSERT"], ["DELETE", "UPSERT"]];
+    for (const batch of batches) {
+      const expected = sent.some((one) => one.join() === batch.join());
+      expect([batch, await allowed(document, changing(ZONE, [BROKER], ["A"], batch))]).toEqual([batch, expected]);
+      // A key without values is true for ForAllValues: names and types are asked for as well.
+      expect(await allowed(document, changing(ZONE, [], ["A"], batch))).toBe(false);
+      expect(await allowed(document, changing(ZONE, [BROKER], [], batch))).toBe(false);
+    }
+    expect(await allowed(document, { action: "route53:ChangeResourceRecordSets", resource: zoneResource(ZONE) })).toBe(
+      false,
+    );
+  });
+
   test("a boundary alone grants nothing", async () => {
     const none = { Version: "2012-10-17", Statement: [] } as const;
     for (const call of Object.values(PERMITTED)) expect(await allowed(none, call, boundary)).toBe(false);

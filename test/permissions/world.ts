@@ -82,20 +82,24 @@ export const issuing = (authority: string, templateArn: string | null): Call => 
   resource: authority,
   context: templateArn === null ? {} : { "acm-pca:TemplateArn": templateArn },
 });
+/** A key without values is as one that is not there: IAM, multivalued context keys. The simulator is told so by leaving it out. */
 export const changing = (
   zone: string,
   names: readonly string[],
   types: readonly string[],
   actions: readonly string[],
-): Call => ({
-  action: "route53:ChangeResourceRecordSets",
-  resource: zoneResource(zone),
-  context: {
+): Call => {
+  const keys = {
     "route53:ChangeResourceRecordSetsNormalizedRecordNames": names,
     "route53:ChangeResourceRecordSetsRecordTypes": types,
     "route53:ChangeResourceRecordSetsActions": actions,
-  },
-});
+  };
+  return {
+    action: "route53:ChangeResourceRecordSets",
+    resource: zoneResource(zone),
+    context: Object.fromEntries(Object.entries(keys).filter(([, values]) => values.length > 0)),
+  };
+};
 
 /** What is sent for each change: the old value as it was read is deleted, the new one created, in one batch. */
 export const BATCH: Readonly<Record<DnsChange, readonly string[]>> = {

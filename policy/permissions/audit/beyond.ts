@@ -32,7 +32,6 @@ const FREE = "sts:getcalleridentity";
 /** The resources of a grant that no statement of the least permissions covers, under conditions that ask for no less. */
 function uncovered(grant: Grant, least: readonly Statement[]): readonly string[] {
   if (grant.action.toLowerCase() === FREE) return [];
-  if (isWild(grant.action) || grant.exceptResources.length > 0) return grant.resources;
   const own = least.filter(
     ({ effect, actions, conditions }) =>
       effect === "Allow" &&
