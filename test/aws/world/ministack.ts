@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { freePort } from "../../demo/bind.ts";
+import { python } from "../../python.ts";
 import { REGION } from "./admin.ts";
-import { ACCOUNT, answers, python } from "./moto.ts";
+import { ACCOUNT, answers } from "./moto.ts";
 
 const START_MILLISECONDS = 60_000;
 
