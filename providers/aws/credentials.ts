@@ -66,7 +66,7 @@ export function credentialSource(deps: {
 }
 
 async function readRole(metadata: Metadata, role: string): Promise<Held> {
-  const text = await metadata.read(`meta-data/iam/security-credentials/${encodeURIComponent(role)}`);
+  const text = await metadata.read(`meta-data/iam/security-credentials/${role}`);
   if (text === null) throw new CallFailed("no-role", `the machine has no role ${role}`, "none");
   const given = Given.safeParse(jsonOf(text));
   if (!given.success) throw new CallFailed("metadata-malformed", "what it gave as credentials is none", "none");

@@ -29,15 +29,17 @@ export class NoAnswer extends Error {
   }
 }
 
-/** Errors that can only come before the first byte of a request: no connection, or a peer that TLS does not accept. */
-const BEFORE: Readonly<Record<string, string>> = {
+/** Errors of making a connection. */
+const CONNECTING: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection-refused",
   ENOTFOUND: "dns",
   EAI_AGAIN: "dns",
   EHOSTUNREACH: "no-route",
   ENETUNREACH: "no-route",
 };
-const CERTIFICATE = /CERT|SIGNATURE|ERR_TLS|ERR_SSL|CRL/;
+/** What only the check of a certificate says, before the first byte of a request. */
+const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_ALTNAME_)/;
+const TLS = /^(?:ERR_TLS_|ERR_SSL_|EPROTO$)/;
 
 /** Where a request really goes, as the gate compares it. */
 export function hostOf(request: SdkRequest): string {
@@ -122,10 +124,12 @@ function escaped(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-export function noAnswer(error: Error & { code?: unknown }): NoAnswer {
+/** Whatever is not surely from before the first byte counts as after it: a route can also be lost in the middle of a call. */
+export function noAnswer(error: Error & { code?: unknown; syscall?: unknown }): NoAnswer {
   const code = typeof error.code === "string" ? error.code : "";
-  const before = BEFORE[code];
-  if (before !== undefined) return new NoAnswer(before, false, error.message);
-  if (CERTIFICATE.test(code)) return new NoAnswer("tls", false, `${code}: ${error.message}`);
-  return new NoAnswer(code === "ETIMEDOUT" ? "timeout" : "reset", true, error.message);
+  const connecting = error.syscall === "connect" || error.syscall === "getaddrinfo";
+  const words = `${code}: ${error.message}`;
+  if (CERTIFICATE.test(code)) return new NoAnswer("tls", false, words);
+  if (TLS.test(code)) return new NoAnswer("tls", true, words);
+  return new NoAnswer(CONNECTING[code] ?? (code === "ETIMEDOUT" ? "timeout" : "reset"), !connecting, words);
 }

@@ -73,6 +73,10 @@ export async function scaleWorld(start: FakeGroup | null) {
     activities: [] as FakeActivity[],
     instance: OWN as string | null,
     tag: null as string | null,
+    account: ACCOUNT,
+    arn: `arn:aws:sts::${ACCOUNT}:assumed-role/reeve/${OWN}`,
+    /** Whether there is a metadata service. */
+    machine: true,
     /** Called when the desired capacity is set; its answer is AWS's. */
     onSet: (count: number): Reply | null => {
       if (state.group !== null) state.group = { ...state.group, desired: count };
@@ -91,10 +95,7 @@ export async function scaleWorld(start: FakeGroup | null) {
     switch (operation) {
       case "GetCallerIdentity":
         return {
-          body: wrap(
-            operation,
-            `<Arn>arn:aws:sts::${ACCOUNT}:assumed-role/reeve/${OWN}</Arn><Account>${ACCOUNT}</Account>`,
-          ),
+          body: wrap(operation, `<Arn>${state.arn}</Arn><Account>${state.account}</Account>`),
         };
       case "SetDesiredCapacity":
         return state.onSet(Number(form.get("DesiredCapacity")));
@@ -124,6 +125,7 @@ export async function scaleWorld(start: FakeGroup | null) {
     }
   };
   const machine = (asked: Asked): Reply => {
+    if (!state.machine) return { status: 404 };
     if (asked.path === "/latest/api/token") return { body: "TOKEN" };
     if (asked.path.endsWith("/security-credentials/reeve"))
       return {

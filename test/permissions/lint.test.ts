@@ -4,14 +4,14 @@ import { WAYS } from "../../policy/permissions/audit/ways.ts";
 import { boundaryOf } from "../../policy/permissions/render.ts";
 import { documentOf } from "../../policy/permissions/statement.ts";
 import { terraformOf } from "../../policy/permissions/terraform.ts";
-import { answerOf, python } from "./python.ts";
+import { answerOf, linters } from "./python.ts";
 import { EXAMPLE, policyOf, renderedOf } from "./world.ts";
 
 /** What others' linters, parser of HCL and table of regions say. */
 setDefaultTimeout(300_000);
 
 beforeAll(() => {
-  python();
+  linters();
 }, 600_000);
 
 const rendered = renderedOf(policyOf(EXAMPLE));
