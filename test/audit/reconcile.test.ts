@@ -429,7 +429,7 @@ test("an event without an end is refused before it is held in memory", () => {
 });
 
 test("an event by the role must have the fields that are used, in their form; others' and what AWS adds are left alone", () => {
-  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" });
+  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" }, "eu-west-1");
   const of = (more: Event) => () => read(Buffer.from(JSON.stringify({ ...TRAIL[1], ...more })));
   expect(of({ tomorrow: { field: [1] } })().call).not.toBeNull();
   expect(of({ requestID: null, userAgent: null, sourceIPAddress: null })().call).toMatchObject({
@@ -464,7 +464,7 @@ test("a log or a trail that holds more in a period than may be held in memory is
   expect(fill(9).indexOf(false)).toBe(7);
   const far = { from: seconds(86_400 * 30), to: seconds(86_400 * 31) };
   expect(fill(1, far)).toEqual(LOG.map(() => true));
-  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" });
+  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" }, "eu-west-1");
   const add = (most: number, period = ALWAYS): boolean[] => {
     const progress = beginComparison(emptyLedger(), TABLES, period, most);
     return [...TRAIL, ...TRAIL].map((one) => addEvent(progress, read(Buffer.from(JSON.stringify(one)))));
