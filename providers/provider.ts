@@ -64,11 +64,7 @@ export type Leave = (place: CallPlace, bytes?: "later") => void;
  * With "later" it only looks, the same way: no byte leaves yet, and `leave` is called once more before one does.
  */
 export type Gate = {
-  call<T>(
-    operation: string,
-    resource: string,
-    send: (leave: Leave) => Promise<CallAnswer<T>>,
-  ): Promise<T>;
+  call<T>(operation: string, resource: string, send: (leave: Leave) => Promise<CallAnswer<T>>): Promise<T>;
 };
 
 /** What the command's execution may use besides the gate. */
