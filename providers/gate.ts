@@ -1,4 +1,4 @@
-import type { CallPlace, Gate, OperationsTable } from "./provider.ts";
+import type { CallPlace, Gate, Leave, OperationsTable } from "./provider.ts";
 import { CallFailed, GateBreach, Halted } from "./provider.ts";
 
 /** One call as the outcome lists it; the same shape as the log's `operations`. Durations in milliseconds. */
@@ -52,12 +52,13 @@ export function makeGate(options: GateOptions): Gate & { breach(): GateBreach | 
       const started = options.now();
       let open = true;
       let left = false;
-      const leave = (place: CallPlace): void => {
+      const leave: Leave = (place, bytes) => {
         if (stuck !== null) throw stuck;
         if (!open || place.method !== row.method || !options.places.some((allowed) => samePlace(allowed, place)))
           throw breach("gate.place", operation, resource);
         if (changes) options.beforeChange();
-        left = true;
+        // A look ahead lets nothing out: when the switch stops the call after it, or the signing fails, no call was made.
+        if (bytes !== "later") left = true;
       };
       const record = (status: string, request: string | null): void => {
         const milliseconds = Math.max(0, Math.round(options.now() - started));

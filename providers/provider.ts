@@ -55,17 +55,16 @@ export class Halted extends Error {
   }
 }
 
+export type Leave = (place: CallPlace, bytes?: "later") => void;
+
 /**
  * Closed over one command and its permitting rule. `call` compares operation and resource when it begins; `send` hands the caller a
  * `leave` function that must be called right before the bytes leave, with where they really go: it compares host, region and method.
  * A call that returned without `leave` having been called is a breach too. Before a changing call the owner's switch is read again.
+ * With "later" it only looks, the same way: no byte leaves yet, and `leave` is called once more before one does.
  */
 export type Gate = {
-  call<T>(
-    operation: string,
-    resource: string,
-    send: (leave: (place: CallPlace) => void) => Promise<CallAnswer<T>>,
-  ): Promise<T>;
+  call<T>(operation: string, resource: string, send: (leave: Leave) => Promise<CallAnswer<T>>): Promise<T>;
 };
 
 /** What the command's execution may use besides the gate. */

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
-import { TrailFault } from "../audit/reconcile/call.ts";
+import { type Trail, TrailFault } from "../audit/reconcile/call.ts";
 import { cloudtrail, type Role, roleOfArn } from "../audit/reconcile/cloudtrail.ts";
 import {
   addEvent,
@@ -51,7 +51,7 @@ export function reconcileCommand(tables: () => Promise<Tables>): Command {
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
-      "\nExit codes: 0 nothing unexplained and nothing missing · 1 otherwise · 2 usage · 14 could not look: a file is not CloudTrail's, damaged or too large",
+      "\nExit codes: 0 nothing unexplained, nothing missing, every answer compared · 1 otherwise · 2 usage · 14 could not look: a file is not CloudTrail's, damaged or too large",
     )
     .action((options: Options) => reconcile(options, tables));
 }
@@ -73,7 +73,7 @@ async function reconcile(options: Options, tablesOf: () => Promise<Tables>): Pro
   const role = roleOf(options, config);
   const ledger = readLedger(disk, folder, period);
   const progress = beginComparison(ledger, await tablesOf(), period);
-  const files = await readTrail(disk, options.cloudtrail, role, progress);
+  const files = await readTrail(disk, options.cloudtrail, cloudtrail(role, config?.aws?.region ?? null), progress);
   const compared = endComparison(progress, now);
   process.exitCode = compared.agrees ? 0 : ANSWER_NO;
   const looked: Looked = {
@@ -141,13 +141,13 @@ function tooMany(because: string): Complaint {
   );
 }
 
-async function readTrail(disk: Disk, folder: string, role: Role, progress: Progress): Promise<Files> {
+async function readTrail(disk: Disk, folder: string, trail: Trail, progress: Progress): Promise<Files> {
   const files: Files = { events: 0, digests: 0, ignored: 0, names: [] };
   for (const path of paths(disk, folder)) {
     if (!/\.json(?:\.gz)?$/.test(path)) {
       files.ignored += 1;
       if (files.names.length < MAX_IGNORED) files.names.push(path);
-    } else files[await readFile(disk, path, role, progress)] += 1;
+    } else files[await readFile(disk, path, trail, progress)] += 1;
   }
   if (files.events === 0)
     throw new Complaint(
@@ -167,8 +167,7 @@ function* paths(disk: Disk, folder: string): Generator<string> {
   }
 }
 
-async function readFile(disk: Disk, path: string, role: Role, progress: Progress): Promise<"events" | "digests"> {
-  const trail = cloudtrail(role);
+async function readFile(disk: Disk, path: string, trail: Trail, progress: Progress): Promise<"events" | "digests"> {
   const splitter = trail.splitter();
   const take = (event: Uint8Array): void => {
     if (!addEvent(progress, trail.read(event)))

@@ -89,12 +89,15 @@ function rowLines({ count, shown }: Comparison["missing"]): string[] {
 }
 
 function remarks(compared: Comparison, { ledger }: Looked): string[] {
-  const { absent, trail, missing, unexplained, addresses, calls, operations } = compared;
+  const { absent, trail, missing, unexplained, answers, addresses, calls, operations } = compared;
   const last = trail.last === null ? null : Temporal.Instant.from(trail.last).epochMilliseconds;
   const first = trail.first === null ? null : Temporal.Instant.from(trail.first).epochMilliseconds;
   const early = first !== null && ledger.oldest !== null && ledger.oldest < first;
   const late = last !== null && ledger.newest !== null && ledger.newest > last;
   return [
+    ...(answers.doubtful === 0
+      ? []
+      : [`${answers.doubtful} answers do not show all that was asked: look at each, it may be somebody else's change`]),
     ...(absent.edge === 0
       ? []
       : [

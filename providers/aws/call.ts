@@ -1,6 +1,6 @@
 import type { AwsConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
-import { CallFailed, type CallPlace, type Errand, type Gate, GateBreach, Halted } from "../provider.ts";
+import { CallFailed, type Errand, type Gate, GateBreach, Halted, type Leave } from "../provider.ts";
 import { type ClientOf, type Credentials, clientOf } from "./clients.ts";
 import { inCommonForm } from "./commonError.ts";
 import { endpointOf } from "./endpoints.ts";
@@ -91,11 +91,11 @@ type Done = { readonly output: unknown };
 
 function oneCall<S extends Service>(service: S, about: About, gate: Gate): OneCall<S> {
   const send = transport({ timeoutMs: AWS_CALL_TIMEOUT_MS, maxBytes: MAX_AWS_ANSWER_BYTES });
-  let leave: ((place: CallPlace) => void) | null = null;
+  let leave: Leave | null = null;
   let again = false;
-  const leaves = (request: SdkRequest, region: string): void => {
+  const leaves = (request: SdkRequest, region: string, bytes?: "later"): void => {
     if (leave === null) throw new Error("a request of no call");
-    leave({ host: hostOf(request), region, method: request.method });
+    leave({ host: hostOf(request), region, method: request.method }, bytes);
   };
   return {
     again: () => again,
@@ -131,7 +131,7 @@ function oneCall<S extends Service>(service: S, about: About, gate: Gate): OneCa
       );
       stack.addRelativeTo(
         (next) => async (args) => {
-          leaves(args.request, await regionOf(client));
+          leaves(args.request, await regionOf(client), "later");
           return next(args);
         },
         { relation: "before", toMiddleware: "httpSigningMiddleware", name: "gateLeaves" },

@@ -98,14 +98,20 @@ export function event(operation: string, request: string | null, at: number, mor
   };
 }
 
+/** As an intent holds it, and as it is sent. Its bytes are only compared. */
+const CSR = Buffer.from("a request for a certificate, whose bytes are compared and never parsed").toString("base64");
+const CSR_PEM = `-----BEGIN CERTIFICATE REQUEST-----\n${CSR.slice(0, 64)}\n${CSR.slice(64)}\n-----END CERTIFICATE REQUEST-----\n`;
+
 const PARAMETERS: Readonly<Record<string, unknown>> = {
   "autoscaling:SetDesiredCapacity": { autoScalingGroupName: GROUP, desiredCapacity: 4, honorCooldown: false },
   "autoscaling:DescribeAutoScalingGroups": { autoScalingGroupNames: [GROUP] },
   "acm-pca:IssueCertificate": {
     certificateAuthorityArn: AUTHORITY,
-    csr: { hb: [45, 45], offset: 0, isReadOnly: false },
+    csr: { hb: [...Buffer.from(CSR_PEM)], offset: 0, isReadOnly: false },
     signingAlgorithm: "SHA256WITHECDSA",
-    validity: { value: 30, type: "DAYS" },
+    templateArn: "arn:aws:acm-pca:::template/EndEntityServerAuthCertificate/V1",
+    validityNotBefore: { value: seconds(-39) / 1000, type: "ABSOLUTE" },
+    validity: { value: seconds(-39) / 1000 + 3599, type: "ABSOLUTE" },
   },
   "acm-pca:GetCertificate": { certificateAuthorityArn: AUTHORITY, certificateArn: `${AUTHORITY}/certificate/0123` },
   "route53:ChangeResourceRecordSets": {
@@ -172,7 +178,7 @@ export function intentOf(command: string, ask: Ask): EntryBody {
     found: { count: 3 },
     resource,
     signed: "a.b.c",
-    csr: null,
+    csr: ask.action === "issue-certificate" ? CSR : null,
   };
 }
 
@@ -296,7 +302,7 @@ export function readFile(
   take: (event: Uint8Array) => void = () => undefined,
   pieceLength = bytes.length,
 ): "events" | "digest" | { readonly fault: string } {
-  const splitter = cloudtrail({ account: ACCOUNT, name: "reeve" }).splitter();
+  const splitter = cloudtrail({ account: ACCOUNT, name: "reeve" }, "eu-west-1").splitter();
   try {
     for (let at = 0; at < bytes.length; at += pieceLength) splitter.push(bytes.subarray(at, at + pieceLength), take);
     return splitter.end();
@@ -316,7 +322,7 @@ export function compared(
   const ledger = emptyLedger();
   for (const entry of entriesOf(written)) if (!addEntry(ledger, entry, period)) throw new Error("too many entries");
   const progress = beginComparison(ledger, TABLES, period);
-  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" });
+  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" }, "eu-west-1");
   const file = Buffer.from(fileOf(...events));
   const is = readFile(file, (bytes) => {
     if (!addEvent(progress, read(bytes))) throw new Error("too many events");

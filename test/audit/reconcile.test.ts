@@ -9,6 +9,7 @@ import {
   ACCOUNT,
   ALWAYS,
   ASKED,
+  AUTHORITY,
   agentOf,
   COMMANDS,
   compared,
@@ -253,6 +254,158 @@ test("the call before a crash is found: the outcome says by what it knows, Cloud
   expect(compared(open, [...only, late]).unexplained.shown[0]?.why).toContain("not being carried out at that time");
 });
 
+/** TRAIL with one call made anew: under a request id that no entry has, and otherwise as said. */
+function forged(request: string, more: Event): Event[] {
+  return TRAIL.map((one) => {
+    if (one["requestID"] !== request) return one;
+    const parameters = more["requestParameters"];
+    const changed = parameters === null ? null : { ...(one["requestParameters"] as Event), ...(parameters as Event) };
+    return { ...one, ...more, requestID: "forged", requestParameters: changed };
+  });
+}
+const CRASHED = {
+  scale: logWith(
+    2,
+    outcomeOf(COMMANDS.scale, 1, [operation("autoscaling:DescribeAutoScalingGroups", GROUP, "req-groups")], {
+      known_by: "state",
+    }),
+  ),
+  certificate: logWith(
+    4,
+    outcomeOf(COMMANDS.certificate, 3, [operation("acm-pca:GetCertificate", AUTHORITY, "req-get")], {
+      known_by: "nothing",
+      result: "unknown",
+    }),
+  ),
+  dns: logWith(
+    6,
+    outcomeOf(COMMANDS.dns, 5, [operation("route53:GetChange", `${ZONE}/${NAME}`, "req-insync")], {
+      known_by: "state",
+    }),
+  ),
+} as const;
+const CHANGES = {
+  scale: "req-scale",
+  certificate: "req-issue",
+  dns: "req-change",
+} as const;
+const from = seconds(-39) / 1000;
+const absolute = (value: number) => ({ value, type: "ABSOLUTE" });
+const template = (name: string) => ({ templateArn: `arn:aws:acm-pca:::template/${name}/V1` });
+const step = (action: string, more: Event = {}) => ({
+  action,
+  resourceRecordSet: { name: `${NAME}.`, type: "A", tTL: 60, resourceRecords: [{ value: "10.20.3.4" }], ...more },
+});
+const batch = (...changes: Event[]) => ({ changeBatch: { changes } });
+
+test("after a crash the change that the intent asked for is the answer, of each action", () => {
+  for (const action of ["scale", "certificate", "dns"] as const) {
+    const result = compared(CRASHED[action], forged(CHANGES[action], {}));
+    expect(result).toMatchObject({ agrees: true, explained: { answer: 1 }, answers: { count: 1, doubtful: 0 } });
+  }
+  expect(compared(CRASHED.dns, forged("req-change", { requestParameters: batch(step("CREATE")) })).agrees).toBe(true);
+});
+
+test.each([
+  ["scale", { desiredCapacity: 0 }, "another count"],
+  ["certificate", template("SubordinateCACertificate_PathLen3"), "another usages"],
+  ["certificate", template("EndEntityClientAuthCertificate"), "another usages"],
+  ["certificate", template("EndEntityServerAuthCertificate_CSRPassthrough"), "another usages"],
+  ["certificate", { validity: { value: 10, type: "YEARS" } }, "another validity"],
+  ["certificate", { validity: absolute(from + 3600) }, "another validity"],
+  [
+    "certificate",
+    { validityNotBefore: absolute(from + 86_400), validity: absolute(from + 90_000) },
+    "another validity",
+  ],
+  ["certificate", { validityNotBefore: undefined, validity: absolute(from + 86_400) }, "another validity"],
+  [
+    "certificate",
+    { csr: "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----" },
+    "another csr",
+  ],
+  ["dns", batch(step("DELETE")), "another change"],
+  ["dns", batch(step("CREATE"), step("CREATE", { type: "TXT" })), "another change, type"],
+  ["dns", batch(step("CREATE", { type: "CNAME" })), "another type"],
+  ["dns", batch(step("CREATE", { resourceRecords: [{ value: "203.0.113.9" }] })), "another values"],
+  ["dns", batch(step("CREATE", { tTL: 86_400 })), "another ttl"],
+  ["dns", batch(step("CREATE", { name: "www.example.com." })), "another resource"],
+] as const)("after a crash a change that the intent did not ask for is no answer: %s %j", (action, parameters, why) => {
+  const { unexplained, agrees, explained } = compared(
+    CRASHED[action],
+    forged(CHANGES[action], { requestParameters: parameters }),
+  );
+  expect([agrees, explained.answer, unexplained.count]).toEqual([false, 0, 1]);
+  expect(unexplained.shown[0]?.why).toContain(why);
+});
+
+test("an answer from another region, or one that does not show what it changed, is unexplained", () => {
+  for (const action of ["scale", "certificate", "dns"] as const) {
+    const far = compared(CRASHED[action], forged(CHANGES[action], { awsRegion: "us-west-2" }));
+    expect([far.unexplained.count, far.unexplained.shown[0]?.why]).toEqual([1, expect.stringContaining("region")]);
+    const hidden = compared(CRASHED[action], forged(CHANGES[action], { requestParameters: null }));
+    expect(hidden.unexplained.shown[0]?.why).toContain("does not show what it changed");
+  }
+  const failed = outcomeOf(COMMANDS.scale, 1, [
+    operation("autoscaling:SetDesiredCapacity", GROUP, "req-scale", "denied"),
+    operation("autoscaling:DescribeAutoScalingGroups", GROUP, "req-groups"),
+  ]);
+  const zero = { requestParameters: { autoScalingGroupName: GROUP, desiredCapacity: 0 } };
+  const other = TRAIL.map((one) => (one["requestID"] === "req-scale" ? { ...one, ...zero } : one));
+  expect(compared(logWith(2, failed), other).unexplained.shown[0]?.why).toContain("another count");
+});
+
+test("an answer of which not all could be compared is shown, and the two do not agree", () => {
+  const cases = [
+    ["scale", { desiredCapacity: undefined }, "count"],
+    ["certificate", { csr: undefined }, "csr"],
+    ["certificate", { csr: { hb: [45, 45] } }, "csr"],
+    ["certificate", { templateArn: undefined }, "usages"],
+    ["certificate", { validityNotBefore: undefined }, "validity"],
+    ["dns", { changeBatch: undefined }, "records"],
+  ] as const;
+  for (const [action, parameters, field] of cases) {
+    const { agrees, answers, unexplained } = compared(
+      CRASHED[action],
+      forged(CHANGES[action], { requestParameters: parameters }),
+    );
+    expect([agrees, answers.count, answers.doubtful, unexplained.count]).toEqual([false, 1, 1, 0]);
+    expect(answers.shown[0]?.why).toContain(`not compared: ${field}`);
+  }
+  const read = (region: string | null, change: string) =>
+    cloudtrail({ account: ACCOUNT, name: "reeve" }, region).read(
+      Buffer.from(JSON.stringify(TRAIL.find(({ requestID }) => requestID === change))),
+    ).call?.place;
+  // An authority's ARN says its region, and Route 53 has one: only a group's is the config's to say.
+  expect(Object.values(CHANGES).map((change) => read(null, change))).toEqual(["unsaid", "ours", "ours"]);
+  expect(read("us-east-1", "req-scale")).toBe("other");
+});
+
+test("a call that surely never reached the cloud leaves no place for a change", () => {
+  const with_ = (status: string) => {
+    const tried = operation("autoscaling:SetDesiredCapacity", GROUP, null, status);
+    const read = operation("autoscaling:DescribeAutoScalingGroups", GROUP, "req-groups");
+    const { explained, unexplained } = compared(
+      logWith(2, outcomeOf(COMMANDS.scale, 1, [tried, read])),
+      forged("req-scale", {}),
+    );
+    return [explained.answer, unexplained.count];
+  };
+  for (const status of ["connection-refused", "dns", "no-route", "tls", "suspended", "stopped", "deadline", "denied"])
+    expect([status, ...with_(status)]).toEqual([status, 0, 1]);
+  expect(with_("throttled")).toEqual([0, 1]);
+  for (const status of ["timeout", "reset", "unavailable", "redirected", "malformed", "answer-too-long", "error"])
+    expect([status, ...with_(status)]).toEqual([status, 1, 0]);
+});
+
+test("a second event with a request id that an entry has is unexplained: one operation is one call", () => {
+  const again = event("autoscaling:SetDesiredCapacity", "req-scale", 12, { userAgent: agentOf(COMMANDS.scale) });
+  expect(whyNot(LOG, again)).toContain("which another event is");
+  expect(compared(LOG, [...TRAIL, again])).toMatchObject({ agrees: false, explained: { matched: 6 } });
+  const read = event("autoscaling:DescribeAutoScalingGroups", "req-groups", 12, { userAgent: "aws-cli/2" });
+  expect(whyNot(LOG, read)).toContain("which another event is");
+});
+
 test("an event in two files is one call", () => {
   const twice = TRAIL.flatMap((one) => [one, one]);
   expect(compared(LOG, twice)).toMatchObject({ agrees: true, calls: 10, trail: { events: 20, duplicates: 10 } });
@@ -429,7 +582,7 @@ test("an event without an end is refused before it is held in memory", () => {
 });
 
 test("an event by the role must have the fields that are used, in their form; others' and what AWS adds are left alone", () => {
-  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" });
+  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" }, "eu-west-1");
   const of = (more: Event) => () => read(Buffer.from(JSON.stringify({ ...TRAIL[1], ...more })));
   expect(of({ tomorrow: { field: [1] } })().call).not.toBeNull();
   expect(of({ requestID: null, userAgent: null, sourceIPAddress: null })().call).toMatchObject({
@@ -464,7 +617,7 @@ test("a log or a trail that holds more in a period than may be held in memory is
   expect(fill(9).indexOf(false)).toBe(7);
   const far = { from: seconds(86_400 * 30), to: seconds(86_400 * 31) };
   expect(fill(1, far)).toEqual(LOG.map(() => true));
-  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" });
+  const { read } = cloudtrail({ account: ACCOUNT, name: "reeve" }, "eu-west-1");
   const add = (most: number, period = ALWAYS): boolean[] => {
     const progress = beginComparison(emptyLedger(), TABLES, period, most);
     return [...TRAIL, ...TRAIL].map((one) => addEvent(progress, read(Buffer.from(JSON.stringify(one)))));

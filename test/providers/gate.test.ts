@@ -117,6 +117,50 @@ test("the owner's switch is looked at before each change leaves, and before no r
   expect(gate.breach()).toBeNull();
 });
 
+test("a call that looked ahead and was stopped before its bytes left is not recorded, whatever stopped it", async () => {
+  let asked = 0;
+  const { gate, recorded } = world("all", () => {
+    asked++;
+    if (asked === 2) throw new Halted("suspended");
+  });
+  const sent = gate.call("x.change", "r", async (leave) => {
+    leave(post, "later");
+    leave(post);
+    return { value: 1, request: null };
+  });
+  await expect(sent).rejects.toBeInstanceOf(Halted);
+  const unsigned = gate.call("x.change", "r", async (leave) => {
+    leave(post, "later");
+    throw new Error("it cannot be signed");
+  });
+  await expect(unsigned).rejects.toThrow("signed");
+  expect([asked, recorded]).toEqual([3, []]);
+});
+
+test("a call whose bytes left is recorded when a second part of it is stopped", async () => {
+  let asked = 0;
+  const { gate, recorded } = world("all", () => {
+    asked++;
+    if (asked === 2) throw new Halted("suspended");
+  });
+  const sent = gate.call("x.change", "r", async (leave) => {
+    leave(post);
+    leave(post);
+    return { value: 1, request: null };
+  });
+  await expect(sent).rejects.toBeInstanceOf(Halted);
+  expect(recorded).toMatchObject([{ operation: "x.change", status: "suspended", request: null }]);
+});
+
+test("a look ahead is no leaving: a call that returned after it alone is a breach", async () => {
+  const { gate } = world();
+  const looked = gate.call("x.read", "r", async (leave) => {
+    leave(get, "later");
+    return { value: 1, request: null };
+  });
+  expect(await codeOf(looked)).toBe("gate.place");
+});
+
 test("a failed call is recorded with its status, never its words", async () => {
   const { gate, recorded } = world();
   const failing = gate.call("x.change", "r", async (leave) => {

@@ -22,6 +22,28 @@ export type Call = {
   readonly error: string | null;
   readonly address: string;
   readonly region: string;
+  /** Whether the region is where the agent calls this service; `unsaid` where neither the config nor the call's resource says it. */
+  readonly place: "ours" | "other" | "unsaid";
+  readonly wished: Wished;
+};
+
+/** What a change asked for, in the words of an intent's `asked`. Null: the event does not show it. */
+export type Wished = {
+  readonly count: number | null;
+  /** Sorted, with commas between; of a template that is no end entity's, the template. */
+  readonly usages: string | null;
+  /** Unix seconds, both inclusive. `another form`: one that the agent never asks for. */
+  readonly validity: { readonly from: number | null; readonly until: number } | "another form" | null;
+  /** As csrDigest has it. */
+  readonly csr: string | null;
+  readonly records: readonly RecordWish[] | null;
+};
+export type RecordWish = {
+  readonly step: string;
+  readonly name: string;
+  readonly type: string;
+  readonly ttl: number | null;
+  readonly values: readonly string[] | null;
 };
 
 /** What one event of a cloud's log is to us. `others`: somebody else's. `summary`: no call, but the cloud's own reckoning of calls. */

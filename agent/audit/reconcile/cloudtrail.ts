@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Call, type Read, type Trail, TrailFault } from "./call.ts";
+import { wishedOf } from "./cloudtrailWish.ts";
 import { jsonOf, splitRecords } from "./records.ts";
 
 /**
@@ -55,14 +56,15 @@ const Digest = z.looseObject({
   logFiles: z.array(z.unknown()),
 });
 
-export function cloudtrail(role: Role): Trail {
+/** `region`: the config's; null where there is no config. */
+export function cloudtrail(role: Role, region: string | null): Trail {
   return {
     splitter: () => splitRecords((document) => Digest.safeParse(document).success),
-    read: (bytes) => readEvent(jsonOf(bytes), role),
+    read: (bytes) => readEvent(jsonOf(bytes), role, region),
   };
 }
 
-function readEvent(json: unknown, role: Role): Read {
+function readEvent(json: unknown, role: Role, region: string | null): Read {
   const envelope = Envelope.safeParse(json);
   if (!envelope.success) throw faultOf(envelope.error);
   const { userIdentity, eventTime, eventCategory, eventType, readOnly } = envelope.data;
@@ -75,7 +77,7 @@ function readEvent(json: unknown, role: Role): Read {
   if (!isRole(identity.data, role)) return { ...about, is: "others" };
   const event = Event.safeParse(json);
   if (!event.success) throw faultOf(event.error);
-  return { ...about, is: "ours", call: callOf(event.data, identity.data) };
+  return { ...about, is: "ours", call: callOf(event.data, identity.data, region) };
 }
 
 function faultOf(error: z.ZodError): TrailFault {
@@ -95,22 +97,36 @@ function isRole({ arn, sessionContext }: z.infer<typeof Identity>, role: Role): 
   });
 }
 
-function callOf(event: z.infer<typeof Event>, identity: z.infer<typeof Identity>): Call {
+function callOf(event: z.infer<typeof Event>, identity: z.infer<typeof Identity>, region: string | null): Call {
   const time = Temporal.Instant.from(event.eventTime).epochMilliseconds;
   const service = event.eventSource.replace(/\.amazonaws\.com(?:\.cn)?$/, "");
+  const subjects = subjectsOf(event["requestParameters"]);
   return {
     id: event.addendum?.originalEventID ?? event.eventID,
     requestId: event.requestID ?? event.addendum?.originalRequestID ?? null,
     time,
     operation: `${service}:${event.eventName}`,
     kind: event.readOnly === true ? "read" : event.readOnly === false ? "change" : "unsaid",
-    subjects: subjectsOf(event["requestParameters"]),
+    subjects,
     principal: identity.arn ?? identity.principalId ?? "",
     userAgent: event.userAgent ?? "",
     error: event.errorCode ?? null,
     address: event.sourceIPAddress ?? "",
     region: event.awsRegion,
+    place: placeOf(service, event.awsRegion, subjects, region),
+    wished: wishedOf(event["requestParameters"]),
   };
+}
+
+/** One region of each partition signs and records for the whole of Route 53. */
+const ROUTE53_REGIONS: readonly string[] = ["us-east-1", "us-gov-west-1", "cn-northwest-1"];
+
+function placeOf(service: string, shown: string, subjects: readonly string[], region: string | null): Call["place"] {
+  if (service === "route53") return ROUTE53_REGIONS.includes(shown) ? "ours" : "other";
+  const ofArn = /^arn:aws[a-z-]*:[a-z-]+:([a-z0-9-]+):/.exec(subjects[0] ?? "")?.[1];
+  const ours = ofArn ?? region;
+  if (ours === null) return "unsaid";
+  return shown === ours ? "ours" : "other";
 }
 
 /** Only what names a resource of ours; of another form it is not shown, which is no fault: AWS writes each service's own way. */

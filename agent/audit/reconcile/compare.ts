@@ -32,13 +32,16 @@ export type ShownRow = {
 type Listed<T> = { readonly count: number; readonly shown: readonly T[] };
 
 export type Comparison = {
-  /** Nothing unexplained and nothing missing. */
+  /** Nothing unexplained, nothing missing, and no answer of which not all could be compared. */
   readonly agrees: boolean;
   readonly calls: number;
   /** Calls of the period by how they are explained. */
   readonly explained: Readonly<Record<Exclude<Judged["class"], "unexplained">, number>>;
   /** The log has an intent and no answer; CloudTrail has it. */
-  readonly answers: Listed<ShownCall>;
+  readonly answers: Listed<ShownCall> & {
+    /** Those that do not show all that their intent asked: a person must look. */
+    readonly doubtful: number;
+  };
   readonly unexplained: Listed<ShownCall>;
   readonly operations: number;
   /** Operations of the log that the cloud's log does not have. */
@@ -72,6 +75,7 @@ export type Progress = {
   readonly answers: ShownCall[];
   readonly unexplained: ShownCall[];
   unexplainedCount: number;
+  doubtful: number;
   calls: number;
   events: number;
   duplicates: number;
@@ -104,6 +108,7 @@ export function beginComparison(
     answers: [],
     unexplained: [],
     unexplainedCount: 0,
+    doubtful: 0,
     calls: 0,
     events: 0,
     duplicates: 0,
@@ -156,8 +161,10 @@ function addCall(progress: Progress, call: Call): boolean {
   progress.explained[judged.class] += 1;
   const addresses = judged.class === "matched" ? progress.sure : progress.said;
   if (addresses.size < MAX_ADDRESSES) addresses.add(call.address);
-  if (judged.class === "answer" && progress.answers.length < MAX_LISTED_CALLS)
-    progress.answers.push(shownCall(call, judged));
+  if (judged.class === "answer") {
+    if (!judged.whole) progress.doubtful += 1;
+    if (progress.answers.length < MAX_LISTED_CALLS) progress.answers.push(shownCall(call, judged));
+  }
   return true;
 }
 
@@ -201,10 +208,10 @@ export function endComparison(progress: Progress, now: number): Comparison {
     }
   }
   return {
-    agrees: unexplainedCount === 0 && missingCount === 0,
+    agrees: unexplainedCount === 0 && missingCount === 0 && progress.doubtful === 0,
     calls: progress.calls,
     explained: progress.explained,
-    answers: { count: progress.explained.answer, shown: progress.answers },
+    answers: { count: progress.explained.answer, shown: progress.answers, doubtful: progress.doubtful },
     unexplained: { count: unexplainedCount, shown: progress.unexplained },
     operations,
     missing: { count: missingCount, shown: missing },

@@ -1,3 +1,4 @@
+import { likeness } from "./asked.ts";
 import type { Call } from "./call.ts";
 import { changing, type Known, type Ledger, type Row, reading, type TableRow, type Tables, within } from "./ledger.ts";
 
@@ -12,8 +13,14 @@ export type Judged =
   | { readonly class: "read"; readonly command: Known }
   /** Whose credentials these are: asked by the agent for itself. */
   | { readonly class: "check" }
-  /** The log has the intent and no answer: here is what the cloud made of it. */
-  | { readonly class: "answer"; readonly command: Known; readonly row: Row | null; readonly why: string }
+  /** The log has the intent and no answer: here is what the cloud made of it. `whole`: all that was asked is shown, and is the same. */
+  | {
+      readonly class: "answer";
+      readonly command: Known;
+      readonly row: Row | null;
+      readonly whole: boolean;
+      readonly why: string;
+    }
   | { readonly class: "unexplained"; readonly command: Known | null; readonly why: string };
 
 const AGENT = /(?:^|[\s[])reeve\/([0-9A-Za-z.+-]{1,64})(?=[\s\]]|$)/g;
@@ -50,18 +57,19 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
 }
 
 function matched(call: Call, row: Row): Judged {
+  if (row.found)
+    return {
+      class: "unexplained",
+      command: row.command,
+      why: `entry ${row.entry} has its request id for one call, which another event is`,
+    };
   const says = `entry ${row.entry} has its request id for ${row.operation} on ${row.resource}`;
   if (call.operation !== row.operation || !agrees(call.subjects, row.resource))
     return { class: "unexplained", command: row.command, why: says };
   if (row.status === "ok" && call.error !== null)
     return { class: "unexplained", command: row.command, why: `${says}, and says that it was carried out` };
   if (row.changes && row.status !== "ok" && call.error === null)
-    return {
-      class: "answer",
-      command: row.command,
-      row,
-      why: `entry ${row.entry} says ${row.status}, and the cloud did it`,
-    };
+    return answer(call, row.command, row, `entry ${row.entry} says ${row.status}, and the cloud did it`);
   return { class: "matched", row };
 }
 
@@ -90,8 +98,20 @@ function changeOf(call: Call, command: Known, table: TableRow): Judged {
   const before = command.answered.get(call.operation) ?? 0;
   const places = (command.lost.get(call.operation) ?? 0) + (unheard(command) ? 1 : 0);
   if (before >= places) return unexplained("every call of its command has a request id of its own in the log");
-  command.answered.set(call.operation, before + 1);
-  return { class: "answer", command, row: null, why: whyOf(command) };
+  const judged = answer(call, command, null, whyOf(command));
+  if (judged.class === "answer") command.answered.set(call.operation, before + 1);
+  return judged;
+}
+
+/** The place that the log leaves open is filled only by what the intent asked for. */
+function answer(call: Call, command: Known, row: Row | null, why: string): Judged {
+  if (call.subjects.length === 0 && call.error === null)
+    return { class: "unexplained", command, why: "a change that does not show what it changed" };
+  const { other, unseen } = likeness(call, command);
+  if (other.length > 0)
+    return { class: "unexplained", command, why: `it is not what its command asked: another ${other.join(", ")}` };
+  const whole = unseen.length === 0;
+  return { class: "answer", command, row, whole, why: whole ? why : `${why}; not compared: ${unseen.join(", ")}` };
 }
 
 /** The process that made the call did not live to write down its answer. */

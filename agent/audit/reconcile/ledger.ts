@@ -7,6 +7,7 @@ import {
 } from "../../limits.ts";
 import type { Entry } from "../entry.ts";
 import { timeOf } from "../time.ts";
+import { csrDigest } from "./asked.ts";
 
 /** A row of a provider's operations table. */
 export type TableRow = Pick<OperationRow, "operation" | "kind">;
@@ -39,9 +40,12 @@ export type Known = {
   /** From when on it can have been looked at, and its newest entry. */
   readonly since: number;
   last: number;
+  /** What the intent asked, and the digest of its certificate request. Null: it has no intent, or no request. */
+  asked: Extract<Entry, { kind: "intent" }>["asked"] | null;
+  csr: string | null;
   intent: { readonly entry: number; readonly time: number } | null;
   outcome: { readonly entry: number; readonly time: number; readonly answered: boolean } | null;
-  /** Calls of the outcome without a request id, by operation: whatever the cloud did, its answer did not come. */
+  /** Calls of the outcome without a request id that the cloud may have carried out, by operation: its answer did not come. */
   lost: Map<string, number>;
   /** Events that were taken for one of these, by operation. */
   answered: Map<string, number>;
@@ -94,7 +98,11 @@ export function addEntry(ledger: Ledger, entry: Entry, period: Period): boolean 
   const command = ledger.commands.get(entry.command) ?? begin(ledger, entry, time, period);
   if (command === null) return true;
   command.last = time;
-  if (entry.kind === "intent") command.intent = { entry: entry.index, time };
+  if (entry.kind === "intent") {
+    command.intent = { entry: entry.index, time };
+    command.asked = entry.asked;
+    command.csr = entry.csr === null ? null : csrDigest(entry.csr);
+  }
   // What ended before the period can have made no call in it.
   if (time < period.from - AROUND_MS && entry.kind !== "intent" && entry.kind !== "waiting")
     ledger.commands.delete(command.id);
@@ -111,6 +119,8 @@ function begin(ledger: Ledger, entry: Entry, time: number, period: Period): Know
     resource: resourceOf(entry),
     since: (entry.exp - COMMAND_LIFETIME_MAX_SECONDS) * 1000 - SKEW_MS,
     last: time,
+    asked: null,
+    csr: null,
     intent: null,
     outcome: null,
     lost: new Map(),
@@ -137,13 +147,24 @@ function resourceOf({ action, asked }: Pick<Extract<Entry, { kind: "intent" }>, 
   }
 }
 
+/** Statuses of a call without a request id that the cloud may have carried out. By any other, it never came there or was turned away. */
+const MAYBE_DONE: ReadonlySet<string> = new Set([
+  "timeout",
+  "reset",
+  "unavailable",
+  "redirected",
+  "malformed",
+  "answer-too-long",
+  "error",
+]);
+
 function addOutcome(ledger: Ledger, command: Known, entry: Extract<Entry, { kind: "outcome" }>, time: number): void {
   command.outcome = { entry: entry.index, time, answered: entry.known_by === "answer" };
   for (const { operation, resource, request, status, changes } of entry.operations) {
     // The row that counts what an entry could not hold.
     if (operation === "(more)") continue;
     if (request === null || request === "") {
-      command.lost.set(operation, (command.lost.get(operation) ?? 0) + 1);
+      if (MAYBE_DONE.has(status)) command.lost.set(operation, (command.lost.get(operation) ?? 0) + 1);
       continue;
     }
     ledger.operations += 1;
