@@ -51,7 +51,12 @@ export function worldOf(
   service: Service,
   table: OperationsTable,
   resource: string,
-  more: { readonly beforeChange?: () => void; readonly phase?: "read" | "all"; readonly signal?: AbortSignal; readonly current?: CredentialSource["current"] } = {},
+  more: {
+    readonly beforeChange?: () => void;
+    readonly phase?: "read" | "all";
+    readonly signal?: AbortSignal;
+    readonly current?: CredentialSource["current"];
+  } = {},
 ): World {
   const recorded: GateOperation[] = [];
   const forgotten: number[] = [];

@@ -26,7 +26,12 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 /** In a process of its own: whom it trusts is read once, when it starts. */
 function sent(certificate: string, hostHeader: string, record: readonly number[]): Promise<Record<string, unknown>> {
   return new Promise((resolve, reject) => {
-    const ask = JSON.stringify({ key: made(`${certificate}.key`), cert: made(`${certificate}.pem`), hostHeader, record });
+    const ask = JSON.stringify({
+      key: made(`${certificate}.key`),
+      cert: made(`${certificate}.pem`),
+      hostHeader,
+      record,
+    });
     const env = { PATH: "/usr/bin:/bin", NODE_EXTRA_CA_CERTS: made("ca.pem") };
     const child = spawn(process.execPath, [join(import.meta.dir, "injected.ts"), ask], { env });
     let [out, err] = ["", ""];
@@ -54,7 +59,11 @@ test.each([
 ] as const)(
   "TLS that breaks after the request arrived, by %s, leaves a change unknown",
   async (_, record) => {
-    expect(await sent("localhost", "localhost", record)).toMatchObject({ arrived: 1, bytesLeft: true, effect: "unknown" });
+    expect(await sent("localhost", "localhost", record)).toMatchObject({
+      arrived: 1,
+      bytesLeft: true,
+      effect: "unknown",
+    });
   },
   30_000,
 );
@@ -73,7 +82,10 @@ test.each([
   ["EHOSTUNREACH", false, "no-route", false],
   ["EHOSTUNREACH", true, "no-route", true],
   ["ECONNRESET", false, "reset", true],
-] as const)("%s, where the connection stands: %p, is %s, bytes may have left: %p", (code, stands, status, bytesLeft) => {
-  const error = Object.assign(new Error("x"), { code });
-  expect(noAnswer(error, stands)).toMatchObject({ status, bytesLeft });
-});
+] as const)(
+  "%s, where the connection stands: %p, is %s, bytes may have left: %p",
+  (code, stands, status, bytesLeft) => {
+    const error = Object.assign(new Error("x"), { code });
+    expect(noAnswer(error, stands)).toMatchObject({ status, bytesLeft });
+  },
+);
