@@ -18,8 +18,8 @@ import { changes, fitsEntry, readRecordSet, same, wantedSet } from "./recordSet.
 import { plainName } from "./recordValue.ts";
 import { change } from "./sync.ts";
 
-/** As Route 53 gives them, and as a role's permissions can name them. */
-const ZONE_ID = /^Z[A-Z0-9]{1,31}$/;
+/** Route 53's ResourceId, as `policy permissions` has it too. */
+const ZONE_ID = /^[A-Z0-9]{1,32}$/;
 
 /** Changes one plain record set of a hosted zone, and leaves alone whatever is more than a name, a type, values and a TTL. */
 export function awsDns(context: AwsContext): ActionProvider<DnsArgs, RecordState> {

@@ -11,8 +11,8 @@ const ESCAPED_DOT = "056";
 
 /** Without the last dot, lower case, escapes undone: `\052` is the octal code of `*`. An escaped dot stays so: it separates no labels. */
 export function plainName(name: string): string {
-  const plain = name.replace(/\\([0-7]{3})/g, (escape, code: string) =>
-    code === ESCAPED_DOT ? escape : String.fromCharCode(Number.parseInt(code, 8)),
+  const plain = name.replace(/\\([0-7]{3})/g, (whole, code: string) =>
+    code === ESCAPED_DOT ? whole : String.fromCharCode(Number.parseInt(code, 8)),
   );
   return plain.toLowerCase().replace(/\.$/, "");
 }
