@@ -42,23 +42,32 @@ export function awsCalls(context: AwsContext, gate: Gate, errand: Errand, resour
   return {
     changeIds,
     async send(service, send) {
-      let unknown = false;
+      let lost = false;
       for (let attempt = 1; ; attempt++) {
         const call = oneCall(service, about, gate);
-        const credentials = await context.credentials.current(errand.id);
+        let credentials: Credentials | null = null;
         try {
+          credentials = await context.credentials.current(errand.id);
           return await send(call.client(context, credentials, errand.id));
         } catch (error) {
-          if (!(error instanceof CallFailed)) throw error;
-          if (OF_CREDENTIALS.has(error.status)) context.credentials.forget(credentials);
-          unknown ||= error.effect === "unknown";
-          const failed = unknown ? new CallFailed(error.status, error.words, "unknown", error.request) : error;
+          const failed = lost ? inDoubt(error) : error;
+          if (!(error instanceof CallFailed)) throw failed;
+          if (credentials !== null && OF_CREDENTIALS.has(error.status)) context.credentials.forget(credentials);
+          lost ||= error.effect === "unknown";
           if (attempt === MAX_ATTEMPTS || !call.again() || !PASSING.has(error.status)) throw failed;
           if (!(await pause(context.host, attempt, errand.signal))) throw failed;
         }
       }
     },
   };
+}
+
+/** An earlier try of the same change may have had its effect: what ends a later one does not say that it had none. */
+function inDoubt(error: unknown): unknown {
+  if (error instanceof Halted)
+    return new CallFailed(error.why, "an earlier try was not answered and may have worked", "unknown");
+  if (error instanceof CallFailed) return new CallFailed(error.status, error.words, "unknown", error.request);
+  return error;
 }
 
 /** Waits longer each time, by a random part of it. False when the deadline came. */

@@ -18,6 +18,9 @@ import { changes, fitsEntry, readRecordSet, same, wantedSet } from "./recordSet.
 import { plainName } from "./recordValue.ts";
 import { change } from "./sync.ts";
 
+/** Route 53's ResourceId, as `policy permissions` has it too. */
+const ZONE_ID = /^[A-Z0-9]{1,32}$/;
+
 /** Changes one plain record set of a hosted zone, and leaves alone whatever is more than a name, a type, values and a TTL. */
 export function awsDns(context: AwsContext): ActionProvider<DnsArgs, RecordState> {
   const callsOf = (gate: Gate, args: DnsArgs, errand: Errand): AwsCalls =>
@@ -27,6 +30,7 @@ export function awsDns(context: AwsContext): ActionProvider<DnsArgs, RecordState
     places: () => placesOf(context.aws, "route53", ["GET", "POST"]),
     async describe(gate, args, errand) {
       const calls = callsOf(gate, args, errand);
+      if (!ZONE_ID.test(args.zone)) return { missing: `there is no hosted zone ${args.zone}` };
       try {
         if (!(await holds(calls, args)))
           return { missing: `the hosted zone ${args.zone} does not hold the name ${args.name}` };

@@ -57,7 +57,7 @@ function groupOf(found: AutoScalingGroup, aws: AwsConfig, name: string): Group {
     suspended: (found.SuspendedProcesses ?? []).map(({ ProcessName }) => ProcessName ?? ""),
     instances: (found.Instances ?? []).map((instance) => ({
       id: instanceId(instance.InstanceId),
-      lifecycle: instance.LifecycleState ?? "",
+      lifecycle: lifecycleOf(instance.LifecycleState),
       healthy: /^healthy$/i.test(instance.HealthStatus ?? ""),
       kept: instance.ProtectedFromScaleIn === true,
     })),
@@ -80,6 +80,11 @@ function count(value: unknown): number {
 function instanceId(value: unknown): string {
   if (typeof value === "string" && /^i-[0-9a-f]{8,17}$/.test(value)) return value;
   throw new CallFailed("malformed", "the group's instances have no ids", "none");
+}
+
+/** It goes into entries: a word, as AWS's own are. */
+function lifecycleOf(value: unknown): string {
+  return typeof value === "string" && /^[A-Za-z:]{1,32}$/.test(value) ? value : "unknown";
 }
 
 /** Whole: well, in service, and not about to leave or to be replaced. */

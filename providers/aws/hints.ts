@@ -10,6 +10,7 @@ const HINTS: Readonly<Record<string, string>> = {
   "metadata-refused": "Turn the instance metadata service on (version 2); something between may refuse it.",
   "own-instance": "Turn the instance metadata service on: without it no group can be scaled.",
   tls: "The endpoint's certificate is not one of a public authority for that name: look at aws.endpoints.",
+  "tls-broken": "What answers there does not speak TLS well: look at aws.endpoints, and at what stands between.",
   dns: "Look at the machine's name servers, and at aws.endpoints in the config.",
   "no-route": "Open the way to the endpoint: a route, a VPC endpoint, a security group's outgoing rule.",
   "connection-refused": "Look at aws.endpoints in the config, and at the VPC endpoint's security group.",

@@ -7,7 +7,7 @@ import { hintOf } from "./hints.ts";
 import { REACH_TIMEOUT_MS } from "./limits.ts";
 import type { Service } from "./operations.ts";
 import type { Own } from "./own.ts";
-import { NoAnswer, noAnswer } from "./transport.ts";
+import { NoAnswer, noAnswer, serverNameOf } from "./transport.ts";
 
 const SERVICES: readonly Service[] = ["autoscaling", "acm-pca", "route53", "sts"];
 /** In place of a command's id in the user agent. */
@@ -55,7 +55,7 @@ function connects(url: URL, signal: AbortSignal): Promise<void> {
     const tls = url.protocol === "https:";
     const to = { host: url.hostname, port: Number(url.port || (tls ? 443 : 80)) };
     const socket: Socket = tls
-      ? connectTls({ ...to, servername: url.hostname, rejectUnauthorized: true })
+      ? connectTls({ ...to, servername: serverNameOf(url.hostname), rejectUnauthorized: true })
       : connectPlain(to);
     const end = (failed: NoAnswer | null): void => {
       clearTimeout(timer);
@@ -67,7 +67,7 @@ function connects(url: URL, signal: AbortSignal): Promise<void> {
     const late = (): void => end(new NoAnswer("timeout", false, "no connection in time"));
     const timer = setTimeout(late, REACH_TIMEOUT_MS);
     signal.addEventListener("abort", late, { once: true });
-    socket.on("error", (error) => end(noAnswer(error)));
+    socket.on("error", (error) => end(noAnswer(error, false)));
     socket.once(tls ? "secureConnect" : "connect", () => end(null));
   });
 }

@@ -7,9 +7,13 @@ import { decodeValue, encodeValue } from "../local/dnsWire.ts";
 const MAX_STRING_BYTES = 255;
 const STRING = /"((?:[^"\\]|\\[0-7]{3}|\\["\\])*)"/g;
 
-/** Without the last dot, lower case, escapes undone: `\052` is the octal code of `*`. */
+const ESCAPED_DOT = "056";
+
+/** Without the last dot, lower case, escapes undone: `\052` is the octal code of `*`. An escaped dot stays so: it separates no labels. */
 export function plainName(name: string): string {
-  const plain = name.replace(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 8)));
+  const plain = name.replace(/\\([0-7]{3})/g, (whole, code: string) =>
+    code === ESCAPED_DOT ? whole : String.fromCharCode(Number.parseInt(code, 8)),
+  );
   return plain.toLowerCase().replace(/\.$/, "");
 }
 
@@ -35,6 +39,8 @@ function escaped(byte: number): string {
 export function readValue(type: DnsType, raw: string): string {
   if (type === "TXT") return textOf(raw);
   const value = type === "CNAME" ? plainName(raw) : raw;
+  // Its labels cannot be told from their spelling.
+  if (type === "CNAME" && value.includes(`\\${ESCAPED_DOT}`)) throw new RangeError("a name with a dot in a label");
   return decodeValue(type, encodeValue(type, value));
 }
 

@@ -13,7 +13,7 @@ import { newestIds } from "./activities.ts";
 import { type AwsContext, awsCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
 import { type Group, readGroup } from "./group.ts";
-import { SETTLES_WITHIN_MS } from "./limits.ts";
+import { LOOK_FIRST_MS, LOOK_MAX_MS, SETTLES_WITHIN_MS } from "./limits.ts";
 import { SCALE_OPERATIONS } from "./operations.ts";
 import { byState, failed, stoppedBy } from "./outcome.ts";
 import type { Own } from "./own.ts";
@@ -61,7 +61,7 @@ export function awsScale(
     },
     async reconcile(gate, args, found, errand) {
       const work = workOf(gate, args, errand);
-      const group = await readGroup(work.calls, context.aws, work.name);
+      const group = await settled(work, found.count);
       if (group === null) return byState(failed("missing"));
       // The call had no effect, or it was undone since.
       if (group.desired === found.count && found.count !== args.count) return byState(failed("interrupted"));
@@ -72,6 +72,20 @@ export function awsScale(
       return byState(executed);
     },
   };
+}
+
+/** The group, once a change that was made right before a crash would be seen. Throws CallFailed when the deadline comes first. */
+async function settled({ context, calls, name, wanted, deadline }: Work, found: number): Promise<Group | null> {
+  const { clock } = context.host;
+  const until = clock.monotonic() + SETTLES_WITHIN_MS;
+  for (let wait = LOOK_FIRST_MS; ; wait = Math.min(wait * 1.5, LOOK_MAX_MS)) {
+    const late = clock.monotonic() >= until;
+    const group = await readGroup(calls, context.aws, name);
+    if (late || group?.desired !== found || wanted === found) return group;
+    await clock.sleep(wait, deadline).catch(() => undefined);
+    // Too early to say that nothing was changed: whoever asked asks again.
+    if (deadline.aborted) throw new CallFailed("deadline", `the count is still ${found}, and may yet change`, "none");
+  }
 }
 
 /** What keeps the change from being made; nothing was changed. */

@@ -1,5 +1,6 @@
 import { request as plainRequest } from "node:http";
 import { request as tlsRequest } from "node:https";
+import { isIP } from "node:net";
 import { hostText } from "./endpoints.ts";
 
 /** A request of the SDK, signed or about to be. */
@@ -29,17 +30,18 @@ export class NoAnswer extends Error {
   }
 }
 
-/** Errors of making a connection. */
-const CONNECTING: Readonly<Record<string, string>> = {
+/** Errors of a connection that did not come about. Those of a connection that stood (a route can end later) say nothing of what left. */
+const BEFORE: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection-refused",
   ENOTFOUND: "dns",
   EAI_AGAIN: "dns",
   EHOSTUNREACH: "no-route",
   ENETUNREACH: "no-route",
 };
-/** What only the check of a certificate says, before the first byte of a request. */
-const CERTIFICATE = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_ALTNAME_)/;
-const TLS = /^(?:ERR_TLS_|ERR_SSL_|EPROTO$)/;
+/** The peer's certificate is not accepted. */
+const CERTIFICATE = /CERT|SIGNATURE|ERR_TLS|CRL/;
+/** TLS itself broke: at any time, also long after the request left. */
+const PROTOCOL = /^ERR_SSL/;
 
 /** Where a request really goes, as the gate compares it. */
 export function hostOf(request: SdkRequest): string {
@@ -58,7 +60,9 @@ export function transport(limits: {
     new Promise((resolve, reject) => {
       const body = bodyOf(request.body);
       beforeBytes(request);
-      const send = request.protocol === "https:" ? tlsRequest : plainRequest;
+      const tls = request.protocol === "https:";
+      const send = tls ? tlsRequest : plainRequest;
+      let stands = false;
       const outgoing = send({
         host: request.hostname,
         ...(request.port === undefined ? {} : { port: request.port }),
@@ -69,6 +73,8 @@ export function transport(limits: {
         agent: false,
         // Explicit: a variable (NODE_TLS_REJECT_UNAUTHORIZED) must not decide it.
         rejectUnauthorized: true,
+        // Else the Host header would say whose certificate is good.
+        ...(tls ? { servername: serverNameOf(request.hostname) } : {}),
       });
       const fail = (error: NoAnswer): void => {
         clearTimeout(timer);
@@ -79,7 +85,12 @@ export function transport(limits: {
         () => fail(new NoAnswer("timeout", true, `no answer in ${limits.timeoutMs} ms`)),
         limits.timeoutMs,
       );
-      outgoing.on("error", (error) => fail(noAnswer(error)));
+      outgoing.on("socket", (socket) => {
+        socket.once(tls ? "secureConnect" : "connect", () => {
+          stands = true;
+        });
+      });
+      outgoing.on("error", (error) => fail(noAnswer(error, stands)));
       outgoing.on("response", (incoming) => {
         const chunks: Uint8Array[] = [];
         let size = 0;
@@ -88,7 +99,7 @@ export function transport(limits: {
           if (size > limits.maxBytes) fail(new NoAnswer("answer-too-long", true, `over ${limits.maxBytes} bytes`));
           else chunks.push(chunk);
         });
-        incoming.on("error", (error) => fail(noAnswer(error)));
+        incoming.on("error", (error) => fail(noAnswer(error, true)));
         incoming.on("aborted", () => fail(new NoAnswer("reset", true, "the answer was cut short")));
         incoming.on("end", () => {
           clearTimeout(timer);
@@ -101,6 +112,11 @@ export function transport(limits: {
       });
       outgoing.end(body);
     });
+}
+
+/** For `servername`: an address has none, and is checked as the host that is connected to. */
+export function serverNameOf(hostname: string): string {
+  return isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? hostname : "";
 }
 
 function bodyOf(body: unknown): string | Uint8Array | undefined {
@@ -124,12 +140,12 @@ function escaped(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-/** Whatever is not surely from before the first byte counts as after it: a route can also be lost in the middle of a call. */
-export function noAnswer(error: Error & { code?: unknown; syscall?: unknown }): NoAnswer {
+/** `stands`: the connection, with its TLS, came about, so the request may have left whatever the error is. In doubt it has. */
+export function noAnswer(error: Error & { code?: unknown }, stands: boolean): NoAnswer {
   const code = typeof error.code === "string" ? error.code : "";
-  const connecting = error.syscall === "connect" || error.syscall === "getaddrinfo";
-  const words = `${code}: ${error.message}`;
-  if (CERTIFICATE.test(code)) return new NoAnswer("tls", false, words);
-  if (TLS.test(code)) return new NoAnswer("tls", true, words);
-  return new NoAnswer(CONNECTING[code] ?? (code === "ETIMEDOUT" ? "timeout" : "reset"), !connecting, words);
+  const before = BEFORE[code];
+  if (before !== undefined) return new NoAnswer(before, stands, error.message);
+  if (PROTOCOL.test(code)) return new NoAnswer("tls-broken", true, `${code}: ${error.message}`);
+  if (CERTIFICATE.test(code)) return new NoAnswer("tls", stands, `${code}: ${error.message}`);
+  return new NoAnswer(code === "ETIMEDOUT" ? "timeout" : "reset", true, error.message);
 }

@@ -48,12 +48,14 @@ async function look(work: Work, since: Since, late: boolean): Promise<Executed |
     // What was changed stands; what became of it cannot be told.
     return !late && PASSING.has(error.status) ? null : unknown(error.status, [], error.words);
   }
-  if (group === null) return failed("missing");
+  const { lost } = since;
+  // With a lost answer it cannot be told whether ours was made before someone else deleted or changed the group.
+  if (group === null) return lost === null ? failed("missing") : unknown(lost.status, [], lost.words);
   const changed = changes(since.before, group);
   if (group.desired !== work.wanted) {
     const old = group.desired === since.before.desired;
     if (old && !late && work.context.host.clock.monotonic() < since.settlesUntil) return null;
-    if (old && since.lost !== null) return unknown(since.lost.status, changed, since.lost.words);
+    if (lost !== null) return unknown(lost.status, changed, lost.words);
     return failed("concurrent", changed, `its desired capacity is ${group.desired} now`);
   }
   if (isTrue(group, work.wanted)) return trueNow(work, since, changed);

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import type { DnsArgs } from "../../policy/asked.ts";
+import { plainName, readValue } from "../../providers/aws/recordValue.ts";
 import { Halted, type Provider, type RecordState } from "../../providers/provider.ts";
 import { act, errand, gateFor, recall } from "../providers/world.ts";
 import { came, providerFor } from "./account.ts";
@@ -89,6 +90,19 @@ describe("a record set is described", () => {
     expect(await look(asked("create", { zone: "Z0000000000000000000" }))).toEqual({
       missing: "there is no hosted zone Z0000000000000000000",
     });
+  });
+
+  test("a zone whose id is not of Route 53's form is missing, and nothing is asked", async () => {
+    const before = world.calls.length;
+    for (const zone of ["z0123456789", "Z1/../Z2", "example.com", `Z${"A".repeat(32)}`])
+      expect(await look(asked("create", { zone }))).toEqual({ missing: `there is no hosted zone ${zone}` });
+    expect(world.calls.slice(before)).toEqual([]);
+  });
+
+  test("a dot inside of a label separates nothing: another name, and a value that cannot be judged", () => {
+    expect(plainName("a\\056b.example.com.")).toBe("a\\056b.example.com");
+    expect(plainName("\\052.example.com.")).toBe("*.example.com");
+    expect(() => readValue("CNAME", "a\\056b.example.com.")).toThrow(RangeError);
   });
 
   const alias = {

@@ -1,7 +1,7 @@
 import { AwsConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
 import { realClock, realHost } from "../../agent/host/real.ts";
-import { type AwsCalls, type AwsContext, awsCalls } from "../../providers/aws/call.ts";
+import { type AwsCalls, type AwsContext, awsCalls, type CredentialSource } from "../../providers/aws/call.ts";
 import { placesOf } from "../../providers/aws/endpoints.ts";
 import type { Service } from "../../providers/aws/operations.ts";
 import { type GateOperation, makeGate } from "../../providers/gate.ts";
@@ -51,7 +51,12 @@ export function worldOf(
   service: Service,
   table: OperationsTable,
   resource: string,
-  more: { readonly beforeChange?: () => void; readonly phase?: "read" | "all"; readonly signal?: AbortSignal } = {},
+  more: {
+    readonly beforeChange?: () => void;
+    readonly phase?: "read" | "all";
+    readonly signal?: AbortSignal;
+    readonly current?: CredentialSource["current"];
+  } = {},
 ): World {
   const recorded: GateOperation[] = [];
   const forgotten: number[] = [];
@@ -69,7 +74,7 @@ export function worldOf(
     host: hastyHost(100),
     aws,
     version: "9.9.9",
-    credentials: { current: async () => CREDENTIALS, forget: () => forgotten.push(1) },
+    credentials: { current: more.current ?? (async () => CREDENTIALS), forget: () => forgotten.push(1) },
   };
   const errand = { id: COMMAND, signal: more.signal ?? new AbortController().signal };
   return { calls: awsCalls(context, gate, errand, resource), gate, recorded, forgotten };

@@ -17,8 +17,8 @@ import {
   ListResourceRecordSetsCommand,
 } from "@aws-sdk/client-route-53";
 import { CERTIFICATE_OPERATIONS, DNS_OPERATIONS, SCALE_OPERATIONS } from "../../providers/aws/operations.ts";
-import { Halted } from "../../providers/provider.ts";
-import { breachOf, COMMAND, caught, configFor, failureOf, worldOf } from "./fixture.ts";
+import { CallFailed, Halted } from "../../providers/provider.ts";
+import { breachOf, COMMAND, CREDENTIALS, caught, configFor, failureOf, worldOf } from "./fixture.ts";
 import { type Asked, type Reply, recorder, unknownTls } from "./recorder.ts";
 
 type Recorder = Awaited<ReturnType<typeof recorder>>;
@@ -362,5 +362,36 @@ describe("a permitted call", () => {
       ["reset", null],
       ["denied", `req-${first + 2}`],
     ]);
+  });
+
+  test("a change with a token whose first answer was lost stays unknown when a later try is halted or has no credentials", async () => {
+    reply = () => null;
+    const certificates = (more = {}) =>
+      worldOf(configFor(server.url), "acm-pca", CERTIFICATE_OPERATIONS, AUTHORITY, more);
+    for (const why of ["suspended", "deadline"] as const) {
+      const first = server.asked.length;
+      const beforeChange = () => {
+        if (server.asked.length > first) throw new Halted(why);
+      };
+      const { calls } = certificates({ beforeChange });
+      const failed = await failureOf(calls.send("acm-pca", (client) => client.send(issue(AUTHORITY))));
+      expect([failed.status, failed.effect, server.asked.length - first]).toEqual([why, "unknown", 1]);
+    }
+    let given = 0;
+    const current = async () => {
+      if (++given > 1) throw new CallFailed("metadata-unreachable", "away", "none");
+      return CREDENTIALS;
+    };
+    const { calls } = certificates({ current });
+    const failed = await failureOf(calls.send("acm-pca", (client) => client.send(issue(AUTHORITY))));
+    expect([failed.status, failed.effect, given]).toEqual(["metadata-unreachable", "unknown", 2]);
+  });
+
+  test("a breach stays a breach after an answer that was lost", async () => {
+    reply = () => null;
+    let tries = 0;
+    const { calls } = worldOf(configFor(server.url), "acm-pca", CERTIFICATE_OPERATIONS, AUTHORITY);
+    const send = calls.send("acm-pca", (client) => client.send(issue(++tries > 1 ? `${AUTHORITY}2` : AUTHORITY)));
+    expect([(await breachOf(send)).code, tries]).toEqual(["gate.resource", 2]);
   });
 });

@@ -128,6 +128,14 @@ describe("a group is scaled", () => {
     expect(seen).toEqual(["1 Unhealthy", "1 Unhealthy", "1 Healthy", "1 Healthy", "0 Healthy"]);
   });
 
+  test("with a state of an instance that is none of AWS's words: it is not written down", async () => {
+    const made = await world(group(2));
+    const odd = [instance(8, { lifecycle: "In\u001b[31mService" }), instance(9, { lifecycle: "x".repeat(33) })];
+    becomes(made, 2, () => group(3, { instances: [...group(3).instances, ...odd] }));
+    const done = await made.execute(3, 2, 400);
+    expect(done.changed.slice(-2).map(({ to }) => to)).toEqual(["unknown", "unknown"]);
+  });
+
   test("past an instance that an operator put on Standby", async () => {
     const standby = instance(9, { lifecycle: "Standby" });
     const made = await world(group(2, { instances: [instance(1), instance(2), standby] }));
@@ -309,6 +317,18 @@ describe("calls that fail", () => {
     expect(wasSet(made)).toBe(1);
   });
 
+  test.each([
+    ["a third count", group(7, { instances: group(2).instances }), [count(2, 7)]],
+    ["no group", null, []],
+  ] as const)("an answer that is lost, and then %s: unknown, by the lost call's status", async (_, after, changed) => {
+    const made = await world(group(2));
+    made.state.onSet = () => {
+      made.state.group = after as FakeGroup | null;
+      return null;
+    };
+    expect(await made.execute(3, 2)).toMatchObject({ result: "unknown", code: "reset", changed: [...changed] });
+  });
+
   test("reading is denied after the change: unknown, the change stands", async () => {
     const made = await world(group(2));
     made.state.onSet = () => {
@@ -341,6 +361,18 @@ describe("after a crash only reads say what an intent became", () => {
   ] as const)("%s: failed, by state", async (_, now, code) => {
     const made = await world(now as FakeGroup | null);
     expect(await made.reconcile(3, 2)).toMatchObject({ result: "failed", code, known_by: "state" });
+  });
+  test("a read that still shows the count of before is waited for, before it counts as interrupted", async () => {
+    const made = await world(group(2));
+    becomes(made, 3, () => group(3));
+    expect(await made.reconcile(3, 2)).toMatchObject({ result: "succeeded", changed: [count(2, 3)] });
+    const never = await world(group(2));
+    expect(await never.reconcile(3, 2)).toMatchObject({ result: "failed", code: "interrupted" });
+    expect(never.state.reads).toBeGreaterThan(3);
+  });
+  test("a deadline that comes before that says nothing: it is asked again", async () => {
+    const made = await world(group(2));
+    expect(await failureOf(made.reconcile(3, 2, 60))).toMatchObject({ status: "deadline", effect: "none" });
   });
   test("a place that cannot be read is thrown, so that it is asked again", async () => {
     const made = await world(group(3));

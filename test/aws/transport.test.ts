@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { NoAnswer, noAnswer, transport } from "../../providers/aws/transport.ts";
+import { NoAnswer, transport } from "../../providers/aws/transport.ts";
 
 let answer: string | null = "";
 let server: Server;
@@ -71,23 +71,6 @@ describe("only what surely comes before the first byte is known to have had no e
     ]);
     const nowhere = send({ ...request(80), hostname: "no.such.invalid" }, () => undefined);
     expect(await nowhere.catch((error: NoAnswer) => [error.status, error.bytesLeft])).toEqual(["dns", false]);
-  });
-
-  test.each([
-    ["CERT_HAS_EXPIRED", undefined, "tls", false],
-    ["DEPTH_ZERO_SELF_SIGNED_CERT", undefined, "tls", false],
-    ["ERR_TLS_CERT_ALTNAME_INVALID", undefined, "tls", false],
-    ["ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC", undefined, "tls", true],
-    ["EHOSTUNREACH", "connect", "no-route", false],
-    ["EHOSTUNREACH", "read", "no-route", true],
-    ["ECONNREFUSED", "read", "connection-refused", true],
-    ["ECONNRESET", "read", "reset", true],
-    ["ETIMEDOUT", "connect", "timeout", false],
-    ["ETIMEDOUT", "read", "timeout", true],
-    ["", undefined, "reset", true],
-  ])("%s of %s", (code, syscall, status, bytesLeft) => {
-    const found = noAnswer(Object.assign(new Error("words"), { code, syscall }));
-    expect([found.status, found.bytesLeft]).toEqual([status, bytesLeft]);
   });
 
   test("what is asked last can still refuse, and nothing is sent", async () => {

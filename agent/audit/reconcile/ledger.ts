@@ -155,6 +155,7 @@ const MAYBE_DONE: ReadonlySet<string> = new Set([
   "redirected",
   "malformed",
   "answer-too-long",
+  "tls-broken",
   "error",
 ]);
 
