@@ -256,7 +256,7 @@ describe("a machine whose agent runs", () => {
       );
       expect(
         (await found(good.replace("cloud: local", 'cloud: aws, account: "111122223333", region: eu-west-1'))).found,
-      ).toContain("its place is aws");
+      ).toContain("it is for the cloud aws, and the config says local");
       const open = asIf(path, { mode: 0o666 }, () => line(doctor(w), "policy"));
       expect([open.level, open.hint]).toEqual(["fail", `sudo chmod go-w ${path}`]);
       expect((await found(good)).level).toBe("ok");
