@@ -79,7 +79,7 @@ const policyFile = fc
     revision: 2,
     cluster: "c",
     vendor: "vendor.example",
-    place: { place: { cloud: "local" } },
+    place: { cloud: "local" },
     people: PEOPLE,
     signers: {},
     share,
