@@ -1,4 +1,4 @@
-import type { AwsConfig } from "../../agent/config.ts";
+import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { CallFailed, type Provider, type Setting } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
 import { awsCertificate } from "./certificate.ts";
@@ -43,7 +43,7 @@ export async function awsProvider(setting: Setting, aws: AwsConfig): Promise<Pro
     get ownGroups() {
       return [...ownGroups];
     },
-    probe: (signal) => reached(context, own, signal),
+    probe: (_rules, signal) => reached(context, own, signal),
   };
 }
 

@@ -1,5 +1,5 @@
 import { env } from "node:process";
-import type { LocalConfig } from "../../agent/config.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { Provider, Setting } from "../provider.ts";
 import { localCertificate } from "./certificate.ts";
 import { localDns } from "./dns.ts";
@@ -17,6 +17,6 @@ export function localProvider({ host }: Pick<Setting, "host">, config: LocalConf
     "issue-certificate": localCertificate(host, config),
     "update-dns": localDns(host, config),
     ownGroups: groupsOf(env),
-    probe: (signal) => reached(host, config, state, signal),
+    probe: (_rules, signal) => reached(host, config, state, signal),
   };
 }

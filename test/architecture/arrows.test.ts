@@ -53,7 +53,7 @@ const ARROWS: readonly Area[] = [
       "agent/host/host.ts",
       "agent/host/dial.ts",
       "agent/host/socket.ts",
-      "agent/config.ts",
+      "agent/providerConfig/",
       "agent/limits.ts",
       "agent/wire/",
     ],

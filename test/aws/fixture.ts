@@ -1,8 +1,8 @@
-import { AwsConfig } from "../../agent/config.ts";
 import { dialer } from "../../agent/host/dial.ts";
 import type { Host } from "../../agent/host/host.ts";
 import { DIRECT } from "../../agent/host/proxy.ts";
 import { realClock, realHost } from "../../agent/host/real.ts";
+import { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { type AwsCalls, type AwsContext, awsCalls, type CredentialSource } from "../../providers/aws/call.ts";
 import { placesOf } from "../../providers/aws/endpoints.ts";
 import type { Service } from "../../providers/aws/operations.ts";
