@@ -50,6 +50,10 @@ async function main(): Promise<void> {
       const { awsProvider } = await import("../providers/aws/aws.ts");
       return awsProvider(setting, config.aws);
     }
+    if (config.gcp !== undefined) {
+      const { gcpProvider } = await import("../providers/gcp/gcp.ts");
+      return gcpProvider(setting, config.gcp);
+    }
     const { localProvider } = await import("../providers/local/local.ts");
     return localProvider(setting, config.local, `${config.state}/local`);
   };
