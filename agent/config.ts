@@ -100,12 +100,14 @@ function partitionOf(region: string): string {
   return found?.[1] ?? "aws";
 }
 
+const Region = z.string().regex(/^(?!us-iso)[a-z]{2}(?:-[a-z]+)+-\d$/, "a region such as eu-west-1");
+
 export const AwsConfig = z
   .strictObject({
     account: z.string().regex(/^\d{12}$/, 'an account of 12 digits, in quotes: "111122223333"'),
     /** The role's name without its path: what runs under it says the name alone. */
     role: z.string().regex(/^[\w+=,.@-]{1,64}$/, "the role's name, without its path and not its ARN"),
-    region: z.string().regex(/^(?!us-iso)[a-z]{2}(?:-[a-z]+)+-\d$/, "a region such as eu-west-1"),
+    region: Region,
     partition: z.enum(["aws", "aws-us-gov", "aws-cn"]),
     /** Private endpoints; what is left out is AWS's own public one of the region. */
     endpoints: z
@@ -128,6 +130,26 @@ export const AwsConfig = z
   });
 export type AwsConfig = z.infer<typeof AwsConfig>;
 
+/** `uid`: who must own the folder and what lies in it. */
+const OwnersDirectory = z.strictObject({ directory: AbsolutePath, uid: z.number().int().min(0).default(0) });
+
+const PROVIDER_OF_SCHEME = { s3: "aws" } as const;
+const BUCKET_URL = /^(s3):\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:\/[A-Za-z0-9][A-Za-z0-9._-]*)+$/;
+/** A prefix in a bucket of the customer's, in the provider's own cloud. `region`: where the bucket lies. */
+const OwnersBucket = z.strictObject({
+  bucket: z
+    .string()
+    .max(512)
+    .refine(
+      (url) => BUCKET_URL.test(url) && !url.includes(".."),
+      "s3://BUCKET/PREFIX, the prefix without / at its end",
+    ),
+  region: Region,
+  /** A private endpoint; left out: the cloud's own public one of the region. */
+  endpoint: Endpoint,
+});
+export type OwnersBucket = z.infer<typeof OwnersBucket>;
+
 /** /etc/reeve/reeve.yaml: as strict as the policy. docs/OPERATIONS.md names every field. */
 export const Config = z
   .strictObject({
@@ -143,9 +165,10 @@ export const Config = z
     }),
     state: AbsolutePath.default("/var/lib/reeve"),
     runtime: AbsolutePath.default("/run/reeve"),
-    /** `uid`: who must own the folder and what lies in it. */
     owner: z
-      .strictObject({ directory: AbsolutePath, uid: z.number().int().min(0).default(0) })
+      .union([OwnersDirectory, OwnersBucket], {
+        error: "{ directory: /PATH, uid: N } or { bucket: s3://BUCKET/PREFIX, region: REGION }",
+      })
       .default({ directory: "/etc/reeve/owner", uid: 0 }),
     csr: AbsolutePath.optional(),
     token: z.union([
@@ -168,6 +191,10 @@ export const Config = z
       context.addIssue({ code: "custom", path: [field], message });
     if (config.provider === "aws" && config.aws === undefined) issue("provider", "aws needs the field aws");
     if (config.provider !== "aws" && config.aws !== undefined) issue("aws", "the provider is another one");
+    const bucket = "bucket" in config.owner ? config.owner.bucket : null;
+    const scheme = bucket?.split(":")[0] as keyof typeof PROVIDER_OF_SCHEME | undefined;
+    if (scheme !== undefined && PROVIDER_OF_SCHEME[scheme] !== config.provider)
+      issue("owner", `a bucket of ${scheme}:// needs the provider ${PROVIDER_OF_SCHEME[scheme]}`);
   });
 export type Config = z.infer<typeof Config>;
 

@@ -33,12 +33,14 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   if (isRefusal(signed)) return recordUnread(text, signed, road, waited);
   const command = parse(signed);
   if (isRefusal(command)) return recordUnread(text, command, road, waited);
+  await road.owner.refresh();
   const verified = verifyNow(command, road, waited);
   if (isRefusal(verified)) return recordRefusal(asking(command), verified, road, null);
   const matched = matchNow(verified, road);
   if (isRefusal(matched.refusal)) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
   const observed = await describe(verified, road);
   if (isRefusal(observed)) return recordRefusal(asking(verified), observed, road, matched.digest);
+  await road.owner.refresh();
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;

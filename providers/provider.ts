@@ -1,5 +1,6 @@
 import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
+import type { Bucket } from "./bucket.ts";
 
 /**
  * The contract of a provider. Per action: `describe` reads, `execute` changes and waits until what the command wanted is true,
@@ -126,6 +127,8 @@ export type Provider = {
   readonly scale: ActionProvider<ScaleArgs, ScaleState>;
   readonly "issue-certificate": ActionProvider<JudgedCertificateArgs, AuthorityState>;
   readonly "update-dns": ActionProvider<DnsArgs, RecordState>;
+  /** The customer's bucket that the config names as the owner's folder; null when that is a directory. */
+  readonly bucket: Bucket | null;
   /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */
   readonly ownGroups: readonly string[];
   /**

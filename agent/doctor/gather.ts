@@ -4,6 +4,8 @@ import { forbiddenNames } from "../environment.ts";
 import type { Host } from "../host/host.ts";
 import { NAMES } from "../identity/store.ts";
 import { DOCTOR_LOOK_SECONDS } from "../limits.ts";
+import { directoryFolder } from "../owner/folder.ts";
+import { ownersDirectory, ownersFolder } from "../owner/place.ts";
 import { policyReader } from "../owner/policy.ts";
 import { readSwitch } from "../owner/switch.ts";
 import type { DoctorDeps } from "./deps.ts";
@@ -113,7 +115,7 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const network = networkFact(deps, config, identity, pins, user.uid);
   const provider = providerFact(deps, config);
   const log = logFact(host.disk, config, identity, pins.logKey);
-  const owner = ownerFact(deps, config);
+  const owner = await ownerFact(deps, config);
   return {
     config,
     owner,
@@ -127,17 +129,26 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   };
 }
 
-function ownerFact({ host, survey }: DoctorDeps, config: Config): OwnerFact {
+async function ownerFact({ host, survey, provider }: DoctorDeps, config: Config): Promise<OwnerFact> {
   const { disk } = host;
-  const { directory } = config.owner;
-  const policy = policyReader(disk, config.owner)("act");
+  const own = ownersDirectory(config);
+  const owner = own === null ? ownersFolder(host, config, await provider(config)) : directoryFolder(disk, own);
+  await owner.refresh();
+  const policy = policyReader(owner)("act");
   return {
+    path: owner.at.directory,
     policy,
     warnings: "policy" in policy ? warnings(policy.policy).length : 0,
-    switch: readSwitch(disk, config.owner),
-    folder: pathFact(disk, directory),
-    folders: folderFacts(disk, survey.realPath, directory.replace(/\/[^/]+\/?$/, "") || "/"),
-    approvals: pathFact(disk, `${directory}/approvals`),
+    switch: readSwitch(owner),
+    lies:
+      own === null
+        ? "in-bucket"
+        : {
+            uid: own.uid,
+            folder: pathFact(disk, own.directory),
+            folders: folderFacts(disk, survey.realPath, own.directory.replace(/\/[^/]+\/?$/, "") || "/"),
+            approvals: pathFact(disk, `${own.directory}/approvals`),
+          },
   };
 }
 

@@ -41,6 +41,7 @@ export async function awsProvider(host: Host, aws: AwsConfig, version: string): 
     scale: awsScale(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": awsCertificate(context),
     "update-dns": awsDns(context),
+    bucket: null,
     get ownGroups() {
       return [...ownGroups];
     },

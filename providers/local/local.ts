@@ -17,6 +17,7 @@ export function localProvider(host: Host, config: LocalConfig, state: string): P
     scale: localScale(host, config, state),
     "issue-certificate": localCertificate(host, config),
     "update-dns": localDns(host, config),
+    bucket: null,
     ownGroups: groupsOf(env),
     probe: (signal) => reached(host, config, state, signal),
   };
