@@ -1,3 +1,4 @@
+import type { Rule } from "../../policy/policy.ts";
 import { warnings } from "../../policy/sentences.ts";
 import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
@@ -113,9 +114,9 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const { host, machine } = deps;
   const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user);
   const network = networkFact(deps, config, identity, pins, user.uid);
-  const provider = providerFact(deps, config);
+  const owner = await ownerFact(deps, config, user.uid);
+  const provider = providerFact(deps, config, user.uid, "policy" in owner.policy ? owner.policy.policy.rules : []);
   const log = logFact(host.disk, config, identity, pins.logKey);
-  const owner = await ownerFact(deps, config);
   return {
     config,
     owner,
@@ -129,10 +130,10 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   };
 }
 
-async function ownerFact({ host, survey, provider }: DoctorDeps, config: Config): Promise<OwnerFact> {
+async function ownerFact({ host, survey, provider }: DoctorDeps, config: Config, uid: number): Promise<OwnerFact> {
   const { disk } = host;
   const own = ownersDirectory(config);
-  const owner = own === null ? ownersFolder(host, config, await provider(config)) : directoryFolder(disk, own);
+  const owner = own === null ? ownersFolder(host, config, await provider(config, uid)) : directoryFolder(disk, own);
   await owner.refresh();
   const policy = policyReader(owner)("act");
   return {
@@ -182,12 +183,17 @@ function wantedPaths(config: Config) {
   ];
 }
 
-async function providerFact({ host, provider }: DoctorDeps, config: Config): Promise<ProviderFact> {
+async function providerFact(
+  { host, provider }: DoctorDeps,
+  config: Config,
+  uid: number,
+  rules: readonly Rule[],
+): Promise<ProviderFact> {
   const name = config.provider;
   const enough = new AbortController();
   const late: ProviderFact = { name, unknown: `it did not say within ${DOCTOR_LOOK_SECONDS} s` };
-  const probing = provider(config)
-    .then((made) => made.probe(enough.signal))
+  const probing = provider(config, uid)
+    .then((made) => made.probe(rules, enough.signal))
     .then((parts): ProviderFact => ({ name, parts }));
   const fact = await within(probing, DOCTOR_LOOK_SECONDS * 1000, host.clock.sleep, late);
   enough.abort();
