@@ -6,17 +6,14 @@ export type Bucket = {
   /** For sentences: `s3://BUCKET/PREFIX`. */
   readonly place: string;
   /**
-   * One object, of at most `max` bytes. `known`: the mark of what the caller has; "same" when it still stands. "absent": the cloud says that
-   * there is none; where it will not say so without the right to list (S3 answers 403 then), that answer is a BucketFailed.
-   * Throws BucketFailed.
+   * One object, of at most `max` bytes. "absent": the cloud says that there is none; where it will not say so without the right to list
+   * (S3 answers 403 then), that answer is a BucketFailed. Throws BucketFailed.
    */
-  get(
-    name: BucketName,
-    max: number,
-    known: string | null,
-    signal: AbortSignal,
-  ): Promise<BucketObject | "same" | "absent">;
-  /** Adds an object whose bytes never change. One that is there already with these bytes is good; with others it is refused. Throws BucketFailed. */
+  get(name: BucketName, max: number, signal: AbortSignal): Promise<BucketObject | "absent">;
+  /**
+   * Adds an object whose bytes never change, and reads it back. One that is there already with these bytes is good; with others it is
+   * refused. Throws BucketFailed.
+   */
   add(name: BucketName, bytes: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Puts a new version of the head. Throws BucketFailed. */
   putHead(bytes: Uint8Array, signal: AbortSignal): Promise<void>;

@@ -1,5 +1,6 @@
 import type { Dial } from "../agent/host/dial.ts";
 import type { Host } from "../agent/host/host.ts";
+import type { OwnerConfig } from "../agent/providerConfig/owner.ts";
 import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
 import type { Rule } from "../policy/policy.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
@@ -104,6 +105,8 @@ export type Setting = {
   readonly host: Host;
   /** reeve's own version. */
   readonly version: string;
+  /** Where the owner's folder is: a bucket is read with the provider's own credentials. */
+  readonly owner: OwnerConfig;
   /** Connections to the cloud, as the config's `egress` says. */
   readonly dial: Dial;
 };

@@ -33,13 +33,8 @@ export function bucketFolder(bucket: Bucket, clock: Clock): OwnersFolder {
   let next: Promise<void> | null = null;
 
   async function look(name: string, max: number, signal: AbortSignal): Promise<Seen> {
-    const before = seen.get(name);
-    const known = before !== undefined && typeof before === "object" && "mark" in before ? before : null;
     try {
-      const found = await bucket.get(bucketName(`owner/${name}`, "read"), max, known?.mark ?? null, signal);
-      if (found !== "same") return found;
-      if (known === null) throw new Error("a bucket calls the same what it was not asked about");
-      return known;
+      return await bucket.get(bucketName(`owner/${name}`, "read"), max, signal);
     } catch (error) {
       if (error instanceof BucketFailed) return error;
       throw error;
