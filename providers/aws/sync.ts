@@ -31,7 +31,9 @@ export async function change(work: Updating): Promise<Executed> {
     const told = toldOf(work);
     if (stopped.result === "unknown")
       return awaitTruth(told, stopped, { firstMs: LOOK_FIRST_MS, maxMs: LOOK_MAX_MS, settlesMs: SETTLES_WITHIN_MS });
-    return error instanceof CallFailed && stopped.code === "InvalidChangeBatch" ? refusedBecause(told, stopped) : stopped;
+    return error instanceof CallFailed && stopped.code === "InvalidChangeBatch"
+      ? refusedBecause(told, stopped)
+      : stopped;
   }
   return compare(toldOf(work), await inSync(work, id));
 }

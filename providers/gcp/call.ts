@@ -95,7 +95,8 @@ function oneCall(context: GcpContext, service: Service, about: About, gate: Gate
       } catch (error) {
         if (thrown !== null) throw thrown;
         // Nothing was sent: what a client says of our own input is our own mistake.
-        if (!answered || error instanceof CallFailed || error instanceof GateBreach || !(error instanceof Error)) throw error;
+        if (!answered || error instanceof CallFailed || error instanceof GateBreach || !(error instanceof Error))
+          throw error;
         const effect = row()?.kind === "read" ? "none" : "unknown";
         throw new CallFailed("malformed", `${error.name}: ${error.message}`, effect);
       }

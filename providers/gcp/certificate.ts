@@ -42,7 +42,9 @@ export function gcpCertificate(context: GcpContext): ActionProvider<Args, Author
       const missing = { missing: `there is no CA pool ${args.authority} in ${gcp.project}, ${gcp.region}` };
       if (poolName(gcp, args.authority) === null) return missing;
       try {
-        return { state: { subject: (await readPool({ ...issuing(gate, args, errand), authority: args.authority })).subject } };
+        return {
+          state: { subject: (await readPool({ ...issuing(gate, args, errand), authority: args.authority })).subject },
+        };
       } catch (error) {
         if (error instanceof CallFailed && error.status === "missing") return missing;
         throw error;

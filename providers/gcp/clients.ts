@@ -5,7 +5,7 @@ import { RegionInstanceGroupManagersClient } from "@google-cloud/compute/build/s
 import { RegionOperationsClient } from "@google-cloud/compute/build/src/v1/region_operations_client.js";
 import { ZoneOperationsClient } from "@google-cloud/compute/build/src/v1/zone_operations_client.js";
 import { CertificateAuthorityServiceClient } from "@google-cloud/security-private-ca/build/src/v1/certificate_authority_service_client.js";
-import * as fallback from "google-gax/build/src/fallback.js";
+import * as fallback from "google-gax/fallback";
 import type { Wire } from "./call.ts";
 
 /** Google's own clients, by the HTTP/1.1 form of their APIs. Which of the zonal and regional ones: by where the group is. */

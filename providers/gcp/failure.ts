@@ -3,7 +3,14 @@ import { CallFailed } from "../provider.ts";
 import type { WireAnswer } from "../transport.ts";
 
 /** Statuses after which the same call may be well a moment later. */
-export const PASSING: ReadonlySet<string> = new Set(["throttled", "unavailable", "timeout", "reset", "dns", "no-route"]);
+export const PASSING: ReadonlySet<string> = new Set([
+  "throttled",
+  "unavailable",
+  "timeout",
+  "reset",
+  "dns",
+  "no-route",
+]);
 
 /** Both forms of Google's errors: the older APIs list reasons, the newer ones name a status. */
 const GoogleError = z.object({
@@ -11,7 +18,9 @@ const GoogleError = z.object({
     message: z.string().default(""),
     status: z.string().default(""),
     errors: z.array(z.object({ reason: z.string().default("") })).default([]),
-    details: z.array(z.object({ reason: z.string().default(""), metadata: z.record(z.string(), z.unknown()).optional() })).default([]),
+    details: z
+      .array(z.object({ reason: z.string().default(""), metadata: z.record(z.string(), z.unknown()).optional() }))
+      .default([]),
   }),
 });
 
@@ -48,8 +57,15 @@ export function failureOf(answer: WireAnswer, kind: "read" | "change", request: 
   const { status: http } = answer;
   if (http < 400) return new CallFailed("redirected", `HTTP ${http}`, maybe, request);
   const said = GoogleError.safeParse(jsonOf(answer.body));
-  const { message, status: word, errors, details } = said.success ? said.data.error : GoogleError.parse({ error: {} }).error;
-  const reasons = [...details.map(({ reason }) => reason), ...errors.map(({ reason }) => reason), word].filter((one) => one !== "");
+  const {
+    message,
+    status: word,
+    errors,
+    details,
+  } = said.success ? said.data.error : GoogleError.parse({ error: {} }).error;
+  const reasons = [...details.map(({ reason }) => reason), ...errors.map(({ reason }) => reason), word].filter(
+    (one) => one !== "",
+  );
   const status = http >= 500 ? "unavailable" : statusOf(reasons, http);
   const words = [`HTTP ${http}`, ...reasons, message].join(": ");
   return new CallFailed(status, words, status === "unavailable" ? maybe : "none", request);

@@ -27,6 +27,7 @@ export async function gcpProvider(setting: Setting, gcp: GcpConfig): Promise<Pro
   await learn().catch(passing);
   return {
     name: "gcp",
+    bucket: null,
     scale: gcpScale(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": gcpCertificate(context),
     "update-dns": gcpDns(context),

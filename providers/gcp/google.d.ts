@@ -1,6 +1,6 @@
 /** What is used of Google's packages. Their own declarations hold all 13,000 messages of Compute Engine, which takes tsc a minute. */
 
-declare module "google-gax/build/src/fallback.js" {
+declare module "google-gax/fallback" {
   export class GrpcClient {
     constructor(options: object);
     static protobufFromJSON(json: object): object;
@@ -32,7 +32,9 @@ declare module "@google-cloud/compute/build/src/v1/region_operations_client.js" 
 declare module "gcp-compute" {
   type Place = { readonly project: string; readonly zone?: string; readonly region?: string };
   type OfGroup = Place & { readonly instanceGroupManager: string };
-  type ErrorList = { readonly errors?: readonly { readonly code?: string | null; readonly message?: string | null }[] | null };
+  type ErrorList = {
+    readonly errors?: readonly { readonly code?: string | null; readonly message?: string | null }[] | null;
+  };
   export type Operation = {
     readonly name?: string | null;
     readonly status?: string | null;
@@ -70,7 +72,9 @@ declare module "gcp-compute" {
   class Groups {
     constructor(options: object, gax: object);
     get(request: OfGroup): Promise<[InstanceGroupManager]>;
-    resize(request: OfGroup & { readonly size: number; readonly requestId: string }): Promise<[{ readonly latestResponse: Operation }]>;
+    resize(
+      request: OfGroup & { readonly size: number; readonly requestId: string },
+    ): Promise<[{ readonly latestResponse: Operation }]>;
     listManagedInstances(
       request: OfGroup & { readonly maxResults: number; readonly pageToken?: string },
       options: Once,

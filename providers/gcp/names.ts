@@ -32,7 +32,10 @@ export function groupText(region: string, kind: string, where: string, name: str
 export type PoolName = { readonly project: string; readonly location: string; readonly pool: string };
 
 /** Null: it is no CA pool's name, or one of another project or region than the config's. */
-export function poolName({ project, region }: Pick<GcpConfig, "project" | "region">, authority: string): PoolName | null {
+export function poolName(
+  { project, region }: Pick<GcpConfig, "project" | "region">,
+  authority: string,
+): PoolName | null {
   const [, of, location, pool] = POOL.exec(authority) ?? [];
   return of === project && location === region && pool !== undefined ? { project, location, pool } : null;
 }

@@ -19,14 +19,18 @@ export function ownPlace(metadata: Metadata, region: string): Own {
     async instance() {
       const id = await metadata.read("instance/id");
       const name = await metadata.read("instance/name");
-      const [, zone] = /^projects\/\d{1,20}\/zones\/([a-z0-9-]{1,63})$/.exec((await metadata.read("instance/zone")) ?? "") ?? [];
+      const [, zone] =
+        /^projects\/\d{1,20}\/zones\/([a-z0-9-]{1,63})$/.exec((await metadata.read("instance/zone")) ?? "") ?? [];
       if (!/^\d{1,20}$/.test(id ?? "") || !/^[a-z0-9-]{1,63}$/.test(name ?? "") || zone === undefined)
         throw new CallFailed("own-instance", "it does not say an instance", "none");
       return { id: id ?? "", path: `zones/${zone}/instances/${name}` };
     },
     async group() {
-      const [, kind, where, name] = CREATED_BY.exec((await metadata.read("instance/attributes/created-by")) ?? "") ?? [];
-      return kind === undefined || where === undefined || name === undefined ? null : groupText(region, kind, where, name);
+      const [, kind, where, name] =
+        CREATED_BY.exec((await metadata.read("instance/attributes/created-by")) ?? "") ?? [];
+      return kind === undefined || where === undefined || name === undefined
+        ? null
+        : groupText(region, kind, where, name);
     },
   };
 }

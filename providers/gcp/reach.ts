@@ -6,8 +6,8 @@ import type { GcpContext } from "./call.ts";
 import { type Called, endpointOf } from "./endpoints.ts";
 import { hintOf } from "./hints.ts";
 import type { Own } from "./own.ts";
-import { tryReads } from "./tryReads.ts";
 import { lacking } from "./rights.ts";
+import { tryReads } from "./tryReads.ts";
 
 const SERVICES: readonly Called[] = ["compute", "privateca", "dns"];
 const REACH_TIMEOUT_SECONDS = 3;

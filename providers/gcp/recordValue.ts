@@ -38,7 +38,9 @@ export function readValue(type: DnsType, raw: string): string {
 function textOf(raw: string): string {
   const strings = [...raw.matchAll(STRING)];
   if (strings.length === 0 || raw.replace(STRING, "").trim() !== "") throw new RangeError("not character strings");
-  const bytes = strings.flatMap(([, quoted, plain = ""]) => (quoted === undefined ? [...Buffer.from(plain, "utf8")] : unescaped(quoted)));
+  const bytes = strings.flatMap(([, quoted, plain = ""]) =>
+    quoted === undefined ? [...Buffer.from(plain, "utf8")] : unescaped(quoted),
+  );
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(bytes));
   } catch (error) {

@@ -26,7 +26,9 @@ export type Read = { readonly operation: string; readonly resource: string; read
 export function readRequest(leaving: Leaving, about: About): Read {
   const path = decoded(leaving.url.pathname);
   const read = path === null ? null : READERS[leaving.service]({ ...leaving, path }, about);
-  return read ?? { operation: `(not known) ${leaving.method} ${leaving.url.pathname}`, resource: "(none)", region: "(none)" };
+  return (
+    read ?? { operation: `(not known) ${leaving.method} ${leaving.url.pathname}`, resource: "(none)", region: "(none)" }
+  );
 }
 
 type Taken = Leaving & { readonly path: string };
@@ -37,7 +39,8 @@ function decoded(pathname: string): string | null {
   return /%(?!20|3A|40)/i.test(pathname) ? null : pathname.replace(/%3A/gi, ":").replace(/%40/g, "@");
 }
 
-const COMPUTE = /^\/compute\/v1\/projects\/([^/]+)\/(zones|regions)\/([^/]+)\/(instanceGroupManagers|autoscalers|operations)(?:\/([^/]+)(?:\/([^/]+))?)?$/;
+const COMPUTE =
+  /^\/compute\/v1\/projects\/([^/]+)\/(zones|regions)\/([^/]+)\/(instanceGroupManagers|autoscalers|operations)(?:\/([^/]+)(?:\/([^/]+))?)?$/;
 
 const compute: Reader = ({ path, url, method }, { gcp, resource, known, command }) => {
   const [, project, kind = "", where = "", what = "", name, verb] = COMPUTE.exec(path) ?? [];
@@ -49,7 +52,11 @@ const compute: Reader = ({ path, url, method }, { gcp, resource, known, command 
     resource: about,
     region: where,
   });
-  const operations = (call: string, about: string): Read => ({ operation: `compute.${regional ? "region" : "zone"}Operations.${call}`, resource: about, region: where });
+  const operations = (call: string, about: string): Read => ({
+    operation: `compute.${regional ? "region" : "zone"}Operations.${call}`,
+    resource: about,
+    region: where,
+  });
   if (what === "operations" && method === "GET" && verb === undefined) {
     if (name !== undefined) return operations("get", owned);
     const own = url.searchParams.get("filter") === `clientOperationId = "${command}"`;
@@ -61,16 +68,22 @@ const compute: Reader = ({ path, url, method }, { gcp, resource, known, command 
   if (verb === undefined) return method === "GET" ? of(what, "get", group) : null;
   if (verb === "listManagedInstances") return of(what, verb, group);
   // Without the command's own token it would be a change of its own each time.
-  if (verb === "resize") return of(what, verb, url.searchParams.get("requestId") === command ? group : "(no token of the command's)");
+  if (verb === "resize")
+    return of(what, verb, url.searchParams.get("requestId") === command ? group : "(no token of the command's)");
   return null;
 };
 
-const POOL = /^\/v1\/(projects\/([^/]+)\/locations\/([^/]+)\/caPools\/[^/:]+)(?:(:fetchCaCerts)|\/certificates(?:\/([^/:]+))?)$/;
+const POOL =
+  /^\/v1\/(projects\/([^/]+)\/locations\/([^/]+)\/caPools\/[^/:]+)(?:(:fetchCaCerts)|\/certificates(?:\/([^/:]+))?)$/;
 
 const privateca: Reader = ({ path, url, method }, { command }) => {
   const [, pool = "", , location = "", fetch, certificate] = POOL.exec(path) ?? [];
   if (pool === "") return null;
-  const of = (call: string, about: string): Read => ({ operation: `privateca.${call}`, resource: about, region: location });
+  const of = (call: string, about: string): Read => ({
+    operation: `privateca.${call}`,
+    resource: about,
+    region: location,
+  });
   if (fetch !== undefined) return of("caPools.fetchCaCerts", pool);
   const own = certificate === command ? pool : `(another certificate) ${certificate}`;
   if (certificate !== undefined) return method === "GET" ? of("certificates.get", own) : null;
@@ -84,12 +97,18 @@ const dns: Reader = ({ path, url, method, body }, { gcp, resource, known }) => {
   const [, project, zone = "", what, id] = DNS.exec(path) ?? [];
   if (project !== gcp.project) return null;
   const of = (call: string, about: string): Read => ({ operation: `dns.${call}`, resource: about, region: "global" });
-  if (what === undefined) return method === "GET" ? of("managedZones.get", resource.startsWith(`${zone}/`) ? resource : zone) : null;
+  if (what === undefined)
+    return method === "GET" ? of("managedZones.get", resource.startsWith(`${zone}/`) ? resource : zone) : null;
   if (what === "rrsets") {
     const name = url.searchParams.get("name") ?? "(every name)";
-    return id === undefined && method === "GET" ? of("resourceRecordSets.list", `${zone}/${name.replace(/\.$/, "")}`) : null;
+    return id === undefined && method === "GET"
+      ? of("resourceRecordSets.list", `${zone}/${name.replace(/\.$/, "")}`)
+      : null;
   }
-  if (id !== undefined) return method === "GET" ? of("changes.get", known.has(`${zone}/changes/${id}`) ? resource : `(another change) ${id}`) : null;
+  if (id !== undefined)
+    return method === "GET"
+      ? of("changes.get", known.has(`${zone}/changes/${id}`) ? resource : `(another change) ${id}`)
+      : null;
   return method === "POST" ? of("changes.create", `${zone}/${onlyName(body)}`) : null;
 };
 
@@ -100,8 +119,11 @@ function onlyName(body: Uint8Array | null): string {
   const change: unknown = JSON.parse(new TextDecoder().decode(body ?? new Uint8Array()));
   if (typeof change !== "object" || change === null) return "(no change)";
   const { additions = [], deletions = [], ...more } = change as Record<string, unknown>;
-  if (!Array.isArray(additions) || !Array.isArray(deletions) || Object.keys(more).length > 0) return "(more than records)";
-  const names = [...additions, ...deletions].map((record: { name?: unknown }) => (typeof record?.name === "string" ? record.name : "(none)"));
+  if (!Array.isArray(additions) || !Array.isArray(deletions) || Object.keys(more).length > 0)
+    return "(more than records)";
+  const names = [...additions, ...deletions].map((record: { name?: unknown }) =>
+    typeof record?.name === "string" ? record.name : "(none)",
+  );
   const [name, ...others] = new Set(names);
   return name === undefined || others.length > 0 ? "(not one name)" : name.replace(/\.$/, "");
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Rule } from "../../policy/policy.ts";
 import { permissionsOf } from "../../policy/permissions/gcp/bindings.ts";
+import type { Rule } from "../../policy/policy.ts";
 import { CallFailed } from "../provider.ts";
 import { NoAnswer, transport } from "../transport.ts";
 import type { GcpContext } from "./call.ts";

@@ -62,7 +62,12 @@ async function readGroup(context: GcpContext, own: Own, group: string, errand: E
 async function readAuthority(context: GcpContext, authority: string, errand: Errand): Promise<string> {
   const { gcp } = context;
   if (poolName(gcp, authority) === null) throw missing(`CA pool ${authority} in ${gcp.project}, ${gcp.region}`);
-  const gate = gateOf(context, CERTIFICATE_OPERATIONS, placesOf(gcp, "privateca", gcp.region, ["GET", "POST"]), authority);
+  const gate = gateOf(
+    context,
+    CERTIFICATE_OPERATIONS,
+    placesOf(gcp, "privateca", gcp.region, ["GET", "POST"]),
+    authority,
+  );
   const calls = gcpCalls(context, gate, errand, authority);
   const pool = await readPool({ context, calls, authority });
   return `its authorities are ${pool.subject}`;
@@ -76,7 +81,12 @@ async function readZone(
   // A name that the rule permits: what lies there is read and not shown.
   const name = "below" in names ? `reeve-doctor.${names.below}` : (names.exactly[0] ?? "");
   const [type = "A"] = types;
-  const gate = gateOf(context, DNS_OPERATIONS, placesOf(context.gcp, "dns", "global", ["GET", "POST"]), `${zone}/${name}`);
+  const gate = gateOf(
+    context,
+    DNS_OPERATIONS,
+    placesOf(context.gcp, "dns", "global", ["GET", "POST"]),
+    `${zone}/${name}`,
+  );
   const args = { zone, name, type, change: "delete", values: [], ttl: 0 } as const;
   const seen = await gcpDns(context).describe(gate, args, errand);
   if ("missing" in seen) throw new CallFailed("missing", seen.missing, "none");

@@ -18,13 +18,17 @@ function row(operation: string, kind: Operation["kind"], scope: Scope, again: bo
   return { operation, kind, method: more.method ?? "GET", permissions: more.permissions, scope, again, service };
 }
 function read(operation: string, scope: Scope, permission: string, method?: "POST"): GcpOperation {
-  return row(operation, "read", scope, true, { permissions: [permission], ...(method === undefined ? {} : { method }) });
+  return row(operation, "read", scope, true, {
+    permissions: [permission],
+    ...(method === undefined ? {} : { method }),
+  });
 }
 
 /** Permissions: Google's reference pages of each method. A regional group's are the zonal one's; only its operations have names of their own. */
 export const GCP_OPERATIONS: Operations<GcpOperation> = {
   scale: (["", "region"] as const).flatMap((regional) => {
-    const of = (word: string): string => (regional === "" ? word : `region${word.slice(0, 1).toUpperCase()}${word.slice(1)}`);
+    const of = (word: string): string =>
+      regional === "" ? word : `region${word.slice(0, 1).toUpperCase()}${word.slice(1)}`;
     const groups = `compute.${of("instanceGroupManagers")}`;
     const operations = `compute.${regional === "" ? "zone" : "region"}Operations`;
     return [

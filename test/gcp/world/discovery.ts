@@ -44,7 +44,10 @@ type Document = Resource & {
 export type Method = RawMethod & { readonly path: RegExp; readonly names: readonly string[] };
 export type Api = {
   /** The method that this request calls, with the parts of its path; null: Google has none such. */
-  find(httpMethod: string, path: string): { readonly method: Method; readonly parts: Readonly<Record<string, string>> } | null;
+  find(
+    httpMethod: string,
+    path: string,
+  ): { readonly method: Method; readonly parts: Readonly<Record<string, string>> } | null;
   /** What is wrong with these query parameters. */
   wrongQuery(method: Method, query: URLSearchParams): readonly string[];
   /** What is wrong with this body or answer. */
@@ -84,7 +87,16 @@ function compiled(raw: RawMethod, servicePath: string): Method {
   return { ...raw, names, path: new RegExp(`^/${servicePath}${pattern.join("([^/:]+)")}$`) };
 }
 
+const apis = new Map<string, Api>();
+
+/** Read once a process: Compute Engine's is 5 MB. */
 export function api(name: string): Api {
+  const found = apis.get(name) ?? read(name);
+  apis.set(name, found);
+  return found;
+}
+
+function read(name: string): Api {
   const document = JSON.parse(readFileSync(join(documents(), `${name}.json`), "utf8")) as Document;
   const methods = methodsOf(document).map((raw) => compiled(raw, document.servicePath));
   const numbers = enumNumbers(name);
@@ -132,7 +144,9 @@ export function api(name: string): Api {
     if (Array.isArray(value)) return (value as readonly Json[]).map((item) => number(schema.items ?? {}, item));
     if (value !== null && typeof value === "object") {
       const known = (field: string): Schema => schema.properties?.[field] ?? schema.additionalProperties ?? {};
-      return Object.fromEntries(Object.entries(value as Structure).map(([field, inner]) => [field, number(known(field), inner)]));
+      return Object.fromEntries(
+        Object.entries(value as Structure).map(([field, inner]) => [field, number(known(field), inner)]),
+      );
     }
     if (schema.enum === undefined || typeof value !== "string") return value;
     return numbers(schema.enum).find(([word]) => word === value)?.[1] ?? value;
@@ -143,7 +157,9 @@ export function api(name: string): Api {
       for (const method of methods) {
         const match = method.httpMethod === httpMethod ? method.path.exec(path) : null;
         if (match === null) continue;
-        const parts = Object.fromEntries(method.names.map((part, at) => [part, decodeURIComponent(match[at + 1] ?? "")]));
+        const parts = Object.fromEntries(
+          method.names.map((part, at) => [part, decodeURIComponent(match[at + 1] ?? "")]),
+        );
         return { method, parts };
       }
       return null;
@@ -158,7 +174,8 @@ export function api(name: string): Api {
           const schema = known.get(field);
           if (schema === undefined) return SYSTEM.has(field) ? [] : [`the parameter ${field} is not known`];
           if (schema.type === "integer") return /^-?\d+$/.test(value) ? [] : [`the parameter ${field} is no integer`];
-          if (schema.type === "boolean") return /^(?:true|false)$/.test(value) ? [] : [`the parameter ${field} is no boolean`];
+          if (schema.type === "boolean")
+            return /^(?:true|false)$/.test(value) ? [] : [`the parameter ${field} is no boolean`];
           if (schema.enum !== undefined && !schema.enum.includes(value)) return [`the parameter ${field} is ${value}`];
           return [];
         }),

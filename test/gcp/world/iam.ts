@@ -70,7 +70,8 @@ export function guarded({ service, parts }: Pick<Made, "service" | "parts">): st
 export function asked(made: Made): readonly (readonly [string, string])[] | null {
   if (FREE.has(made.operation)) return [];
   const resource = guarded(made);
-  if (made.operation === "dns.changes.create") return changePermissions(made).map((permission) => [permission, resource]);
+  if (made.operation === "dns.changes.create")
+    return changePermissions(made).map((permission) => [permission, resource]);
   const permission = SIMPLE[made.operation];
   return permission === undefined ? null : [[permission, resource]];
 }

@@ -62,20 +62,37 @@ const EXTENDED: Readonly<Record<string, string>> = {
   codeSigning: x509.ExtendedKeyUsage.codeSigning,
 };
 const chosen = <T>(options: unknown, known: Readonly<Record<string, T>>): readonly T[] =>
-  Object.entries((options ?? {}) as Structure).flatMap(([name, on]) => (on === true && known[name] !== undefined ? [known[name]] : []));
+  Object.entries((options ?? {}) as Structure).flatMap(([name, on]) =>
+    on === true && known[name] !== undefined ? [known[name]] : [],
+  );
 
 function extensionsOf(config: Structure, mistake: Mistake | null): x509.Extension[] {
   const isCa = at(config, "x509Config", "caOptions", "isCa") === true || mistake === "an-authority";
   const base = chosen(at(config, "x509Config", "keyUsage", "baseKeyUsage"), BASE).reduce((sum, flag) => sum | flag, 0);
   const flags = isCa ? base | x509.KeyUsageFlags.keyCertSign : base;
-  const usages = mistake === "other-usage" ? [EXTENDED["codeSigning"] ?? ""] : chosen(at(config, "x509Config", "keyUsage", "extendedKeyUsage"), EXTENDED);
+  const usages =
+    mistake === "other-usage"
+      ? [EXTENDED["codeSigning"] ?? ""]
+      : chosen(at(config, "x509Config", "keyUsage", "extendedKeyUsage"), EXTENDED);
   const given = (at(config, "subjectConfig", "subjectAltName", "dnsNames") ?? []) as readonly string[];
-  const names = mistake === "other-name" ? ["other.example.org"] : mistake === "more-names" ? [...given, "more.example.org"] : given;
+  const names =
+    mistake === "other-name"
+      ? ["other.example.org"]
+      : mistake === "more-names"
+        ? [...given, "more.example.org"]
+        : given;
   return [
     new x509.BasicConstraintsExtension(isCa, undefined, true),
     ...(flags === 0 ? [] : [new x509.KeyUsagesExtension(flags, true)]),
     ...(usages.length === 0 ? [] : [new x509.ExtendedKeyUsageExtension([...usages], false)]),
-    ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: "dns" as const, value })), false)]),
+    ...(names.length === 0
+      ? []
+      : [
+          new x509.SubjectAlternativeNameExtension(
+            names.map((value) => ({ type: "dns" as const, value })),
+            false,
+          ),
+        ]),
   ];
 }
 
@@ -87,10 +104,12 @@ async function strangerKey(): Promise<x509.PublicKey> {
 /** Throws RangeError where Google would answer INVALID_ARGUMENT. `pem_certificate_chain` goes from the issuer up to the root. */
 export async function issue(issuer: Issuer, config: Structure, seconds: number, mistake: Mistake | null) {
   const pem = Buffer.from(String(at(config, "publicKey", "key") ?? ""), "base64").toString("utf8");
-  if (!/^-----BEGIN PUBLIC KEY-----/.test(pem)) throw new RangeError("certificate.config.public_key is not a PEM public key");
+  if (!/^-----BEGIN PUBLIC KEY-----/.test(pem))
+    throw new RangeError("certificate.config.public_key is not a PEM public key");
   const by = mistake === "other-issuer" ? await makeIssuer("other", 30) : issuer;
   const publicKey = mistake === "other-key" ? await strangerKey() : new x509.PublicKey(pem);
-  const commonName = mistake === "other-subject" ? "other.example.org" : at(config, "subjectConfig", "subject", "commonName");
+  const commonName =
+    mistake === "other-subject" ? "other.example.org" : at(config, "subjectConfig", "subject", "commonName");
   const from = Math.floor(Date.now() / 1000) * 1000 - (mistake === "already-over" ? 9 * 86_400_000 : 0);
   const until = Math.min(from + seconds * 1000 - 1000, issuer.certificate.notAfter.getTime());
   const certificate = await x509.X509CertificateGenerator.create({

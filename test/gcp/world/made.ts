@@ -76,6 +76,9 @@ export function errorBody(service: Service, { http, reason, message, details }: 
   const older = service === "compute" || service === "dns";
   const shown = older
     ? { errors: [{ domain: "global", reason, message }], ...(details.length === 0 ? {} : { details }) }
-    : { status: reason === reason.toUpperCase() ? reason : statusOf(http), ...(details.length === 0 ? {} : { details }) };
+    : {
+        status: reason === reason.toUpperCase() ? reason : statusOf(http),
+        ...(details.length === 0 ? {} : { details }),
+      };
   return { error: { code: http, message, ...shown } };
 }

@@ -61,7 +61,11 @@ function text(path: string, switches: MetadataSwitches, tokens: Tokens): string 
   if (fault === "no-account" || (who !== "default" && who !== account)) return null;
   if (what === "email") return account;
   if (fault === "malformed-token") return JSON.stringify({ access_token: "", expires_in: "soon" });
-  return JSON.stringify({ access_token: tokens.give(account, tokenSeconds), expires_in: tokenSeconds, token_type: "Bearer" });
+  return JSON.stringify({
+    access_token: tokens.give(account, tokenSeconds),
+    expires_in: tokenSeconds,
+    token_type: "Bearer",
+  });
 }
 
 async function answer(incoming: IncomingMessage, response: ServerResponse, switches: MetadataSwitches, tokens: Tokens) {

@@ -14,7 +14,11 @@ export type PoolSwitches = {
   mistake: Mistake | null;
 };
 type Authority = { readonly id: string; state: "ENABLED" | "DISABLED" | "STAGED"; readonly issuer: Issuer };
-type Pool = { readonly name: string; readonly authorities: Authority[]; readonly certificates: Map<string, { readonly body: Structure; readonly at: number }> };
+type Pool = {
+  readonly name: string;
+  readonly authorities: Authority[];
+  readonly certificates: Map<string, { readonly body: Structure; readonly at: number }>;
+};
 
 export function pools(switches: PoolSwitches) {
   const all = new Map<string, Pool>();
@@ -32,10 +36,12 @@ export function pools(switches: PoolSwitches) {
     const ask = JSON.stringify([pool.name, id, made.body]);
     const before = token === undefined ? undefined : tokens.get(token);
     if (before !== undefined && before.at + switches.tokenMilliseconds > Date.now()) {
-      if (before.ask !== ask) throw new ServiceError(409, "ALREADY_EXISTS", `Request ID '${token}' was used for another request`);
+      if (before.ask !== ask)
+        throw new ServiceError(409, "ALREADY_EXISTS", `Request ID '${token}' was used for another request`);
       return before.body;
     }
-    if (!/^[a-zA-Z0-9_-]{1,63}$/.test(id)) throw new ServiceError(400, "INVALID_ARGUMENT", "certificate_id is malformed");
+    if (!/^[a-zA-Z0-9_-]{1,63}$/.test(id))
+      throw new ServiceError(400, "INVALID_ARGUMENT", "certificate_id is malformed");
     const name = `${pool.name}/certificates/${id}`;
     if (pool.certificates.has(id)) throw new ServiceError(409, "ALREADY_EXISTS", `Resource '${name}' already exists`);
     const authority = pool.authorities.find(({ state }) => state === "ENABLED");
@@ -45,9 +51,11 @@ export function pools(switches: PoolSwitches) {
     if (config === undefined || lifetime === undefined)
       throw new ServiceError(400, "INVALID_ARGUMENT", "certificate.config and certificate.lifetime are required");
     if (switches.issueMilliseconds > 0) await Bun.sleep(switches.issueMilliseconds);
-    const signed = await issue(authority.issuer, config, Number.parseInt(lifetime, 10), switches.mistake).catch((error: unknown) => {
-      throw error instanceof RangeError ? new ServiceError(400, "INVALID_ARGUMENT", error.message) : error;
-    });
+    const signed = await issue(authority.issuer, config, Number.parseInt(lifetime, 10), switches.mistake).catch(
+      (error: unknown) => {
+        throw error instanceof RangeError ? new ServiceError(400, "INVALID_ARGUMENT", error.message) : error;
+      },
+    );
     const time = new Date().toISOString();
     const body: Structure = {
       name,
@@ -70,13 +78,22 @@ export function pools(switches: PoolSwitches) {
       const method = made.operation.split(".").slice(-2).join(".");
       if (method === "caPools.fetchCaCerts") {
         const { authorities } = poolAt(made);
-        return { caCerts: authorities.map(({ issuer }) => ({ certificates: [`${issuer.certificate.toString("pem").trim()}\n`] })) };
+        return {
+          caCerts: authorities.map(({ issuer }) => ({
+            certificates: [`${issuer.certificate.toString("pem").trim()}\n`],
+          })),
+        };
       }
       if (method === "certificates.create") return issueOne(made);
-      if (method !== "certificates.get") throw new ServiceError(501, "UNIMPLEMENTED", `the world does not do ${made.operation}`);
+      if (method !== "certificates.get")
+        throw new ServiceError(501, "UNIMPLEMENTED", `the world does not do ${made.operation}`);
       const found = poolAt(made).certificates.get(made.parts["certificatesId"] ?? "");
       if (found === undefined || found.at + switches.staleMilliseconds > Date.now())
-        throw new ServiceError(404, "NOT_FOUND", `Resource '${named(made)}/certificates/${made.parts["certificatesId"]}' was not found`);
+        throw new ServiceError(
+          404,
+          "NOT_FOUND",
+          `Resource '${named(made)}/certificates/${made.parts["certificatesId"]}' was not found`,
+        );
       return found.body;
     },
     async make(name: string, days: number): Promise<string> {

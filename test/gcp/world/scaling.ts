@@ -31,7 +31,12 @@ type Group = {
   autoscaler: Autoscaler | null;
   readonly id: string;
 };
-type Operation = { readonly body: Structure; readonly done: number; readonly error: string | null; readonly ask: string };
+type Operation = {
+  readonly body: Structure;
+  readonly done: number;
+  readonly error: string | null;
+  readonly ask: string;
+};
 
 const decimalId = (): string => String(randomInt(2 ** 47)) + String(randomInt(10_000));
 const TEMPLATE = "brokers-template";
@@ -55,7 +60,8 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     const time = Date.now();
     const staying = alive(group).filter(({ goes }) => goes === null);
     for (let missing = target - staying.length; missing > 0; missing--) {
-      const room = switches.capacity === null || group.machines.filter(({ goes }) => goes === null).length < switches.capacity;
+      const room =
+        switches.capacity === null || group.machines.filter(({ goes }) => goes === null).length < switches.capacity;
       add(group, room ? time + switches.launchMilliseconds : Number.POSITIVE_INFINITY);
     }
     for (const machine of staying.slice(target)) machine.goes = time + switches.deleteMilliseconds;
@@ -70,14 +76,15 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     if (found === undefined) throw new ServiceError(404, "notFound", `The resource '${path}' was not found`);
     return found;
   };
-  const zoneOf = ({ where }: Group): string => (where.startsWith("zones/") ? where : `zones/${where.slice("regions/".length)}-b`);
-  const stateOf = (group: Group, { comes, goes }: Machine): string =>
+  const zoneOf = ({ where }: Group): string =>
+    where.startsWith("zones/") ? where : `zones/${where.slice("regions/".length)}-b`;
+  const stateOf = ({ comes, goes }: Machine): string =>
     goes !== null ? "DELETING" : comes > Date.now() ? "CREATING" : "NONE";
 
   const show = (group: Group): Structure => {
     const stale = Date.now() < group.shown.from;
     const target = stale ? group.shown.before : group.target;
-    const actions = alive(group).map((machine) => stateOf(group, machine));
+    const actions = alive(group).map((machine) => stateOf(machine));
     const count = (action: string): number => actions.filter((one) => one === action).length;
     const kind = group.where.startsWith("zones/") ? "zone" : "region";
     return {
@@ -104,15 +111,19 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
   };
   const instances = (group: Group, query: Made["query"]): Structure => {
     const all = alive(group).map((machine) => {
-      const currentAction = stateOf(group, machine);
+      const currentAction = stateOf(machine);
       const stuck = machine.comes === Number.POSITIVE_INFINITY;
-      const errors = [{ code: "ZONE_RESOURCE_POOL_EXHAUSTED", message: "The zone does not have enough resources available." }];
+      const errors = [
+        { code: "ZONE_RESOURCE_POOL_EXHAUSTED", message: "The zone does not have enough resources available." },
+      ];
       return {
         id: machine.id,
         name: machine.name,
         instance: link(`projects/${project}/${zoneOf(group)}/instances/${machine.name}`),
         currentAction,
-        ...(currentAction === "CREATING" ? {} : { instanceStatus: currentAction === "DELETING" ? "STOPPING" : "RUNNING" }),
+        ...(currentAction === "CREATING"
+          ? {}
+          : { instanceStatus: currentAction === "DELETING" ? "STOPPING" : "RUNNING" }),
         ...(stuck ? { lastAttempt: { errors: { errors } } } : {}),
       };
     });
@@ -182,11 +193,20 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     if (query["filter"] !== undefined && wanted === undefined)
       throw new ServiceError(400, "invalid", "Invalid list filter expression.");
     const at = `${whereOf(parts)}/`;
-    const all = [...operations].filter(([key, { body }]) => key.startsWith(at) && (wanted ?? body["clientOperationId"]) === body["clientOperationId"]);
-    return { kind: "compute#operationList", id: `projects/${project}/${at}operations`, selfLink: link(`projects/${project}/${at}operations`), items: all.map(([, operation]) => showOperation(operation)) };
+    const all = [...operations].filter(
+      ([key, { body }]) => key.startsWith(at) && (wanted ?? body["clientOperationId"]) === body["clientOperationId"],
+    );
+    return {
+      kind: "compute#operationList",
+      id: `projects/${project}/${at}operations`,
+      selfLink: link(`projects/${project}/${at}operations`),
+      items: all.map(([, operation]) => showOperation(operation)),
+    };
   };
   const autoscaler = ({ parts }: Made): Structure => {
-    const [group] = [...groups.values()].filter(({ name, where }) => name === parts["autoscaler"] && where === whereOf(parts));
+    const [group] = [...groups.values()].filter(
+      ({ name, where }) => name === parts["autoscaler"] && where === whereOf(parts),
+    );
     const found = group?.autoscaler ?? null;
     if (group === undefined || found === null) throw new ServiceError(404, "notFound", "The autoscaler was not found");
     return {
@@ -194,7 +214,12 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
       id: group.id,
       name: group.name,
       target: link(group.path),
-      autoscalingPolicy: { mode: found.mode, minNumReplicas: found.min, maxNumReplicas: found.max, coolDownPeriodSec: 60 },
+      autoscalingPolicy: {
+        mode: found.mode,
+        minNumReplicas: found.min,
+        maxNumReplicas: found.max,
+        coolDownPeriodSec: 60,
+      },
       status: "ACTIVE",
     };
   };
@@ -217,7 +242,16 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     /** A group of this size, whose machines are all there. Returns its resource name. */
     make(where: string, name: string, size: number): string {
       const path = `projects/${project}/${where}/instanceGroupManagers/${name}`;
-      const group: Group = { path, name, where, target: size, shown: { from: 0, before: size }, machines: [], autoscaler: null, id: decimalId() };
+      const group: Group = {
+        path,
+        name,
+        where,
+        target: size,
+        shown: { from: 0, before: size },
+        machines: [],
+        autoscaler: null,
+        id: decimalId(),
+      };
       for (let made = 0; made < size; made++) add(group, 0);
       groups.set(path, group);
       return path;
@@ -241,7 +275,7 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     look(path: string): { readonly target: number; readonly running: number; readonly machines: number } {
       const group = this.of(path);
       const machines = alive(group);
-      const running = machines.filter((machine) => stateOf(group, machine) === "NONE").length;
+      const running = machines.filter((machine) => stateOf(machine) === "NONE").length;
       return { target: group.target, running, machines: machines.length };
     },
     /** Instances' names, for a machine that is one of them. */

@@ -1,7 +1,8 @@
 /** The front of one API: takes requests apart by Google's own description, asks IAM, answers, and lets what can go wrong go wrong. */
+
+import { randomBytes } from "node:crypto";
 import { createServer as createPlain, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTls } from "node:https";
-import { randomBytes } from "node:crypto";
 import type { Fault } from "../../aws/world/faults.ts";
 import type { Api, Json, Method, Structure } from "./discovery.ts";
 import { asked, guarded } from "./iam.ts";
@@ -51,7 +52,13 @@ const HTTP: Readonly<Record<string, number>> = {
   DEADLINE_EXCEEDED: 504,
 };
 
-async function madeOf(front: Front, incoming: IncomingMessage, method: Method, parts: Made["parts"], url: URL): Promise<Made> {
+async function madeOf(
+  front: Front,
+  incoming: IncomingMessage,
+  method: Method,
+  parts: Made["parts"],
+  url: URL,
+): Promise<Made> {
   const text = (await bodyOf(incoming)).toString("utf8");
   let body: Json | undefined;
   try {
@@ -62,7 +69,9 @@ async function madeOf(front: Front, incoming: IncomingMessage, method: Method, p
   const wrong = [
     ...front.api.wrongQuery(method, url.searchParams),
     // A POST without a request message: Google takes an empty one.
-    ...(method.request === undefined && (body === undefined || JSON.stringify(body) === "{}") ? [] : front.api.wrong(method.request, body)),
+    ...(method.request === undefined && (body === undefined || JSON.stringify(body) === "{}")
+      ? []
+      : front.api.wrong(method.request, body)),
   ];
   if (wrong.length > 0) {
     front.problem(`${method.id}: ${wrong.join("; ")}`);
@@ -100,7 +109,8 @@ async function madeOf(front: Front, incoming: IncomingMessage, method: Method, p
 
 /** The resource as the audit log names it. */
 function aboutOf(service: Service, parts: Made["parts"], url: URL): string {
-  if (service === "compute") return url.pathname.replace(/^\/compute\/v1\//, "").replace(/\/(?:resize|listManagedInstances)$/, "");
+  if (service === "compute")
+    return url.pathname.replace(/^\/compute\/v1\//, "").replace(/\/(?:resize|listManagedInstances)$/, "");
   if (service === "dns") return `managedZones/${parts["managedZone"] ?? parts["managedZonesId"]}`;
   return url.pathname.replace(/^\/v\d\//, "").replace(/:\w+$/, "");
 }
@@ -119,7 +129,9 @@ function instead(fault: Fault, response: ServerResponse, body: string): boolean 
       send(response, fault.status, "<html><title>Error</title></html>", "text/html");
       return true;
     case "truncate":
-      response.writeHead(200, { "content-type": "application/json", "content-length": body.length + 100 }).write(body.slice(0, 20));
+      response
+        .writeHead(200, { "content-type": "application/json", "content-length": body.length + 100 })
+        .write(body.slice(0, 20));
       response.socket?.destroySoon();
       return true;
     case "garbage":
@@ -150,7 +162,8 @@ async function handle(front: Front, incoming: IncomingMessage, response: ServerR
     for (const fault of faults) {
       if ((("when" in fault ? fault.when : "after") as Moment) !== moment) continue;
       if (fault.kind === "delay") await Bun.sleep(fault.milliseconds);
-      if (fault.kind === "error") throw new ServiceError(fault.status ?? HTTP[fault.code] ?? 400, fault.code, `injected: ${fault.code}`);
+      if (fault.kind === "error")
+        throw new ServiceError(fault.status ?? HTTP[fault.code] ?? 400, fault.code, `injected: ${fault.code}`);
       if (instead(fault, response, body)) return true;
     }
     return false;
@@ -162,7 +175,11 @@ async function handle(front: Front, incoming: IncomingMessage, response: ServerR
     await front.between(made, "before");
     if (await strikes("before", "")) return;
     if (made.principal === null)
-      throw new ServiceError(401, front.service === "privateca" ? "UNAUTHENTICATED" : "authError", "Invalid Credentials");
+      throw new ServiceError(
+        401,
+        front.service === "privateca" ? "UNAUTHENTICATED" : "authError",
+        "Invalid Credentials",
+      );
     made.reached = true;
     front.authorize(made);
     const answer = await front.answer(made);

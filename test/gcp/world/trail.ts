@@ -24,13 +24,27 @@ function isWrite({ operation }: Made): boolean {
 }
 
 function requestOf({ service, operation, parts, query, body }: Made): Structure {
-  if (service === "compute") return { "@type": `type.googleapis.com/${operation}`, ...(query["size"] === undefined ? {} : { size: query["size"] }), ...(query["requestId"] === undefined ? {} : { requestId: query["requestId"] }) };
+  if (service === "compute")
+    return {
+      "@type": `type.googleapis.com/${operation}`,
+      ...(query["size"] === undefined ? {} : { size: query["size"] }),
+      ...(query["requestId"] === undefined ? {} : { requestId: query["requestId"] }),
+    };
   if (service === "privateca") {
     const parent = `projects/${parts["projectsId"]}/locations/${parts["locationsId"]}/caPools/${parts["caPoolsId"]}`;
     if (!operation.endsWith(".create")) return { name: parent };
-    return { parent, certificateId: query["certificateId"] ?? "", requestId: query["requestId"] ?? "", certificate: body };
+    return {
+      parent,
+      certificateId: query["certificateId"] ?? "",
+      requestId: query["requestId"] ?? "",
+      certificate: body,
+    };
   }
-  return { project: parts["project"] ?? "", managedZone: parts["managedZone"] ?? "", ...(operation.endsWith(".create") ? { change: body } : {}) };
+  return {
+    project: parts["project"] ?? "",
+    managedZone: parts["managedZone"] ?? "",
+    ...(operation.endsWith(".create") ? { change: body } : {}),
+  };
 }
 
 function entries(made: Made, project: string): readonly Structure[] {
@@ -40,7 +54,10 @@ function entries(made: Made, project: string): readonly Structure[] {
   const operation = made.longRunning === null ? null : { id: made.longRunning, producer: "compute.googleapis.com" };
   const base = {
     logName: `projects/${project}/logs/cloudaudit.googleapis.com%2F${log}`,
-    resource: { type: made.service === "compute" ? "gce_instance_group_manager" : "audited_resource", labels: { project_id: project } },
+    resource: {
+      type: made.service === "compute" ? "gce_instance_group_manager" : "audited_resource",
+      labels: { project_id: project },
+    },
     severity: made.error === null ? "NOTICE" : "ERROR",
   };
   const payload = {
@@ -50,7 +67,11 @@ function entries(made: Made, project: string): readonly Structure[] {
     resourceName: made.about,
     authenticationInfo: { principalEmail: made.principal ?? "" },
     requestMetadata: { callerIp: "10.20.0.5", callerSuppliedUserAgent: `${made.userAgent},gzip(gfe)` },
-    authorizationInfo: made.permissions.map(([permission, resource]) => ({ permission, resource, granted: made.http !== 403 })),
+    authorizationInfo: made.permissions.map(([permission, resource]) => ({
+      permission,
+      resource,
+      granted: made.http !== 403,
+    })),
   };
   const status = made.error === null ? {} : { status: { code: rpcCode(made.http), message: made.message ?? "" } };
   const first: Structure = {
@@ -62,13 +83,22 @@ function entries(made: Made, project: string): readonly Structure[] {
     ...(operation === null ? {} : { operation: { ...operation, first: true } }),
   };
   if (operation === null) return [first];
-  const last: Structure = { ...base, insertId: `${made.id}-1`, timestamp, receiveTimestamp: timestamp, protoPayload: { ...payload, request: { "@type": `type.googleapis.com/${made.operation}` } }, operation: { ...operation, last: true } };
+  const last: Structure = {
+    ...base,
+    insertId: `${made.id}-1`,
+    timestamp,
+    receiveTimestamp: timestamp,
+    protoPayload: { ...payload, request: { "@type": `type.googleapis.com/${made.operation}` } },
+    operation: { ...operation, last: true },
+  };
   return [first, last];
 }
 
 /** One file a kind of log and a service, below the folders that a sink to a bucket makes. `reads`: Data Access was turned on. */
 export function writeTrail(folder: string, calls: readonly Made[], project: string, reads: boolean): readonly string[] {
-  const audited = calls.filter((made) => made.reached && made.service !== "cloudresourcemanager" && (reads || isWrite(made)));
+  const audited = calls.filter(
+    (made) => made.reached && made.service !== "cloudresourcemanager" && (reads || isWrite(made)),
+  );
   const files = new Map<string, string[]>();
   for (const made of audited) {
     const day = new Date(made.at).toISOString().slice(0, 10).replaceAll("-", "/");

@@ -81,14 +81,22 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     operationError: null,
     page: 500,
   };
-  const issuing: PoolSwitches = { issueMilliseconds: 0, staleMilliseconds: 0, tokenMilliseconds: 3_600_000, mistake: null };
+  const issuing: PoolSwitches = {
+    issueMilliseconds: 0,
+    staleMilliseconds: 0,
+    tokenMilliseconds: 3_600_000,
+    mistake: null,
+  };
   const syncing: ZoneSwitches = { syncMilliseconds: 0, page: 100 };
   const groups = scaling(project, "https://www.googleapis.com", scalingSwitches);
   const allPools = pools(issuing);
   const allZones = zones(project, syncing);
   const where = options.regional === true ? `regions/${region}` : `zones/${region}-b`;
   const group = groups.make(where, `brokers-${mark}`, options.size ?? 2);
-  const pool = await allPools.make(`projects/${project}/locations/${region}/caPools/pool-${mark}`, options.authorityDays ?? 3650);
+  const pool = await allPools.make(
+    `projects/${project}/locations/${region}/caPools/pool-${mark}`,
+    options.authorityDays ?? 3650,
+  );
   const zoneName = `z${mark}.example.com`;
   const zone = allZones.make(`zone-${mark}`, zoneName);
 
@@ -114,7 +122,11 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     const resource = made.service === "cloudresourcemanager" ? `projects/${made.parts["projectsId"]}` : made.about;
     const wanted = (made.body["permissions"] ?? []) as readonly string[];
     const full = made.service === "dns" ? `projects/${made.parts["projectsId"]}/${resource}` : resource;
-    return { permissions: wanted.filter((permission) => bindings === null || holds(bindings, made.principal ?? "", permission, full)) };
+    return {
+      permissions: wanted.filter(
+        (permission) => bindings === null || holds(bindings, made.principal ?? "", permission, full),
+      ),
+    };
   };
   const answers: Readonly<Record<Service, (made: Made) => Structure | Promise<Structure>>> = {
     compute: (made) => groups.answer(made),
@@ -146,7 +158,9 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     );
   const told = await startMetadata(metadata, tokens, metadataCalls);
   const fronts = await Promise.all(SERVICES.map(async (service) => [service, await front(service)] as const));
-  const endpoints = Object.fromEntries([...fronts, ["metadata", told] as const].map(([name, { endpoint }]) => [name, endpoint]));
+  const endpoints = Object.fromEntries(
+    [...fronts, ["metadata", told] as const].map(([name, { endpoint }]) => [name, endpoint]),
+  );
 
   return {
     project,

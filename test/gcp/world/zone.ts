@@ -15,7 +15,12 @@ export type RecordSet = {
   readonly routingPolicy?: Structure;
 };
 type Change = { readonly body: Structure; readonly at: number };
-type Zone = { readonly name: string; readonly dnsName: string; records: Map<string, RecordSet>; readonly changes: Change[] };
+type Zone = {
+  readonly name: string;
+  readonly dnsName: string;
+  records: Map<string, RecordSet>;
+  readonly changes: Change[];
+};
 
 const keyOf = ({ name, type }: Pick<RecordSet, "name" | "type">): string => `${name} ${type}`;
 const told = (list: readonly RecordSet[]): readonly Structure[] =>
@@ -29,10 +34,10 @@ function matches(there: RecordSet, asked: RecordSet): boolean {
 
 /** What is wrong with a record's values, as Google words it. */
 function invalid({ type, rrdatas = [], ttl, routingPolicy }: RecordSet, at: string): ServiceError | null {
-  const wrong = (value: string) =>
-    new ServiceError(400, "invalid", `Invalid value for '${at}.rrdata[0]': '${value}'`);
+  const wrong = (value: string) => new ServiceError(400, "invalid", `Invalid value for '${at}.rrdata[0]': '${value}'`);
   if (routingPolicy !== undefined) return null;
-  if (rrdatas.length === 0) return new ServiceError(400, "required", `The '${at}.rrdata' parameter is required but was missing.`);
+  if (rrdatas.length === 0)
+    return new ServiceError(400, "required", `The '${at}.rrdata' parameter is required but was missing.`);
   if (ttl === undefined || ttl < 0) return new ServiceError(400, "invalid", `Invalid value for '${at}.ttl': '${ttl}'`);
   const form = { A: /^\d+\.\d+\.\d+\.\d+$/, AAAA: /^[0-9a-f:.]+$/, CNAME: /^[^\s]+\.$/, TXT: /^"/ }[type];
   const bad = rrdatas.find((value) => form !== undefined && !form.test(value));
@@ -44,7 +49,11 @@ export function zones(project: string, switches: ZoneSwitches) {
   const zoneAt = ({ parts }: Made): Zone => {
     const found = parts["project"] === project ? all.get(parts["managedZone"] ?? "") : undefined;
     if (found === undefined)
-      throw new ServiceError(404, "notFound", `The 'parameters.managedZone' resource named '${parts["managedZone"]}' does not exist.`);
+      throw new ServiceError(
+        404,
+        "notFound",
+        `The 'parameters.managedZone' resource named '${parts["managedZone"]}' does not exist.`,
+      );
     return found;
   };
   const show = ({ body, at }: Change): Structure => ({
@@ -57,7 +66,11 @@ export function zones(project: string, switches: ZoneSwitches) {
       const there = records.get(keyOf(record));
       const at = `entity.change.deletions[${index}]`;
       if (there === undefined)
-        throw new ServiceError(404, "notFound", `The '${at}' resource named '${record.name} (${record.type})' does not exist.`);
+        throw new ServiceError(
+          404,
+          "notFound",
+          `The '${at}' resource named '${record.name} (${record.type})' does not exist.`,
+        );
       if (!matches(there, record)) throw new ServiceError(412, "conditionNotMet", `Precondition not met for '${at}'`);
       records.delete(keyOf(record));
     });
@@ -68,10 +81,18 @@ export function zones(project: string, switches: ZoneSwitches) {
       const wrong = invalid(record, at);
       if (wrong !== null) throw wrong;
       if (records.has(keyOf(record)))
-        throw new ServiceError(409, "alreadyExists", `The resource '${at}' named '${record.name} (${record.type})' already exists`);
+        throw new ServiceError(
+          409,
+          "alreadyExists",
+          `The resource '${at}' named '${record.name} (${record.type})' already exists`,
+        );
       const others = [...records.values()].filter(({ name }) => name === record.name);
       if (others.some(({ type }) => (type === "CNAME") !== (record.type === "CNAME")))
-        throw new ServiceError(400, "cnameResourceRecordSetConflict", `The resource record set '${at}' is invalid because of a CNAME`);
+        throw new ServiceError(
+          400,
+          "cnameResourceRecordSetConflict",
+          `The resource record set '${at}' is invalid because of a CNAME`,
+        );
       records.set(keyOf(record), record);
     });
     zone.records = records;
@@ -114,7 +135,14 @@ export function zones(project: string, switches: ZoneSwitches) {
       switch (made.operation) {
         case "dns.managedZones.get": {
           const { name, dnsName } = zoneAt(made);
-          return { kind: "dns#managedZone", id: "1234567890123456789", name, dnsName, description: "", visibility: "public" };
+          return {
+            kind: "dns#managedZone",
+            id: "1234567890123456789",
+            name,
+            dnsName,
+            description: "",
+            visibility: "public",
+          };
         }
         case "dns.resourceRecordSets.list":
           return list(made);
@@ -123,7 +151,11 @@ export function zones(project: string, switches: ZoneSwitches) {
         case "dns.changes.get": {
           const found = zoneAt(made).changes.find(({ body }) => body["id"] === made.parts["changeId"]);
           if (found === undefined)
-            throw new ServiceError(404, "notFound", `The 'parameters.changeId' resource named '${made.parts["changeId"]}' does not exist.`);
+            throw new ServiceError(
+              404,
+              "notFound",
+              `The 'parameters.changeId' resource named '${made.parts["changeId"]}' does not exist.`,
+            );
           return show(found);
         }
         default:
