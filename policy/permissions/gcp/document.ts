@@ -1,0 +1,31 @@
+import type { Rendered } from "./render.ts";
+
+/** Each role as `gcloud iam roles create ID --file` takes it, and where each is bound. */
+export type Document = {
+  readonly roles: readonly {
+    readonly name: string;
+    readonly title: string;
+    readonly stage: "GA";
+    readonly includedPermissions: readonly string[];
+  }[];
+  readonly bindings: readonly { readonly resource: string; readonly role: string; readonly rules: readonly string[] }[];
+};
+
+export function documentOf({ place, roles }: Rendered): Document {
+  const nameOf = (id: string): string => `projects/${place.project}/roles/${id}`;
+  return {
+    roles: roles.map(({ id, title, permissions }) => ({
+      name: nameOf(id),
+      title,
+      stage: "GA",
+      includedPermissions: permissions,
+    })),
+    bindings: roles.flatMap(({ id, bindings }) =>
+      bindings.map(({ resource, rules }) => ({ resource, role: nameOf(id), rules })),
+    ),
+  };
+}
+
+export function gcpText(rendered: Rendered): string {
+  return `${JSON.stringify(documentOf(rendered), null, 2)}\n`;
+}
