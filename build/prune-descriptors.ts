@@ -47,9 +47,11 @@ export const KEPT: Readonly<Record<string, Kept>> = {
     messages: [],
   },
   "@google-cloud/security-private-ca": {
-    methods: new Set(
-      operations.flatMap(({ service, operation }) => (service === "privateca" ? [authorityMethod(operation)] : [])),
-    ),
+    methods: new Set([
+      ...operations.flatMap(({ service, operation }) => (service === "privateca" ? [authorityMethod(operation)] : [])),
+      // Not called: its client makes another for it as it is made.
+      "google.longrunning.Operations.GetOperation",
+    ]),
     // Its client looks these up as it is made, for operations that take time and are not called.
     messages: [
       ...[
