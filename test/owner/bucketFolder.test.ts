@@ -18,7 +18,7 @@ function memoryBucket() {
     },
     remove: (name: string) => objects.delete(name),
   };
-  const never = (): Promise<void> => Promise.reject(new Error("only read here"));
+  const never = (): Promise<never> => Promise.reject(new Error("only read here"));
   const bucket: Bucket = {
     place: "s3://the-owners/prod-eu-1",
     async get(name) {
