@@ -9,27 +9,24 @@ declare module "google-gax/fallback" {
   export const protobuf: { Root: { fromJSON(json: object): object } };
 }
 
-declare module "@google-cloud/compute/build/src/v1/instance_group_managers_client.js" {
-  export { InstanceGroupManagersClient } from "gcp-compute";
-}
 declare module "@google-cloud/compute/build/src/v1/region_instance_group_managers_client.js" {
-  export { RegionInstanceGroupManagersClient } from "gcp-compute";
+  export { RegionInstanceGroupManagersClient } from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 }
 declare module "@google-cloud/compute/build/src/v1/autoscalers_client.js" {
-  export { AutoscalersClient } from "gcp-compute";
+  export { AutoscalersClient } from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 }
 declare module "@google-cloud/compute/build/src/v1/region_autoscalers_client.js" {
-  export { RegionAutoscalersClient } from "gcp-compute";
+  export { RegionAutoscalersClient } from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 }
 declare module "@google-cloud/compute/build/src/v1/zone_operations_client.js" {
-  export { ZoneOperationsClient } from "gcp-compute";
+  export { ZoneOperationsClient } from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 }
 declare module "@google-cloud/compute/build/src/v1/region_operations_client.js" {
-  export { RegionOperationsClient } from "gcp-compute";
+  export { RegionOperationsClient } from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 }
 
 /** One shape for the zonal and the regional ones: which of `zone` and `region` is given is all that differs. */
-declare module "gcp-compute" {
+declare module "@google-cloud/compute/build/src/v1/instance_group_managers_client.js" {
   type Place = { readonly project: string; readonly zone?: string; readonly region?: string };
   type OfGroup = Place & { readonly instanceGroupManager: string };
   type ErrorList = {

@@ -1,4 +1,9 @@
-import type { Autoscaler, InstanceGroupManager, ManagedInstance, Operation } from "gcp-compute";
+import type {
+  Autoscaler,
+  InstanceGroupManager,
+  ManagedInstance,
+  Operation,
+} from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 import { CallFailed } from "../provider.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
 import { computeClient } from "./clients.ts";

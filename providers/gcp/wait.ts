@@ -1,4 +1,4 @@
-import type { Operation } from "gcp-compute";
+import type { Operation } from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 import { failed, succeeded, unknown } from "../outcome.ts";
 import { CallFailed, type Changed, type Errand, type Executed } from "../provider.ts";
 import type { GcpContext } from "./call.ts";

@@ -3,9 +3,11 @@ import { GCP_OPERATIONS, type Scope } from "./operations.ts";
 
 /** What a rule needs and where it is granted: a role of exactly these permissions, bound on one resource. */
 export type Binding = {
-  readonly scope: Exclude<Scope, "records">;
-  /** `projects/P`, a CA pool's name, or `projects/P/managedZones/Z`. */
+  readonly scope: Exclude<Scope, "records"> | "bucket";
+  /** `projects/P`, a CA pool's name, `projects/P/managedZones/Z`, or `gs://BUCKET`. */
   readonly resource: string;
+  /** In CEL, where the resource takes conditions and there is something to say; null: none. */
+  readonly condition: { readonly title: string; readonly expression: string } | null;
   /** Sorted, each once. */
   readonly permissions: readonly string[];
   readonly rules: readonly string[];
@@ -34,7 +36,10 @@ export function permissionsOf(rule: Rule): readonly string[] {
   return [...new Set(all)].filter((permission) => isUsed(rule, permission)).sort();
 }
 
-function whereOf({ project }: GcpPlace, rule: Rule): Pick<Binding, "scope" | "resource"> {
+function whereOf(
+  { project }: GcpPlace,
+  rule: Rule,
+): { readonly scope: Exclude<Scope, "records">; readonly resource: string } {
   switch (rule.allow) {
     case "scale":
       return { scope: "project", resource: `projects/${project}` };
@@ -50,7 +55,7 @@ export function bindingsOf(place: GcpPlace, rules: readonly Rule[]): readonly Bi
   const found = new Map<string, Binding>();
   for (const rule of [...rules].sort((a, b) => (a.id < b.id ? -1 : 1))) {
     const where = whereOf(place, rule);
-    const before = found.get(where.resource) ?? { ...where, permissions: [], rules: [] };
+    const before = found.get(where.resource) ?? { ...where, condition: null, permissions: [], rules: [] };
     const permissions = [...new Set([...before.permissions, ...permissionsOf(rule)])].sort();
     found.set(where.resource, { ...before, permissions, rules: [...before.rules, rule.id] });
   }

@@ -8,7 +8,12 @@ export type Document = {
     readonly stage: "GA";
     readonly includedPermissions: readonly string[];
   }[];
-  readonly bindings: readonly { readonly resource: string; readonly role: string; readonly rules: readonly string[] }[];
+  readonly bindings: readonly {
+    readonly resource: string;
+    readonly role: string;
+    readonly condition?: { readonly title: string; readonly expression: string };
+    readonly rules: readonly string[];
+  }[];
 };
 
 export function documentOf({ place, roles }: Rendered): Document {
@@ -21,7 +26,12 @@ export function documentOf({ place, roles }: Rendered): Document {
       includedPermissions: permissions,
     })),
     bindings: roles.flatMap(({ id, bindings }) =>
-      bindings.map(({ resource, rules }) => ({ resource, role: nameOf(id), rules })),
+      bindings.map(({ resource, condition, rules }) => ({
+        resource,
+        role: nameOf(id),
+        ...(condition === null ? {} : { condition }),
+        rules,
+      })),
     ),
   };
 }

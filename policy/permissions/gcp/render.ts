@@ -1,6 +1,7 @@
 import type { Policy, Rule } from "../../policy.ts";
 import type { Fault } from "../cloud.ts";
 import { type Binding, bindingsOf, type GcpPlace } from "./bindings.ts";
+import { bucketBindings } from "./bucket.ts";
 
 /** A custom role of exactly these permissions, and the resources on which it is bound to the agent's service account. */
 export type Role = {
@@ -43,16 +44,19 @@ export function resourceFault({ project, region }: GcpPlace, rule: Rule): Fault 
   }
 }
 
-const WHAT = { project: "groups", pool: "certificates", zone: "records" } as const;
+const WHAT = { project: "groups", pool: "certificates", zone: "records", bucket: "bucket" } as const;
 
-/** The least permissions of a policy whose place is Google Cloud. */
-export function gcpPermissions(policy: Policy): Rendered | { readonly faults: readonly Fault[] } {
+/** The least permissions of a policy whose place is Google Cloud, and of the owner's bucket; null: it is a directory. */
+export function gcpPermissions(
+  policy: Policy,
+  bucket: string | null,
+): Rendered | { readonly faults: readonly Fault[] } {
   const { place } = policy;
   if (place.cloud !== "gcp") throw new Error("the file's place is not on Google Cloud");
   const faults = policy.rules.map((rule) => resourceFault(place, rule)).filter((fault) => fault !== null);
   if (faults.length > 0) return { faults };
   const roles: Role[] = [];
-  for (const binding of bindingsOf(place, policy.rules)) {
+  for (const binding of [...bindingsOf(place, policy.rules), ...(bucket === null ? [] : bucketBindings(bucket))]) {
     const text = binding.permissions.join();
     const at = roles.findIndex(
       ({ permissions, bindings }) => permissions.join() === text && bindings[0]?.scope === binding.scope,

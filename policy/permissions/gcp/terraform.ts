@@ -33,6 +33,11 @@ function target(
       return { kind: "google_project_iam_member", lines: [`  project = ${quoted(project)}`] };
     case "pool":
       return { kind: "google_privateca_ca_pool_iam_member", lines: [`  ca_pool = ${quoted(resource)}`] };
+    case "bucket":
+      return {
+        kind: "google_storage_bucket_iam_member",
+        lines: [`  bucket = ${quoted(resource.slice("gs://".length))}`],
+      };
     case "zone": {
       const zone = resource.slice(resource.lastIndexOf("/") + 1);
       const lines = [`  project      = ${quoted(project)}`, `  managed_zone = ${quoted(zone)}`];
@@ -41,18 +46,26 @@ function target(
   }
 }
 
+/** CEL holds quotes of its own, which HCL takes escaped. */
+function conditionLines({ condition }: Binding): string[] {
+  if (condition === null) return [];
+  const text = condition.expression.replaceAll('"', '\\"');
+  return ["", "  condition {", `    title      = ${quoted(condition.title)}`, `    expression = "${text}"`, "  }"];
+}
+
 function bindingLines(project: string, { id, bindings }: Role): string[] {
   return bindings.flatMap((binding, at) => {
     const { kind, lines } = target(binding, project);
     const label = at === 0 ? id : `${id}_${at + 1}`;
-    const wide = binding.scope === "zone" ? "        " : "   ";
+    const wide = binding.scope === "zone" ? "        " : binding.scope === "bucket" ? "  " : "   ";
     return [
       "",
-      `# ${binding.rules.join(", ")}`,
+      `# ${binding.rules.length === 0 ? "The owner's bucket." : binding.rules.join(", ")}`,
       `resource ${quoted(kind)} ${quoted(label)} {`,
       ...lines,
       `  role${wide} = google_project_iam_custom_role.${id}.id`,
       `  member${wide.slice(2)} = "serviceAccount:\${var.service_account}"`,
+      ...conditionLines(binding),
       "}",
     ];
   });
