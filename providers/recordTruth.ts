@@ -2,7 +2,7 @@ import type { Host } from "../agent/host/host.ts";
 import type { DnsArgs } from "../policy/asked.ts";
 import { failed, succeeded, unknown } from "./outcome.ts";
 import { CallFailed, type Errand, type Executed, type RecordState } from "./provider.ts";
-import { changes, same } from "./records.ts";
+import { changes, same } from "./recordState.ts";
 
 type Judged = RecordState["record"];
 /** What lies under a name and type, or why it must not be touched, as a short stable word. */

@@ -10,7 +10,7 @@ import {
   type Reconciled,
   type RecordState,
 } from "../provider.ts";
-import { changes, fitsEntry, same } from "../records.ts";
+import { changes, fitsEntry, same } from "../recordState.ts";
 import { type AwsCalls, type AwsContext, awsCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
 import { IN_FLIGHT_MS } from "./limits.ts";

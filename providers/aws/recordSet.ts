@@ -1,5 +1,6 @@
 import { ListResourceRecordSetsCommand, type ResourceRecordSet } from "@aws-sdk/client-route-53";
 import type { DnsArgs, DnsType } from "../../policy/asked.ts";
+import { MAX_TTL_SECONDS } from "../recordState.ts";
 import type { Seen } from "../recordTruth.ts";
 import type { AwsCalls } from "./call.ts";
 import { plainName, readValue, writeValue } from "./recordValue.ts";
@@ -11,7 +12,6 @@ export type RecordSet = {
   readonly raw: readonly string[];
 };
 
-const MAX_TTL_SECONDS = 2 ** 31 - 1;
 /** Fields that make one of several record sets of the same name and type, or one that is another's: to put it back is more than values. */
 const ROUTING: readonly (readonly [keyof ResourceRecordSet, string])[] = [
   ["AliasTarget", "alias"],

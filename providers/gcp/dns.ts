@@ -10,7 +10,7 @@ import {
   type Reconciled,
   type RecordState,
 } from "../provider.ts";
-import { changes, fitsEntry, same } from "../records.ts";
+import { changes, fitsEntry, same } from "../recordState.ts";
 import { type GcpCalls, type GcpContext, gcpCalls } from "./call.ts";
 import { dnsCall } from "./dnsCall.ts";
 import { placesOf } from "./endpoints.ts";

@@ -93,7 +93,9 @@ export function issuedOf(found: Certificate, pool: CaPool, args: JudgedCertifica
   const above = (found.pemCertificateChain ?? []).flatMap(certificatesIn);
   const chain = pool.chains.find((one) => sameChain(one, above));
   // An authority's end may make it shorter than was asked: never longer.
-  const inTime = (from: number, until: number): boolean => until > from && until - from + 1 <= args.validity;
-  const fault = chain === undefined ? "issued-other-chain" : faultOf(leaf, above, { args, chain, inTime });
-  return { leaf, above, fault };
+  const [from, until] = [leaf.notBefore.getTime() / 1000, leaf.notAfter.getTime() / 1000];
+  const inTime = until > from && until - from + 1 <= args.validity;
+  const other =
+    chain === undefined ? "issued-other-chain" : faultOf(leaf, above, { args, chain, validity: { from, until } });
+  return { leaf, above, fault: other ?? (inTime ? null : "issued-other-validity") };
 }

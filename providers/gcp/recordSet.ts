@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { GcpConfig } from "../../agent/providerConfig/gcp.ts";
 import type { DnsArgs, DnsType } from "../../policy/asked.ts";
 import { CallFailed } from "../provider.ts";
+import { MAX_TTL_SECONDS } from "../recordState.ts";
 import type { Seen } from "../recordTruth.ts";
 import type { GcpCalls } from "./call.ts";
 import { dnsCall } from "./dnsCall.ts";
@@ -15,7 +16,6 @@ export type RecordSet = {
   readonly raw: readonly string[];
 };
 
-const MAX_TTL_SECONDS = 2 ** 31 - 1;
 /** Fields that are not used are let be; any of them that changes what is answered makes it another kind of record set. */
 const Listed = z.object({
   name: z.string(),

@@ -1,6 +1,6 @@
 /** The compiled executables against the world that stands for Google Cloud, whose IAM grants what `policy permissions` renders and no more. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { GCP_OPERATIONS } from "../../policy/permissions/gcp/operations.ts";
 import { verifies } from "../aws/world/requests.ts";
@@ -140,6 +140,36 @@ test("a record with a routing policy is refused when it is read, and not damaged
   expect(s.cloud.look.record(s.recordName, "A")).toMatchObject(routed);
   await put(null);
 }, 60_000);
+
+/** `audit reconcile` over the audit logs as they would be now. */
+async function reconciled(reads: boolean) {
+  const folder = join(s.machine.folder, "trail");
+  rmSync(folder, { recursive: true, force: true });
+  s.cloud.trail(folder, reads);
+  return s.reeve("audit", "reconcile", "--gcp", folder);
+}
+
+test("Cloud Audit Logs and the log hold the same calls, with Data Access and without", async () => {
+  for (const reads of [true, false]) {
+    const done = await reconciled(reads);
+    expect([done.code, done.stdout.trim().split("\n").at(-1)]).toEqual([0, "verdict    0 unexplained, 0 missing"]);
+  }
+});
+
+test("another's call with the agent's own account is found", async () => {
+  const url = `${s.cloud.endpoints.compute}/compute/v1/${s.cloud.group}/resize?size=2`;
+  s.cloud.allow(null);
+  expect((await fetch(url, { method: "POST", headers: { authorization: `Bearer ${s.cloud.token()}` } })).status).toBe(
+    200,
+  );
+  s.cloud.allow(granted(s.cloud, s.rendered));
+  const found = await reconciled(true);
+  expect([found.code, found.stdout]).toEqual([
+    1,
+    expect.stringContaining("1 unexplained, 0 missing") as unknown as string,
+  ]);
+  expect(found.stdout).toContain("its user agent names no reeve");
+});
 
 test("the log is whole", async () => {
   expect((await s.reeve("audit", "verify", "--ca", s.machine.root)).code).toBe(11);

@@ -1,8 +1,11 @@
 import type { DnsArgs } from "../policy/asked.ts";
 import type { Changed, RecordState } from "./provider.ts";
 
-/** One record set as a policy judges it: seconds, and values in their one spelling; null: there is none. */
-type Judged = RecordState["record"];
+/** RFC 2181 section 8: a TTL has 31 bits. */
+export const MAX_TTL_SECONDS = 2 ** 31 - 1;
+
+/** A record set as a policy judges it; null: there is none. */
+export type Judged = RecordState["record"];
 
 export function same(a: Judged, b: Judged): boolean {
   if (a === null || b === null) return a === b;
@@ -19,7 +22,7 @@ export function fitsEntry({ values }: NonNullable<Judged>): boolean {
   );
 }
 
-export function changes({ name, type }: Pick<DnsArgs, "name" | "type">, from: Judged, to: Judged): Changed[] {
+export function changes({ name, type }: DnsArgs, from: Judged, to: Judged): Changed[] {
   if (same(from, to)) return [];
   const text = (set: Judged): string | null =>
     set === null ? null : `${[...set.values].sort().join(" ")} ttl ${set.ttl}`.slice(0, 4096).toWellFormed();
