@@ -72,7 +72,7 @@ async function answer(incoming: IncomingMessage, response: ServerResponse, switc
   const { pathname } = new URL(incoming.url ?? "/", "http://metadata");
   if (switches.fault === "slow") await Bun.sleep(switches.slowMilliseconds);
   if (switches.fault === "nothing-but-errors") {
-    response.writeHead(503).end();
+    response.writeHead(503, { "metadata-flavor": "Google" }).end();
     return;
   }
   if (switches.fault === "stranger") {

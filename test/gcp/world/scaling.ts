@@ -189,7 +189,7 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
   const whereOf = (parts: Made["parts"]): string =>
     parts["zone"] === undefined ? `regions/${parts["region"]}` : `zones/${parts["zone"]}`;
   const listed = ({ parts, query }: Made): Structure => {
-    const [, wanted] = /^clientOperationId ?= ?"([0-9a-f-]{36})"$/.exec(query["filter"] ?? "") ?? [];
+    const [, wanted] = /^clientOperationId ?= ?"([0-9a-z-]{1,36})"$/.exec(query["filter"] ?? "") ?? [];
     if (query["filter"] !== undefined && wanted === undefined)
       throw new ServiceError(400, "invalid", "Invalid list filter expression.");
     const at = `${whereOf(parts)}/`;
