@@ -3,8 +3,8 @@ import { BasicConstraintsExtension, type X509Certificate } from "@peculiar/x509"
 import { certificatesIn, links } from "../chain.ts";
 import { CallFailed, type Errand, type Executed, type JudgedCertificateArgs } from "../provider.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
-import { authorityClient } from "./clients.ts";
 import { endpointOf } from "./endpoints.ts";
+import { googleClients } from "./lazy.ts";
 
 /** One command's dealings with one CA pool. */
 export type Issuing = {
@@ -20,8 +20,10 @@ export type CaPool = { readonly chains: readonly Chain[]; readonly subject: stri
 
 /** Throws CallFailed: `missing`, `authority-…` when it cannot issue, else what kept it from being read. */
 export async function readPool({ context, calls, authority }: Reading): Promise<CaPool> {
-  const [{ caCerts }] = await calls.send("privateca", (wire) =>
-    authorityClient(endpointOf(context.gcp, "privateca"), wire).fetchCaCerts({ caPool: authority }),
+  const [{ caCerts }] = await calls.send("privateca", async (wire) =>
+    (await googleClients())
+      .authorityClient(endpointOf(context.gcp, "privateca"), wire)
+      .fetchCaCerts({ caPool: authority }),
   );
   const chains = (caCerts ?? []).map(({ certificates }) => chainOf(certificates ?? []));
   if (chains.length === 0) throw new CallFailed("authority-empty", "the pool has no authority", "none");

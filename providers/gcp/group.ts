@@ -6,8 +6,8 @@ import type {
 } from "@google-cloud/compute/build/src/v1/instance_group_managers_client.js";
 import { CallFailed } from "../provider.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
-import { computeClient } from "./clients.ts";
 import { endpointOf } from "./endpoints.ts";
+import { googleClients } from "./lazy.ts";
 import { MAX_PAGES } from "./limits.ts";
 import type { GroupName } from "./names.ts";
 
@@ -44,7 +44,9 @@ export function groupService({ context, calls, group }: Service) {
     /** Null when there is none. Throws CallFailed, also for a group that a count of machines does not describe. */
     async read(): Promise<Group | null> {
       try {
-        const [found] = await calls.send("compute", (wire) => computeClient(kind, "groups", endpoint, wire).get(one));
+        const [found] = await calls.send("compute", async (wire) =>
+          (await googleClients()).computeClient(kind, "groups", endpoint, wire).get(one),
+        );
         return readGroup(calls, gcp.project, group, found);
       } catch (error) {
         if (error instanceof CallFailed && error.status === "missing") return null;
@@ -56,8 +58,10 @@ export function groupService({ context, calls, group }: Service) {
       let pageToken: string | undefined;
       for (let page = 0; page < MAX_PAGES; page++) {
         const request = { ...one, maxResults: 500, ...(pageToken === undefined ? {} : { pageToken }) };
-        const [found, , answer] = await calls.send("compute", (wire) =>
-          computeClient(kind, "groups", endpoint, wire).listManagedInstances(request, { autoPaginate: false }),
+        const [found, , answer] = await calls.send("compute", async (wire) =>
+          (await googleClients())
+            .computeClient(kind, "groups", endpoint, wire)
+            .listManagedInstances(request, { autoPaginate: false }),
         );
         all.push(...found.map(instanceOf));
         pageToken = answer?.nextPageToken ?? "";
@@ -66,29 +70,31 @@ export function groupService({ context, calls, group }: Service) {
       throw new CallFailed("too-many-pages", `its instances were not on ${MAX_PAGES} pages`, "none");
     },
     async autoscaler(autoscaler: string): Promise<Autoscaler> {
-      const [found] = await calls.send("compute", (wire) =>
-        computeClient(kind, "autoscalers", endpoint, wire).get({ ...place, autoscaler }),
+      const [found] = await calls.send("compute", async (wire) =>
+        (await googleClients()).computeClient(kind, "autoscalers", endpoint, wire).get({ ...place, autoscaler }),
       );
       return found;
     },
     /** Returns the operation's name. Throws CallFailed and Halted. `requestId`: one operation, however often it is sent. */
     async resize(size: number, requestId: string): Promise<string> {
-      const [{ latestResponse }] = await calls.send("compute", (wire) =>
-        computeClient(kind, "groups", endpoint, wire).resize({ ...one, size, requestId }),
+      const [{ latestResponse }] = await calls.send("compute", async (wire) =>
+        (await googleClients()).computeClient(kind, "groups", endpoint, wire).resize({ ...one, size, requestId }),
       );
       return noted(latestResponse);
     },
     async operation(operation: string): Promise<Operation> {
-      const [found] = await calls.send("compute", (wire) =>
-        computeClient(kind, "operations", endpoint, wire).get({ ...place, operation }),
+      const [found] = await calls.send("compute", async (wire) =>
+        (await googleClients()).computeClient(kind, "operations", endpoint, wire).get({ ...place, operation }),
       );
       return found;
     },
     /** The operation that this request id began; null when Google knows none. */
     async begun(requestId: string): Promise<string | null> {
       const request = { ...place, filter: `clientOperationId = "${requestId}"` };
-      const [found] = await calls.send("compute", (wire) =>
-        computeClient(kind, "operations", endpoint, wire).list(request, { autoPaginate: false }),
+      const [found] = await calls.send("compute", async (wire) =>
+        (await googleClients())
+          .computeClient(kind, "operations", endpoint, wire)
+          .list(request, { autoPaginate: false }),
       );
       const own = found.filter(({ clientOperationId }) => clientOperationId === requestId);
       return own[0] === undefined ? null : noted(own[0]);

@@ -6,8 +6,8 @@ import { certificatesIn, sameChain } from "../chain.ts";
 import { type Fault, faultOf } from "../issued.ts";
 import { CallFailed, type JudgedCertificateArgs } from "../provider.ts";
 import type { CaPool, Issuing } from "./authority.ts";
-import { authorityClient } from "./clients.ts";
 import { endpointOf } from "./endpoints.ts";
+import { googleClients } from "./lazy.ts";
 
 /**
  * What is to be signed, said field by field, because a certificate request cannot say usages: the judged request's own public key, its subject,
@@ -43,8 +43,8 @@ export async function request({ context, calls, args, errand }: Issuing): Promis
   const config = configOf(args);
   // RFC 5280 counts the last second too, and Google does not say whether its lifetime does.
   const lifetime = { seconds: args.validity - 1 };
-  const [found] = await calls.send("privateca", (wire) =>
-    authorityClient(endpointOf(context.gcp, "privateca"), wire).createCertificate({
+  const [found] = await calls.send("privateca", async (wire) =>
+    (await googleClients()).authorityClient(endpointOf(context.gcp, "privateca"), wire).createCertificate({
       parent: args.authority,
       certificateId: errand.id,
       requestId: errand.id,
@@ -58,8 +58,8 @@ export async function request({ context, calls, args, errand }: Issuing): Promis
 export async function find({ context, calls, args, errand }: Issuing): Promise<Certificate | null> {
   const name = nameOf(args, errand.id);
   try {
-    const [found] = await calls.send("privateca", (wire) =>
-      authorityClient(endpointOf(context.gcp, "privateca"), wire).getCertificate({ name }),
+    const [found] = await calls.send("privateca", async (wire) =>
+      (await googleClients()).authorityClient(endpointOf(context.gcp, "privateca"), wire).getCertificate({ name }),
     );
     return named(found, name, "none");
   } catch (error) {
