@@ -90,3 +90,5 @@ export const MAX_HEAD_BYTES = 4 * 1024 * 1024;
 export const BUCKET_HEAD_SECONDS = 30;
 /** How far back a head names intents: the longest window of a rate is a week. */
 export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;
+/** Of a closed segment, read as a whole: the config's greatest size and one group of entries. */
+export const MAX_SEGMENT_BYTES = 80 * 1024 * 1024;
