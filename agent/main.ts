@@ -65,7 +65,7 @@ async function main(): Promise<void> {
       ),
     );
   program.addCommand(
-    auditCommand(async () => {
+    auditCommand(machine, async () => {
       const aws = await import("../providers/aws/operations.ts");
       return {
         actions: {

@@ -112,7 +112,7 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user);
   const network = networkFact(deps, config, identity, pins, user.uid);
   const provider = providerFact(deps, config);
-  const log = logFact(host.disk, config, identity, pins.logKey);
+  const log = logFact(host.disk, config, identity, pins.logKeys);
   const owner = ownerFact(deps, config);
   return {
     config,

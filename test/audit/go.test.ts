@@ -31,7 +31,7 @@ async function rotated(): Promise<World> {
 }
 
 function run(w: World, index: number) {
-  const key = verifierKey(w.as.origin, Buffer.from(w.as.logKey.publicKey, "base64"));
+  const key = verifierKey(w.as.origin, Buffer.from(w.firstKey, "base64"));
   return spawnSync(check, [key, w.folder, String(index)], { encoding: "utf8" });
 }
 
