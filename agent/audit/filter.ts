@@ -1,70 +1,30 @@
 import type { Entry } from "./entry.ts";
+import type { Action, OutcomeWord } from "./filterWords.ts";
 import { timeOf } from "./time.ts";
 
-/** What became of a command, as it can be asked for. */
-export const OUTCOMES = [
-  "succeeded",
-  "failed",
-  "unknown",
-  "refused",
-  "rejected",
-  "considered",
-  "waiting",
-  "cancelled",
-] as const;
-export type AskedOutcome = (typeof OUTCOMES)[number];
+/** Which entries are wanted: pure functions over parsed entries, for every command that reads the log. */
 
-/** Which entries are asked for; what is null is not asked about. Times: milliseconds since 1970, from `since` on and before `until`. */
-export type FilterWish = {
+/** Null is no limit. Times in milliseconds since 1970: from `since` on, before `until`. */
+export type Filter = {
   readonly since: number | null;
   readonly until: number | null;
-  /** As entries name it: `scale`. */
-  readonly action: string | null;
+  readonly action: Action | null;
   readonly command: string | null;
-  readonly outcome: AskedOutcome | null;
+  readonly outcome: OutcomeWord | null;
 };
 
-/**
- * Whether an entry is asked for. To be called with every entry, in order: an outcome does not say its action, which its intent did. It
- * remembers the commands that are open or wait, and nothing else.
- */
-export function entryFilter({ since, until, action, command, outcome }: FilterWish): (entry: Entry) => boolean {
-  const ofAction = action === null ? null : actionFilter(action);
-  return (entry) => {
-    // Asked first of all: it is to see every entry.
-    const isOfAction = ofAction?.(entry) ?? true;
-    if (!isOfAction) return false;
-    const time = timeOf(entry.time) ?? 0;
-    if ((since !== null && time < since) || (until !== null && time >= until)) return false;
-    if (command !== null && !("command" in entry && entry.command === command)) return false;
-    return outcome === null || outcomeOf(entry) === outcome;
-  };
-}
+export type Asking = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;
+export type Intent = Extract<Entry, { kind: "intent" }>;
 
-function actionFilter(action: string): (entry: Entry) => boolean {
-  const going = new Set<string>();
-  return (entry) => {
-    if ("action" in entry) {
-      const is = entry.action === action;
-      if (is && (entry.kind === "intent" || entry.kind === "waiting")) going.add(entry.command);
-      if (entry.kind === "refused") going.delete(entry.command);
-      return is;
-    }
-    if (entry.kind === "approval") return going.has(entry.approves);
-    if (!("command" in entry)) return false;
-    const is = going.has(entry.command);
-    if (entry.kind === "outcome" || entry.kind === "cancelled") going.delete(entry.command);
-    return is;
-  };
-}
-
-/** What an entry says became of a command; null where it says nothing of the kind. */
-export function outcomeOf(entry: Entry): AskedOutcome | null {
+/** What an entry says became of a command; null for one that says nothing of it, an intent too. */
+export function outcomeOf(entry: Entry): OutcomeWord | null {
   switch (entry.kind) {
     case "outcome":
       return entry.result;
-    case "refused":
     case "rejected":
+    case "refused":
+    case "gate":
+      return "refused";
     case "considered":
     case "waiting":
     case "cancelled":
@@ -72,4 +32,35 @@ export function outcomeOf(entry: Entry): AskedOutcome | null {
     default:
       return null;
   }
+}
+
+export function isWithin({ since, until }: Filter, entry: Entry): boolean {
+  if (since === null && until === null) return true;
+  const time = timeOf(entry.time);
+  return time !== null && (since === null || time >= since) && (until === null || time < until);
+}
+
+/** Whether an entry is wanted. `intent`: the one that an outcome names, for only it says the action; null where there is none. */
+export function matches(filter: Filter, entry: Entry, intent: Intent | null): boolean {
+  if (!isWithin(filter, entry)) return false;
+  if (filter.outcome !== null && outcomeOf(entry) !== filter.outcome) return false;
+  if (filter.command !== null && !isAbout(entry, filter.command)) return false;
+  if (filter.action === null) return true;
+  return ("action" in entry ? entry.action : intent?.action) === filter.action;
+}
+
+function isAbout(entry: Entry, command: string): boolean {
+  return "command" in entry ? entry.command === command : entry.kind === "approval" && entry.approves === command;
+}
+
+/** Reads entries in the log's order and says of each which intent it belongs to. Holds the intents that are open, and nothing else. */
+export function intents(): (entry: Entry) => Intent | null {
+  const open = new Map<string, Intent>();
+  return (entry) => {
+    if (entry.kind === "intent") open.set(entry.command, entry);
+    if (!("command" in entry)) return null;
+    const intent = open.get(entry.command) ?? null;
+    if (entry.kind === "outcome") open.delete(entry.command);
+    return intent;
+  };
 }

@@ -3,16 +3,20 @@ import { successorOf } from "./logKeys.ts";
 import type { Memory } from "./memory.ts";
 import type { Tree } from "./tree.ts";
 
-/** What comes before an entry: `tree` and `memory` null where that is not known. */
 export type OpeningFault = { readonly what: "segment" | "carry"; readonly because: string };
-export type Before = { readonly tree: Tree | null; readonly memory: Memory | null; readonly carry: string | null };
+/** What comes before an entry: `tree` null where it is not known, `carry` where there is no such file. */
+export type Before = {
+  readonly tree: Tree | null;
+  readonly memory: Pick<Memory, "logKey">;
+  readonly carry: string | null;
+};
 
 /**
  * What is wrong with how a segment begins, or null. `opens`: the entry is the first line of a segment that is not the first. The line is
  * held to the tree, to the key before it, and to the carry file's digest, as far as each is known.
  */
 export function openingFault(entry: Entry, opens: boolean, { tree, memory, carry }: Before): OpeningFault | null {
-  const before = memory?.logKey ?? null;
+  const before = memory.logKey;
   if (entry.kind !== "segment") {
     // Segments of a log that has no such line yet are from before they had keys.
     const keyed = before !== null && before.from > 0;

@@ -28,6 +28,8 @@ import {
 } from "./verify/verdict.ts";
 import { type Vouched, vouch } from "./vouch.ts";
 
+export { COULD_NOT_LOOK, type Verdict } from "./verify/verdict.ts";
+
 /** What a log is judged by. */
 export type Given = {
   /** PEM of the CA that the agent's certificates must lead to; without it the keys vouch for nothing but themselves: 14. */

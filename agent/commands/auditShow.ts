@@ -3,19 +3,19 @@ import { timeText } from "../../policy/duration.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
 import { REMEDIES } from "../../policy/remedies.ts";
 import type { Entry } from "../audit/entry.ts";
-import { entryFilter } from "../audit/filter.ts";
+import { intents, matches } from "../audit/filter.ts";
 import type { Machine } from "../host/machine.ts";
 import { realHost } from "../host/real.ts";
 import { printable, refusalLines } from "../render.ts";
 import { DEFAULT_CONFIG } from "./config.ts";
-import { type FilterFlags, filterFlags, wishOfFlags } from "./filterFlags.ts";
+import { type FilterOptions, filterOf, withFilterFlags } from "./filterFlags.ts";
 import { beginning, folderOf, read, type Shown, type Where } from "./readLog.ts";
 
 const FOLLOW_EVERY_MS = 500;
 const NAME_WIDTH = 13;
 
 type ShowOptions = Where &
-  FilterFlags & {
+  FilterOptions & {
     readonly follow?: true;
     readonly json?: true;
     readonly verbose?: true;
@@ -33,7 +33,7 @@ export function showCommand(audit: Command, machine: Machine): void {
     .option("--json", "print the entries as they are on disk")
     .option("--verbose", "print refusals in full, with what the owner can do")
     .option("--last <n>", "only the last N entries", count);
-  filterFlags(command).action((options: ShowOptions) => show(options, machine));
+  withFilterFlags(command).action((options: ShowOptions) => show(options, machine));
 }
 
 function count(text: string): number {
@@ -44,7 +44,9 @@ function count(text: string): number {
 async function show(options: ShowOptions, { stdout }: Machine): Promise<void> {
   const { disk, clock } = realHost();
   const { folder } = folderOf(disk, options);
-  const wanted = entryFilter(wishOfFlags(options, clock.now()));
+  const filter = filterOf(options);
+  const intentOf = intents();
+  const wanted = (entry: Entry): boolean => matches(filter, entry, intentOf(entry));
   let place = beginning(disk, folder);
   let shown: Shown[] = [];
   const print = ({ line, entry }: Shown): void => {

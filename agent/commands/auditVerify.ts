@@ -4,17 +4,17 @@ import { parseCheckpoint } from "../audit/note.ts";
 import type { Against } from "../audit/verify/against.ts";
 import { COULD_NOT_LOOK, type Witness } from "../audit/verify/verdict.ts";
 import { verifyLog } from "../audit/verify.ts";
-import { type Disk, DiskError } from "../host/host.ts";
+import type { Disk } from "../host/host.ts";
 import type { Machine } from "../host/machine.ts";
 import { realHost } from "../host/real.ts";
 import { printable } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
-import { type Moment, moment, momentMs } from "./filterFlags.ts";
+import { instant } from "./filterFlags.ts";
+import { readCa } from "./readCa.ts";
 import { folderOf, type Where } from "./readLog.ts";
 import { verdictLines } from "./verdictLines.ts";
 import { verifyProofFile } from "./verifyProofFile.ts";
 
-const MAX_CA_BYTES = 256 * 1024;
 const MAX_NOTE_BYTES = 64 * 1024;
 
 export type VerifyOptions = Where & {
@@ -23,7 +23,7 @@ export type VerifyOptions = Where & {
   readonly against?: string;
   readonly witness: readonly Cosigner[];
   readonly controlWitness: readonly Cosigner[];
-  readonly asOf?: Moment;
+  readonly asOf?: number;
   readonly proof?: string;
   readonly head?: true;
   readonly json?: true;
@@ -41,7 +41,7 @@ export function verifyCommand(audit: Command, machine: Machine): void {
     .option("--against <file-or-folder>", "hold the log to a head that was kept elsewhere, or to another copy")
     .option("--witness <key>", "a witness of the owner's choice, name+id+key; may be given again", witness, [])
     .option("--control-witness <key>", "the control plane's own witness; may be given again", witness, [])
-    .option("--as-of <when>", "only what was written until then needs a witness", moment)
+    .option("--as-of <when>", "only what was written until then needs a witness", instant)
     .option("--proof <file>", "check one proof that `audit prove` wrote, instead of a log")
     .option(
       "--head",
@@ -66,8 +66,8 @@ function witness(text: string, before: readonly Cosigner[]): Cosigner[] {
 }
 
 async function verify(options: VerifyOptions, { stdout, stderr }: Machine): Promise<void> {
-  const { disk, clock } = realHost();
-  const ca = options.ca === undefined ? null : readText(disk, options.ca, MAX_CA_BYTES, "Give the CA's PEM file.");
+  const { disk } = realHost();
+  const ca = options.ca === undefined ? null : readCa(disk, options.ca, "verify the log");
   const witnesses: Witness[] = [
     ...options.witness.map((one) => ({ ...one, of: "owner" as const })),
     ...options.controlWitness.map((one) => ({ ...one, of: "control-plane" as const })),
@@ -78,9 +78,14 @@ async function verify(options: VerifyOptions, { stdout, stderr }: Machine): Prom
   }
   const { folder, state } = folderOf(disk, options);
   const beside = state === null ? null : `${state}/identity/root.pem`;
-  const asOf = options.asOf === undefined ? null : momentMs(options.asOf, clock.now());
   const against = options.against === undefined ? null : againstOf(disk, options.against);
-  const verdict = await verifyLog(disk, folder, { ca, with: options.with, witnesses, asOf, against });
+  const verdict = await verifyLog(disk, folder, {
+    ca,
+    with: options.with,
+    witnesses,
+    asOf: options.asOf ?? null,
+    against,
+  });
   process.exitCode = verdict.exit;
   const print = options.head ? stderr : stdout;
   if (options.json) print(`${JSON.stringify(verdict)}\n`);
@@ -94,17 +99,8 @@ function againstOf(disk: Disk, path: string): Against {
     new Complaint("verify the log", because, "Give a head as a note, or another copy's folder.", COULD_NOT_LOOK);
   if (!disk.exists(path)) throw cannot(`${path} is not there`);
   if (disk.stat(path).kind === "directory") return { folder: path };
-  const note = readText(disk, path, MAX_NOTE_BYTES, "Give a head as a note, or another copy's folder.");
+  const note = Buffer.from(disk.read(path, MAX_NOTE_BYTES).bytes).toString("utf8");
   const at = parseCheckpoint(note);
   if (at === null) throw cannot(`${path} is no head of such a log`);
   return { note, at, name: path };
-}
-
-function readText(disk: Disk, path: string, max: number, hint: string): string {
-  try {
-    return Buffer.from(disk.read(path, max).bytes).toString("utf8");
-  } catch (error) {
-    if (!(error instanceof DiskError)) throw error;
-    throw new Complaint("verify the log", `${path} cannot be read (${error.code})`, hint, COULD_NOT_LOOK);
-  }
 }

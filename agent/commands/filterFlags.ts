@@ -1,64 +1,40 @@
-import { type Command, InvalidArgumentError } from "commander";
-import { type AskedOutcome, type FilterWish, OUTCOMES } from "../audit/filter.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Filter } from "../audit/filter.ts";
+import { ACTIONS, type Action, OUTCOMES, type OutcomeWord } from "../audit/filterWords.ts";
 
-/** A moment, or how long ago: milliseconds. */
-export type Moment = { readonly at: number } | { readonly ago: number };
-export type FilterFlags = {
-  readonly since?: Moment;
-  readonly until?: Moment;
-  readonly action?: string;
+export type FilterOptions = {
+  readonly since?: number;
+  readonly until?: number;
+  readonly action?: Action;
   readonly command?: string;
-  readonly outcome?: AskedOutcome;
+  readonly outcome?: OutcomeWord;
 };
 
-/** Adds the flags by which entries are chosen, the same wherever the log is read. */
-export function filterFlags(command: Command): Command {
+/** Adds the flags by which `audit show` and `audit export` leave entries out. */
+export function withFilterFlags(command: Command): Command {
   return command
-    .option(
-      "--since <when>",
-      "only entries from then on: 2026-11-24, 2026-11-24T09:00:00Z, or 30d, 12h, 15m ago",
-      moment,
-    )
-    .option("--until <when>", "only entries before then", moment)
-    .option("--action <name>", "only entries of this action: scale, issue-certificate, …")
+    .option("--since <time>", "leave out what was before, e.g. 2026-11-01T00:00:00Z", instant)
+    .option("--until <time>", "leave out what was from then on", instant)
+    .addOption(new Option("--action <action>", "only entries of commands of this action").choices(ACTIONS))
     .option("--command <id>", "only entries of this command")
-    .option("--outcome <what>", `only entries that say this: ${OUTCOMES.join(", ")}`, outcome);
+    .addOption(new Option("--outcome <outcome>", "only entries by which a command ended so").choices(OUTCOMES));
 }
 
-/** `now`: milliseconds since 1970. */
-export function wishOfFlags({ since, until, action, command, outcome }: FilterFlags, now: number): FilterWish {
+export function filterOf(options: FilterOptions): Filter {
   return {
-    since: since === undefined ? null : momentMs(since, now),
-    until: until === undefined ? null : momentMs(until, now),
-    action: action ?? null,
-    command: command ?? null,
-    outcome: outcome ?? null,
+    since: options.since ?? null,
+    until: options.until ?? null,
+    action: options.action ?? null,
+    command: options.command ?? null,
+    outcome: options.outcome ?? null,
   };
 }
 
-export function momentMs(moment: Moment, now: number): number {
-  return "at" in moment ? moment.at : now - moment.ago;
-}
-
-const AGO = /^([1-9]\d{0,5})([smhd])$/;
-const SECONDS = { s: 1, m: 60, h: 3600, d: 24 * 3600 } as const;
-const DAY = /^\d{4}-\d\d-\d\d$/;
-
-/** A day (UTC), a moment with its offset, or a duration back from now. */
-export function moment(text: string): Moment {
-  const [, count, unit] = AGO.exec(text) ?? [];
-  if (count !== undefined) return { ago: Number(count) * SECONDS[unit as keyof typeof SECONDS] * 1000 };
+/** A moment, or the beginning of a day: milliseconds since 1970. */
+export function instant(text: string): number {
   try {
-    return { at: Temporal.Instant.from(DAY.test(text) ? `${text}T00:00:00Z` : text).epochMilliseconds };
+    return Temporal.Instant.from(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text).epochMilliseconds;
   } catch {
-    throw new InvalidArgumentError(
-      "a day such as 2026-11-24, a moment such as 2026-11-24T09:00:00Z, or 30d, 12h, 15m.",
-    );
+    throw new InvalidArgumentError("a time such as 2026-11-24T09:00:00Z, or a day such as 2026-11-24.");
   }
-}
-
-function outcome(text: string): AskedOutcome {
-  const found = OUTCOMES.find((one) => one === text);
-  if (found === undefined) throw new InvalidArgumentError(`one of ${OUTCOMES.join(", ")}.`);
-  return found;
 }

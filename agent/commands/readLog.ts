@@ -1,7 +1,7 @@
 import type { Entry } from "../audit/entry.ts";
 import { linesOf, segmentName, segmentsIn, textOf } from "../audit/folder.ts";
 import { readLine } from "../audit/line.ts";
-import { COULD_NOT_LOOK } from "../audit/verify/verdict.ts";
+import { COULD_NOT_LOOK } from "../audit/verify.ts";
 import type { Config } from "../config.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { Complaint, readConfig } from "./config.ts";

@@ -9,7 +9,7 @@ import {
   type Progress,
 } from "../audit/reconcile/compare.ts";
 import { addEntry, emptyLedger, type Ledger, type Period, type Tables } from "../audit/reconcile/ledger.ts";
-import { COULD_NOT_LOOK } from "../audit/verify/verdict.ts";
+import { COULD_NOT_LOOK } from "../audit/verify.ts";
 import type { Config } from "../config.ts";
 import type { Disk } from "../host/host.ts";
 import { realHost } from "../host/real.ts";

@@ -71,9 +71,11 @@ test("files are the agent's alone, whatever the umask", async () => {
   const w = await world({ segmentBytes: 3000 });
   fill(w.open());
   process.umask(before);
-  for (const name of realDisk.list(w.folder))
+  for (const name of realDisk.list(w.folder).filter((one) => one !== ".leaves"))
     expect({ name, mode: realDisk.stat(join(w.folder, name)).mode }).toEqual({ name, mode: 0o600 });
-  expect(realDisk.stat(w.folder).mode).toBe(0o700);
+  for (const name of realDisk.list(join(w.folder, ".leaves")))
+    expect(realDisk.stat(join(w.folder, ".leaves", name)).mode).toBe(0o600);
+  for (const folder of [w.folder, join(w.folder, ".leaves")]) expect(realDisk.stat(folder).mode).toBe(0o700);
 });
 
 test("a second opener is refused while the first lives, in this process and in another, and let in after it", async () => {

@@ -87,7 +87,9 @@ function goOnFrom(
   progress: Progress,
 ): void {
   progress.remembers = carry !== null || first === 0;
-  progress.memory = carry?.memory ?? emptyMemory(null);
+  // The line that opens the segment says which key signed until here.
+  const logKey = naming?.kind === "segment" ? { origin: naming.origin, ...naming.before } : null;
+  progress.memory = carry?.memory ?? { ...emptyMemory(null), logKey };
   progress.rooted = true;
   progress.good = first;
   if (naming !== null) progress.namings.push(naming);
@@ -151,7 +153,7 @@ function lookAtSegment(looking: Looking, at: number, carry: CarryFile | null, pr
     const opens = source.first > 0 && index === source.first;
     const opening = openingFault(entry, opens, {
       tree: progress.rooted ? progress.tree : null,
-      memory: progress.remembers || index > progress.from ? progress.memory : null,
+      memory: progress.memory,
       carry: opens ? (carry?.digest ?? null) : null,
     });
     if (opening !== null)
