@@ -198,6 +198,7 @@ function identityOf(
     epoch: stored.epoch,
     enrolledAtMs: stored.enrolled_at_ms,
     chain: () => newestSlot(stored).chain,
+    roots,
     rootPem: certificatePem(pinned),
     logKeys: logKeysOf({ stored: () => stored, save: (keys) => save({ ...stored, ...keys }) }),
     commandKeys: () => commandKeysOf(trust),
