@@ -94,3 +94,7 @@ export const BUCKET_HEAD_SECONDS = 30;
 export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;
 /** Of a closed segment, read as a whole: the config's greatest size and one group of entries. */
 export const MAX_SEGMENT_BYTES = 80 * 1024 * 1024;
+/** Sending one segment to the owner's bucket, and reading it back. */
+export const BUCKET_UPLOAD_SECONDS = 120;
+/** How often the head in the owner's bucket follows a log that grows by what changes nothing. */
+export const HEAD_EVERY_SECONDS = 60;

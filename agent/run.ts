@@ -13,6 +13,7 @@ import type { Identity } from "./identity/identity.ts";
 import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
+import { NO_KEEPER, segmentKeeper } from "./owner/keepSegments.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
 import { openOwnersHead } from "./ownersLog.ts";
@@ -192,6 +193,21 @@ async function serve(
   if (!unfence(identity, road, say))
     return finish({ why: "fenced", message: "the owner's approval does not hold" }, road, say, () => undefined);
   const dispatch = dispatcher(road, fail);
+  const { bucket } = agent.provider;
+  const another = (because: string): void => end({ why: "fenced", message: because });
+  const keeper =
+    bucket === null
+      ? NO_KEEPER
+      : segmentKeeper(bucket, {
+          host,
+          folder,
+          file: `${config.state}/bucket.json`,
+          epoch: identity.epoch,
+          say,
+          head,
+          size: () => log.size,
+          another,
+        });
   const owner = watchOwner(road, clock, say);
   const waits = watchWaits(road);
   const contact = {
@@ -200,6 +216,8 @@ async function serve(
     say,
     stop: stop.signal,
     post: identity.session.post.bind(identity.session),
+    // Only what lies in the owner's bucket too may be dropped once its retention is over.
+    handedIn: (next: number) => log.handedIn(Math.min(next, keeper.next() ?? next)),
     contact(reason: string | null) {
       if (reason !== null && lost === null)
         say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
@@ -272,6 +290,7 @@ async function serve(
   const loops = [
     handing.run().catch(fail),
     sharing.run().catch(fail),
+    keeper.run(stop.signal).catch(fail),
     poll(contact, dispatch, handing, poller).catch(fail),
     lookOften(host.clock, look, stop.signal).catch(fail),
   ];
