@@ -5,7 +5,7 @@ import type { Policy } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, type Executed, type GateBreach, Halted } from "../providers/provider.ts";
+import { CallFailed, type Executed, GateBreach, Halted } from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
@@ -128,7 +128,7 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
     if (!("found" in seen)) return unseen(cannot, seen);
     return { command, work, seen } as Observed;
   } catch (error) {
-    stopOnBreach(gate.breach(), command, road);
+    stopOnBreach(gate.breach() ?? breachIn(error), command, road);
     if (error instanceof CallFailed) return unseen(cannot, { unreadable: error.status });
     if (error instanceof Halted) return unseen(cannot, { unreadable: error.why });
     throw error;
@@ -275,7 +275,7 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
     executed = await seen.execute(gate, { id, signal: deadline.signal });
     stopOnBreach(gate.breach(), command, road);
   } catch (error) {
-    stopOnBreach(gate.breach(), command, road);
+    stopOnBreach(gate.breach() ?? breachIn(error), command, road);
     executed = failureOf(error);
   } finally {
     deadline.end();
@@ -300,6 +300,11 @@ function failureOf(error: unknown): Executed {
 export function keepWords(words: string | null, road: Pick<Road, "host" | "config">): string | null {
   if (words === null || words === "") return null;
   return writeDetails(road.host, `${road.config.state}/details`, road.host.random.bytes(16), words.slice(0, 64 * 1024));
+}
+
+/** The breach of a gate within the call: a provider proves whose its credentials are through one of its own. */
+export function breachIn(error: unknown): GateBreach | null {
+  return error instanceof GateBreach ? error : null;
 }
 
 /** A provider tried what its rule does not name. That is our mistake: on record, then the process ends; no byte has left. */

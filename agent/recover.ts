@@ -2,7 +2,7 @@ import { makeGate } from "../providers/gate.ts";
 import { CallFailed, Halted, type Reconciled } from "../providers/provider.ts";
 import { reconcileFor } from "./action.ts";
 import type { Entry, Operation } from "./audit/entry.ts";
-import { keepWords, startDeadline, stopOnBreach } from "./execute.ts";
+import { breachIn, keepWords, startDeadline, stopOnBreach } from "./execute.ts";
 import { BACKOFF_MAX_SECONDS, BACKOFF_MIN_SECONDS, RECOVERY_DEADLINE_SECONDS } from "./limits.ts";
 import { outcomeBody } from "./record.ts";
 import { type Road, write } from "./road.ts";
@@ -62,7 +62,7 @@ async function reconcileOnce(intent: Intent, road: Road, operations: Operation[]
     stopOnBreach(gate.breach(), { claims: { jti: intent.command } }, road);
     return reconciled;
   } catch (error) {
-    stopOnBreach(gate.breach(), { claims: { jti: intent.command } }, road);
+    stopOnBreach(gate.breach() ?? breachIn(error), { claims: { jti: intent.command } }, road);
     if (error instanceof CallFailed || error instanceof Halted) return null;
     throw error;
   } finally {
