@@ -5,14 +5,16 @@ import type { Policy } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, type Executed, GateBreach, Halted } from "../providers/provider.ts";
+import { CallFailed, type Executed, type Gate, Halted, type OperationsTable } from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
 import type { WaitingEntry } from "./audit/memory.ts";
+import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
+import type { OwnersFolder } from "./owner/folder.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, write } from "./road.ts";
 import { type Verified, verify } from "./verify.ts";
@@ -33,12 +35,14 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   if (isRefusal(signed)) return recordUnread(text, signed, road, waited);
   const command = parse(signed);
   if (isRefusal(command)) return recordUnread(text, command, road, waited);
+  await road.owner.refresh();
   const verified = verifyNow(command, road, waited);
   if (isRefusal(verified)) return recordRefusal(asking(command), verified, road, null);
   const matched = matchNow(verified, road);
   if (isRefusal(matched.refusal)) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
   const observed = await describe(verified, road);
   if (isRefusal(observed)) return recordRefusal(asking(verified), observed, road, matched.digest);
+  await road.owner.refresh();
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
@@ -124,11 +128,11 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
   const deadline = startDeadline(road);
   try {
     const seen = await work.describe(gate, { id: command.claims.jti, signal: deadline.signal });
-    stopOnBreach(gate.breach(), command, road);
+    stopOnBreach(gate.breach(), null, command.claims.jti, road);
     if (!("found" in seen)) return unseen(cannot, seen);
     return { command, work, seen } as Observed;
   } catch (error) {
-    stopOnBreach(gate.breach() ?? breachIn(error), command, road);
+    stopOnBreach(gate.breach(), error, command.claims.jti, road);
     if (error instanceof CallFailed) return unseen(cannot, { unreadable: error.status });
     if (error instanceof Halted) return unseen(cannot, { unreadable: error.why });
     throw error;
@@ -272,15 +276,26 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   });
   let executed: Executed;
   try {
-    executed = await seen.execute(gate, { id, signal: deadline.signal });
-    stopOnBreach(gate.breach(), command, road);
+    executed = await seen.execute(afterReading(road.owner, work.operations, gate), { id, signal: deadline.signal });
+    stopOnBreach(gate.breach(), null, id, road);
   } catch (error) {
-    stopOnBreach(gate.breach() ?? breachIn(error), command, road);
+    stopOnBreach(gate.breach(), error, id, road);
     executed = failureOf(error);
   } finally {
     deadline.end();
   }
   return outcomeBody(id, intended.intent, executed, "answer", operations, keepWords(executed.words, road));
+}
+
+/** The owner's folder is read anew before each change begins; the gate looks at what was read, at each of its moments. */
+function afterReading(owner: OwnersFolder, table: OperationsTable, gate: Gate): Gate {
+  const changes = new Set(table.filter(({ kind }) => kind === "change").map(({ operation }) => operation));
+  return {
+    async call(operation, resource, send) {
+      if (changes.has(operation)) await owner.refresh();
+      return gate.call(operation, resource, send);
+    },
+  };
 }
 
 /** Others' failures become an outcome; what is our own mistake goes on up. */
@@ -300,24 +315,6 @@ function failureOf(error: unknown): Executed {
 export function keepWords(words: string | null, road: Pick<Road, "host" | "config">): string | null {
   if (words === null || words === "") return null;
   return writeDetails(road.host, `${road.config.state}/details`, road.host.random.bytes(16), words.slice(0, 64 * 1024));
-}
-
-/** The breach of a gate within the call: a provider proves whose its credentials are through one of its own. */
-export function breachIn(error: unknown): GateBreach | null {
-  return error instanceof GateBreach ? error : null;
-}
-
-/** A provider tried what its rule does not name. That is our mistake: on record, then the process ends; no byte has left. */
-export function stopOnBreach(breach: GateBreach | null, command: { claims: { jti: string } }, road: Road): void {
-  if (breach === null) return;
-  write(road, {
-    kind: "gate",
-    code: breach.code,
-    command: command.claims.jti,
-    operation: breach.operation.slice(0, 128),
-    resource: breach.resource.slice(0, 1024),
-  });
-  throw breach;
 }
 
 /** Aborts after COMMAND_DEADLINE_SECONDS. `end` must be called: it frees the timer. */

@@ -18,7 +18,7 @@ afterAll(async () => {
 }, 60_000);
 
 const TAMPERED = join(import.meta.dir, "tampered.ts");
-const tampered = (nth: number): ChildProcess => s.machine.startAgent(process.execPath, TAMPERED, String(nth));
+const tampered = (nth: number | "look"): ChildProcess => s.machine.startAgent(process.execPath, TAMPERED, String(nth));
 const proofs = (): number => s.cloud.calls.filter(({ operation }) => operation === "GetCallerIdentity").length;
 const of = (command: string, kind: string): Shown[] =>
   s.entries().filter((entry) => entry.command === command && entry.kind === kind);
@@ -72,6 +72,18 @@ test("while a command is carried out, and while its intent is looked into after 
   expect(of(met, "outcome")).toHaveLength(1);
   expect(s.machine.reeve(["audit", "verify"], "--ca", s.machine.root).code).toBe(11);
 }, 400_000);
+
+test("at a look at the owner's folder, for no command: on record all the same", async () => {
+  await s.kill();
+  const before = s.entries().length;
+  expect(await exitOf(tampered("look"))).toBe(70);
+  const found = s
+    .entries()
+    .slice(before)
+    .filter(({ kind }) => kind === "gate");
+  expect(found).toMatchObject([{ code: "gate.place", command: null, resource: "look" }]);
+  expect(s.machine.reeve(["audit", "show"]).stdout).toContain("sts:GetCallerIdentity on look  of no command");
+}, 240_000);
 
 /** The command of the intent at an index. */
 function intentAt(index: number): string {
