@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Connection } from "../agent/host/dial.ts";
 import { reasonOf } from "../agent/host/socket.ts";
 import { Malformed } from "./answerHead.ts";
 import { type AnswerReader, TooLong, type WireAnswer } from "./answerReader.ts";
@@ -9,7 +9,7 @@ import { NoAnswer, noAnswer } from "./noAnswer.ts";
  * on the other side may have the request. The caller ends the connection.
  */
 export function exchange(
-  socket: Socket,
+  socket: Connection,
   request: Uint8Array,
   reader: AnswerReader,
   timeoutMs: number,

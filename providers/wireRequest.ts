@@ -1,4 +1,4 @@
-import { isIP } from "node:net";
+import { isAddress6 } from "../agent/host/socket.ts";
 
 /** What travels, before it does. */
 export type WireRequest = {
@@ -28,9 +28,7 @@ const OURS = new Set(["connection", "expect", "keep-alive", "te", "trailer", "tr
 export function addressOf({ protocol, hostname, port }: WireRequest): { readonly host: string; readonly port: number } {
   if (protocol !== "https:" && protocol !== "http:") throw new TypeError(`no such protocol: ${String(protocol)}`);
   const host = /^\[.*\]$/.test(hostname) ? hostname.slice(1, -1) : hostname;
-  // An address with a zone (%eth0) is of this machine's links, and no host that is named to another.
-  const six = isIP(host) === 6 && !host.includes("%");
-  if (!six && (!NAME.test(host) || host !== hostname)) throw new TypeError("a host's name that is none");
+  if (!isAddress6(host) && (!NAME.test(host) || host !== hostname)) throw new TypeError("a host's name that is none");
   const to = port ?? (protocol === "https:" ? 443 : 80);
   if (!Number.isInteger(to) || to < 1 || to > 65535) throw new TypeError("a port that is none");
   return { host, port: to };
