@@ -75,6 +75,8 @@ export type Seen = {
   readonly Close: boolean;
   readonly TLS: number;
   readonly Remote: string;
+  /** ALPN. */
+  readonly Protocol: string;
 };
 export type GoServer = { readonly port: number; seen(): Seen[]; end(): Promise<void> };
 

@@ -202,7 +202,7 @@ describe("Go's net/http takes the request for what it is, and is understood", ()
     for (const one of seen)
       expect(one).toMatchObject({
         ...{ Path: "/plain/a%20b?c=%2F&d", Host: `localhost:${tls?.port}`, Proto: "HTTP/1.1", Close: true },
-        ...{ TLS: 0x0304, Name: "localhost" },
+        ...{ TLS: 0x0304, Name: "localhost", Protocol: "http/1.1" },
       });
     expect(seen[0]?.Header["X-Signed"]).toEqual(["one two"]);
   });

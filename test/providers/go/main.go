@@ -21,7 +21,7 @@ type seen struct {
 	Length                                int64
 	Close                                 bool
 	TLS                                   uint16
-	Remote                                string
+	Remote, Protocol                      string
 }
 
 func note(r *http.Request) {
@@ -32,7 +32,7 @@ func note(r *http.Request) {
 	s := seen{Method: r.Method, Path: r.RequestURI, Host: r.Host, Proto: r.Proto, Body: string(body), Header: r.Header,
 		Length: r.ContentLength, Close: r.Close, Remote: r.RemoteAddr}
 	if r.TLS != nil {
-		s.TLS, s.Name = r.TLS.Version, r.TLS.ServerName
+		s.TLS, s.Name, s.Protocol = r.TLS.Version, r.TLS.ServerName, r.TLS.NegotiatedProtocol
 	}
 	line, err := json.Marshal(s)
 	if err != nil {
