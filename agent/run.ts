@@ -1,9 +1,10 @@
-import type { Provider } from "../providers/provider.ts";
+import { GateBreach, type Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
 import { logKeyBinding } from "./audit/note.ts";
 import { timeText } from "./audit/time.ts";
 import { backoff } from "./backoff.ts";
+import { recordBreach } from "./breach.ts";
 import { watchClock } from "./clock.ts";
 import { type Config, milliseconds, segmentBytes } from "./config.ts";
 import { dispatcher } from "./dispatch.ts";
@@ -73,6 +74,9 @@ export async function run(agent: Started): Promise<number> {
   const log = openEpoch(agent, identity);
   try {
     return await serve(agent, identity, log, status);
+  } catch (error) {
+    if (error instanceof GateBreach) recordBreach(error, null, { log, appended: () => undefined });
+    throw error;
   } finally {
     identity.session.close();
     log.close();

@@ -52,6 +52,8 @@ export const PASSING: ReadonlySet<string> = new Set([
   "reset",
   "dns",
   "no-route",
+  "proxy-unreachable",
+  "proxy-failed",
 ]);
 /** Statuses after which the credentials are read anew. */
 export const OF_CREDENTIALS: ReadonlySet<string> = new Set(["credentials-expired", "credentials-invalid"]);
