@@ -26,6 +26,8 @@ export const AwsConfig = z
         "acm-pca": Endpoint,
         route53: Endpoint,
         sts: Endpoint,
+        /** Asked by `doctor` alone, and only where it stands here: what IAM's simulator says of the changes. */
+        iam: Endpoint,
         metadata: z
           .string()
           .refine((text) => text === METADATA || LOOPBACK.test(text), `${METADATA} or http://127.0.0.1:PORT`)

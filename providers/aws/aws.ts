@@ -44,7 +44,7 @@ export async function awsProvider(host: Host, aws: AwsConfig, version: string): 
     get ownGroups() {
       return [...ownGroups];
     },
-    probe: (_rules, signal) => reached(context, own, signal),
+    probe: (rules, signal) => reached(context, own, rules, signal),
   };
 }
 

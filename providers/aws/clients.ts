@@ -1,5 +1,6 @@
 import { ACMPCAClient } from "@aws-sdk/client-acm-pca";
 import { AutoScalingClient } from "@aws-sdk/client-auto-scaling";
+import { IAMClient } from "@aws-sdk/client-iam";
 import { Route53Client } from "@aws-sdk/client-route-53";
 import { STSClient } from "@aws-sdk/client-sts";
 import type { Endpoint } from "./endpoints.ts";
@@ -11,6 +12,7 @@ export type ClientOf = {
   readonly "acm-pca": ACMPCAClient;
   readonly route53: Route53Client;
   readonly sts: STSClient;
+  readonly iam: IAMClient;
 };
 
 export type Credentials = {
@@ -24,6 +26,7 @@ const MAKE: { readonly [S in Service]: (settings: Settings) => ClientOf[S] } = {
   "acm-pca": (settings) => new ACMPCAClient(settings),
   route53: (settings) => new Route53Client(settings),
   sts: (settings) => new STSClient(settings),
+  iam: (settings) => new IAMClient(settings),
 };
 
 type Settings = ReturnType<typeof settingsOf>;

@@ -13,14 +13,25 @@ const ROUTE53 = {
   "aws-cn": { host: "route53.amazonaws.com.cn", region: "cn-northwest-1" },
 } as const;
 
+/** IAM too. It is asked by `doctor` alone, and only where the config names its endpoint. */
+const IAM = {
+  aws: { host: "iam.amazonaws.com", region: "us-east-1" },
+  "aws-us-gov": { host: "iam.us-gov.amazonaws.com", region: "us-gov-west-1" },
+  "aws-cn": { host: "iam.cn-north-1.amazonaws.com.cn", region: "cn-north-1" },
+} as const;
+
 /** The config's private endpoint, else AWS's public one. Nothing else decides it: no variable, no shared file, no answer. */
 export function endpointOf(aws: AwsConfig, service: Service): Endpoint {
-  const zone = ROUTE53[aws.partition];
-  const region = service === "route53" ? zone.region : aws.region;
-  const host = service === "route53" ? zone.host : `${service}.${aws.region}.${DOMAIN[aws.partition]}`;
+  const { host, region } = placeOf(aws, service);
   const url = aws.endpoints[service] ?? `https://${host}`;
   const { protocol, hostname, port } = new URL(url);
   return { url, host: hostText(protocol, hostname, port), region };
+}
+
+function placeOf(aws: AwsConfig, service: Service): { readonly host: string; readonly region: string } {
+  if (service === "route53") return ROUTE53[aws.partition];
+  if (service === "iam") return IAM[aws.partition];
+  return { host: `${service}.${aws.region}.${DOMAIN[aws.partition]}`, region: aws.region };
 }
 
 /** A host as the gate compares it: a port that is not https's own, and plain http, are part of it. */
