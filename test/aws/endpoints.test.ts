@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { ACMPCAClient, ListPermissionsCommand } from "@aws-sdk/client-acm-pca";
 import { AutoScalingClient, DescribeAccountLimitsCommand } from "@aws-sdk/client-auto-scaling";
+import { GetAccountSummaryCommand, IAMClient } from "@aws-sdk/client-iam";
 import { ListHostedZonesCommand, Route53Client } from "@aws-sdk/client-route-53";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { AwsConfig } from "../../agent/providerConfig/aws.ts";
@@ -21,6 +22,7 @@ async function theirs(service: Service, region: string): Promise<readonly [strin
     "acm-pca": () => new ACMPCAClient(settings).send(new ListPermissionsCommand({ CertificateAuthorityArn: "arn:x" })),
     route53: () => new Route53Client(settings).send(new ListHostedZonesCommand({})),
     sts: () => new STSClient(settings).send(new GetCallerIdentityCommand({})),
+    iam: () => new IAMClient(settings).send(new GetAccountSummaryCommand({})),
   };
   await caught(sent[service]());
   return place;
@@ -45,13 +47,13 @@ function configOf(partition: string, region: string, endpoints = {}): AwsConfig 
 test("our endpoints and signing regions are those of AWS's own rules, in every partition", async () => {
   let looked = 0;
   for (const [partition, region] of REGIONS) {
-    for (const service of ["autoscaling", "acm-pca", "route53", "sts"] as const) {
+    for (const service of ["autoscaling", "acm-pca", "route53", "sts", "iam"] as const) {
       const ours = endpointOf(configOf(partition, region), service);
       expect([service, region, ours.host, ours.region]).toEqual([service, region, ...(await theirs(service, region))]);
       looked++;
     }
   }
-  expect(looked).toBe(40);
+  expect(looked).toBe(50);
 });
 
 test("a private endpoint changes where a call goes, and nothing of what it is signed for", () => {
