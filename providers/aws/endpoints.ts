@@ -5,12 +5,18 @@ import type { Service } from "./operations.ts";
 /** Where a service is called, and the region that its requests are signed for. */
 export type Endpoint = { readonly url: string; readonly host: string; readonly region: string };
 
-const DOMAIN = { aws: "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn" } as const;
+const DOMAIN = {
+  aws: "amazonaws.com",
+  "aws-us-gov": "amazonaws.com",
+  "aws-cn": "amazonaws.com.cn",
+  "aws-eusc": "amazonaws.eu",
+} as const;
 /** Route 53 has one endpoint a partition, signed for one region of it. */
 const ROUTE53 = {
   aws: { host: "route53.amazonaws.com", region: "us-east-1" },
   "aws-us-gov": { host: "route53.us-gov.amazonaws.com", region: "us-gov-west-1" },
   "aws-cn": { host: "route53.amazonaws.com.cn", region: "cn-northwest-1" },
+  "aws-eusc": { host: "route53.amazonaws.eu", region: "eusc-de-east-1" },
 } as const;
 
 /** IAM too. It is asked by `doctor` alone, and only where the config names its endpoint. */
@@ -18,6 +24,7 @@ const IAM = {
   aws: { host: "iam.amazonaws.com", region: "us-east-1" },
   "aws-us-gov": { host: "iam.us-gov.amazonaws.com", region: "us-gov-west-1" },
   "aws-cn": { host: "iam.cn-north-1.amazonaws.com.cn", region: "cn-north-1" },
+  "aws-eusc": { host: "iam.eusc-de-east-1.amazonaws.eu", region: "eusc-de-east-1" },
 } as const;
 
 /** The config's private endpoint, else AWS's public one. Nothing else decides it: no variable, no shared file, no answer. */

@@ -38,6 +38,7 @@ const REGIONS = [
   ["aws-us-gov", "us-gov-east-1"],
   ["aws-cn", "cn-north-1"],
   ["aws-cn", "cn-northwest-1"],
+  ["aws-eusc", "eusc-de-east-1"],
 ] as const;
 
 function configOf(partition: string, region: string, endpoints = {}): AwsConfig {
@@ -48,12 +49,14 @@ test("our endpoints and signing regions are those of AWS's own rules, in every p
   let looked = 0;
   for (const [partition, region] of REGIONS) {
     for (const service of ["autoscaling", "acm-pca", "route53", "sts", "iam"] as const) {
+      // The older generation of the SDK, which this one is of, has no such partition yet.
+      if (service === "acm-pca" && partition === "aws-eusc") continue;
       const ours = endpointOf(configOf(partition, region), service);
       expect([service, region, ours.host, ours.region]).toEqual([service, region, ...(await theirs(service, region))]);
       looked++;
     }
   }
-  expect(looked).toBe(50);
+  expect(looked).toBe(54);
 });
 
 test("a private endpoint changes where a call goes, and nothing of what it is signed for", () => {
