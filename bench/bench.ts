@@ -9,12 +9,14 @@ import { agentFigures } from "./agent.ts";
 import { appends } from "./appends.ts";
 import { decisions } from "./decisions.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
+import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
 import { verifyFigure } from "./verify.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Promise<Figure[]>])[] = [
   ["agent", agentFigures],
+  ["providers", providerFigures],
   ["road", roadFigure],
   ["decisions", decisions],
   ["appends", appends],
@@ -57,7 +59,9 @@ async function bench(): Promise<void> {
   for (const [name, part] of PARTS) {
     if (only !== undefined && only !== name) continue;
     process.stderr.write(`measuring: ${name}\n`);
-    const scratch = mkdtempSync(join(name === "agent" ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`));
+    const scratch = mkdtempSync(
+      join(["agent", "providers"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
+    );
     try {
       figures.push(...(await part({ quick }, scratch)));
     } finally {

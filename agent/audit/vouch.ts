@@ -1,4 +1,4 @@
-import "reflect-metadata";
+import "../wire/reflect.ts";
 import {
   BasicConstraintsExtension,
   X509Certificate as Certificate,

@@ -1,4 +1,4 @@
-import "reflect-metadata";
+import "./reflect.ts";
 import { createPublicKey } from "node:crypto";
 import {
   BasicConstraintsExtension,

@@ -1,4 +1,4 @@
-import "reflect-metadata";
+import "./reflect.ts";
 import { X509Certificate as NodeCertificate } from "node:crypto";
 import {
   BasicConstraintsExtension,

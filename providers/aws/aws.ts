@@ -7,7 +7,6 @@ import { awsDns } from "./dns.ts";
 import { metadataService } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
 import { prove } from "./prove.ts";
-import { reached } from "./reach.ts";
 import { awsScale } from "./scale.ts";
 
 /**
@@ -43,7 +42,11 @@ export async function awsProvider(setting: Setting, aws: AwsConfig): Promise<Pro
     get ownGroups() {
       return [...ownGroups];
     },
-    probe: (rules, signal) => reached(context, own, rules, signal),
+    async probe(rules, signal) {
+      // Loaded when it is asked for: what only `doctor` does takes no memory of the agent's.
+      const { reached } = await import("./reach.ts");
+      return reached(context, own, rules, signal);
+    },
   };
 }
 

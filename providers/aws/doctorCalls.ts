@@ -1,6 +1,7 @@
 import { makeGate } from "../gate.ts";
 import { CallFailed, type OperationRow, type OperationsTable } from "../provider.ts";
 import { type AwsCalls, type AwsContext, awsCalls } from "./call.ts";
+import type { Makers } from "./clients.ts";
 import { placesOf } from "./endpoints.ts";
 import type { Service } from "./operations.ts";
 
@@ -14,6 +15,7 @@ export function doctorCalls(
   table: OperationsTable,
   resource: string,
   signal: AbortSignal,
+  makers?: Makers,
 ): AwsCalls {
   const gate = makeGate({
     table,
@@ -24,7 +26,7 @@ export function doctorCalls(
     now: () => context.host.clock.monotonic(),
     record: () => undefined,
   });
-  return awsCalls(context, gate, { id: DOCTOR, signal }, resource);
+  return awsCalls(context, gate, { id: DOCTOR, signal }, resource, makers);
 }
 
 function methodsOf(table: OperationsTable): readonly string[] {

@@ -1,4 +1,4 @@
-import "reflect-metadata";
+import "../../agent/wire/reflect.ts";
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsageExtension,

@@ -1,13 +1,20 @@
-import { type ContextEntry, type EvaluationResult, SimulatePrincipalPolicyCommand } from "@aws-sdk/client-iam";
+import {
+  type ContextEntry,
+  type EvaluationResult,
+  IAMClient,
+  SimulatePrincipalPolicyCommand,
+} from "@aws-sdk/client-iam";
 import { partitionOf } from "../../policy/permissions/aws/arn.ts";
 import { changesOf, type JudgedChange } from "../../policy/permissions/aws/changes.ts";
 import type { Rule } from "../../policy/policy.ts";
 import { CallFailed, type ReachedPart } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
+import type { Makers } from "./clients.ts";
 import { doctorCalls, inTime } from "./doctorCalls.ts";
 import { denied, hintOf } from "./hints.ts";
 import { DOCTOR_OPERATIONS } from "./operations.ts";
 
+const IAM: Makers = { iam: (settings) => new IAMClient(settings) };
 const UNASKED =
   "not known: only a change itself would tell. With aws.endpoints.iam and iam:SimulatePrincipalPolicy IAM is asked what it would say";
 
@@ -53,7 +60,7 @@ async function simulated(context: AwsContext, change: JudgedChange, signal: Abor
     ResourceArns: [change.resource],
     ContextEntries: entries,
   });
-  const calls = doctorCalls(context, "iam", DOCTOR_OPERATIONS, change.resource, signal);
+  const calls = doctorCalls(context, "iam", DOCTOR_OPERATIONS, change.resource, signal, IAM);
   const { EvaluationResults: results = [] } = await calls.send("iam", (client) => client.send(command));
   const [result] = results;
   if (results.length === 1 && result?.EvalActionName === change.action) return result;
