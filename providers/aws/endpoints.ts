@@ -5,7 +5,8 @@ import type { Service } from "./operations.ts";
 /** Where a service is called, and the region that its requests are signed for. */
 export type Endpoint = { readonly url: string; readonly host: string; readonly region: string };
 
-const DOMAIN = {
+/** What the hosts of a partition end in. */
+export const DOMAIN = {
   aws: "amazonaws.com",
   "aws-us-gov": "amazonaws.com",
   "aws-cn": "amazonaws.com.cn",
