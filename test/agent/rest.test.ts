@@ -21,7 +21,7 @@ test("memory is given back once nothing was done for a while, and then only from
 });
 
 test("whatever is done begins the while anew", () => {
-  expect(givenAt(40, (second) => (second < 20 ? second : 20))).toEqual([20 + REST_AFTER_SECONDS]);
+  expect(givenAt(40, (second) => Math.min(second, 20))).toEqual([20 + REST_AFTER_SECONDS]);
   const again = givenAt(60, (second) => (second < 30 ? 1 : 2));
   expect(again).toEqual([REST_AFTER_SECONDS, 30 + REST_AFTER_SECONDS]);
 });
