@@ -32,3 +32,5 @@ export const BUCKET_CALL_TIMEOUT_MS = 10_000;
 export const MAX_BUCKET_OBJECT_BYTES = 80 * 1024 * 1024;
 /** Of an answer that says what is wrong. */
 export const MAX_ERROR_BYTES = 16 * 1024;
+/** In place of a command's id in the user agent, for what `doctor` asks. */
+export const DOCTOR = "doctor";

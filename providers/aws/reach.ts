@@ -3,13 +3,13 @@ import type { Rule } from "../../policy/policy.ts";
 import { noAnswer } from "../noAnswer.ts";
 import { CallFailed, type ReachedPart } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
-import { DOCTOR, doctorCalls, inTime } from "./doctorCalls.ts";
 import { endpointOf } from "./endpoints.ts";
 import { denied, hintOf } from "./hints.ts";
-import { LOOK_WITHIN_MS, REACH_TIMEOUT_MS } from "./limits.ts";
+import { DOCTOR, LOOK_WITHIN_MS, REACH_TIMEOUT_MS } from "./limits.ts";
 import type { Service } from "./operations.ts";
 import { awsOperation } from "./operations.ts";
 import type { Own } from "./own.ts";
+import { inTime, readingCalls } from "./readingCalls.ts";
 import { type Reads, readsOf } from "./reads.ts";
 import { changesReached } from "./simulate.ts";
 
@@ -88,9 +88,9 @@ async function lookedAt(
 /** One after another: an account's calls are rationed. */
 async function readsReached(context: AwsContext, all: readonly Reads[], signal: AbortSignal): Promise<ReachedPart[]> {
   const parts: ReachedPart[] = [];
-  for (const { service, resource, on, table, reads } of all) {
+  for (const { on, reads, ...what } of all) {
     for (const { operation, ask } of reads) {
-      const calls = doctorCalls(context, service, table, resource, signal);
+      const calls = readingCalls(context, what, { id: DOCTOR, signal });
       const needs = awsOperation(operation)?.permissions ?? [];
       const hint = (status: string): string => (status === "denied" ? denied(needs) : hintOf(status));
       parts.push(await look(`${operation} ${on}`, () => inTime(ask(calls), signal), hint));

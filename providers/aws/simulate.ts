@@ -10,9 +10,10 @@ import type { Rule } from "../../policy/policy.ts";
 import { CallFailed, type ReachedPart } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
 import type { Makers } from "./clients.ts";
-import { doctorCalls, inTime } from "./doctorCalls.ts";
 import { denied, hintOf } from "./hints.ts";
+import { DOCTOR } from "./limits.ts";
 import { DOCTOR_OPERATIONS } from "./operations.ts";
+import { inTime, readingCalls } from "./readingCalls.ts";
 
 const IAM: Makers = { iam: (settings) => new IAMClient(settings) };
 const UNASKED =
@@ -60,7 +61,8 @@ async function simulated(context: AwsContext, change: JudgedChange, signal: Abor
     ResourceArns: [change.resource],
     ContextEntries: entries,
   });
-  const calls = doctorCalls(context, "iam", DOCTOR_OPERATIONS, change.resource, signal, IAM);
+  const what = { service: "iam", table: DOCTOR_OPERATIONS, resource: change.resource } as const;
+  const calls = readingCalls(context, what, { id: DOCTOR, signal }, IAM);
   const { EvaluationResults: results = [] } = await calls.send("iam", (client) => client.send(command));
   const [result] = results;
   if (results.length === 1 && result?.EvalActionName === change.action) return result;

@@ -1,22 +1,18 @@
 import { makeGate } from "../gate.ts";
-import { CallFailed, type OperationRow, type OperationsTable } from "../provider.ts";
+import { CallFailed, type Errand, type OperationRow, type OperationsTable } from "../provider.ts";
 import { type AwsCalls, type AwsContext, awsCalls } from "./call.ts";
 import type { Makers } from "./clients.ts";
 import { placesOf } from "./endpoints.ts";
 import type { Service } from "./operations.ts";
 
-/** In place of a command's id in the user agent. */
-export const DOCTOR = "doctor";
-
-/** Calls that `doctor` makes of one service about one resource: through a gate that lets only reads of the table out. */
-export function doctorCalls(
+/** Calls of one service about one resource that belong to no command: through a gate that lets only the table's reads out. */
+export function readingCalls(
   context: AwsContext,
-  service: Service,
-  table: OperationsTable,
-  resource: string,
-  signal: AbortSignal,
+  what: { readonly service: Service; readonly table: OperationsTable; readonly resource: string },
+  errand: Errand,
   makers?: Makers,
 ): AwsCalls {
+  const { service, table, resource } = what;
   const gate = makeGate({
     table,
     places: placesOf(context.aws, service, methodsOf(table)),
@@ -26,7 +22,7 @@ export function doctorCalls(
     now: () => context.host.clock.monotonic(),
     record: () => undefined,
   });
-  return awsCalls(context, gate, { id: DOCTOR, signal }, resource, makers);
+  return awsCalls(context, gate, errand, resource, makers);
 }
 
 function methodsOf(table: OperationsTable): readonly string[] {
