@@ -1,4 +1,4 @@
-import "./wire/reflect.ts";
+import "reflect-metadata";
 import { Command, CommanderError } from "commander";
 import { AWS_OPERATIONS, SIMULATE } from "../policy/permissions/aws/operations.ts";
 import { approveCommand } from "./commands/approve.ts";

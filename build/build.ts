@@ -11,7 +11,7 @@ import { bundling } from "./bundling.ts";
 import { fail, ROOT, toolEnvironment } from "./command.ts";
 
 const PROGRAMS = [
-  { name: "reeve", entry: "agent/main.ts" },
+  { name: "reeve", entry: "agent/start.ts" },
   { name: "reeve-control", entry: "control/main.ts" },
 ] as const;
 

@@ -1,4 +1,4 @@
-import "../wire/reflect.ts";
+import "reflect-metadata";
 import {
   BasicConstraintsExtension,
   X509Certificate as Certificate,

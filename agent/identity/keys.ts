@@ -1,4 +1,4 @@
-import "../wire/reflect.ts";
+import "reflect-metadata";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, webcrypto } from "node:crypto";
 import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from "@peculiar/x509";
 import type { LogKey } from "./identity.ts";

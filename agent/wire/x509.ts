@@ -1,4 +1,4 @@
-import "./reflect.ts";
+import "reflect-metadata";
 import { X509Certificate as NodeCertificate } from "node:crypto";
 import {
   BasicConstraintsExtension,

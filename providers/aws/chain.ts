@@ -1,4 +1,4 @@
-import "../../agent/wire/reflect.ts";
+import "reflect-metadata";
 import { X509Certificate as IndependentCertificate } from "node:crypto";
 import { X509Certificate } from "@peculiar/x509";
 import { CallFailed } from "../provider.ts";

@@ -1,4 +1,4 @@
-import "../../agent/wire/reflect.ts";
+import "reflect-metadata";
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsageExtension,

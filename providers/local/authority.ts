@@ -1,4 +1,4 @@
-import "../../agent/wire/reflect.ts";
+import "reflect-metadata";
 import { createPrivateKey, createPublicKey, type KeyObject, type webcrypto } from "node:crypto";
 import { geteuid } from "node:process";
 import {

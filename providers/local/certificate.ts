@@ -1,4 +1,4 @@
-import "../../agent/wire/reflect.ts";
+import "reflect-metadata";
 import { createHash, X509Certificate as IndependentCertificate } from "node:crypto";
 import { closeSync, constants, fsyncSync, linkSync, openSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";

@@ -19,7 +19,7 @@ type Metafile = { readonly outputs: Readonly<Record<string, Output>> };
 function metafile(): Metafile {
   const folder = mkdtempSync(join(tmpdir(), "reeve-chunks-"));
   try {
-    const words = bundling("agent/main.ts", join(folder, "reeve"), arch(), "0.0.0");
+    const words = bundling("agent/start.ts", join(folder, "reeve"), arch(), "0.0.0");
     const account = join(folder, "metafile.json");
     const made = spawnSync(process.execPath, [...words, `--metafile=${account}`], {
       cwd: ROOT,
@@ -75,11 +75,12 @@ const owners = (paths: Iterable<string>): string[] => {
   const ofTheirs = Object.keys(PACKAGES).filter((name) => list.some((path) => PACKAGES[name]?.test(path)));
   return [...new Set([...ofOurs, ...ofTheirs])].sort();
 };
-const AGENT = chunkOf("agent/main.ts");
-const start = (provider: string): Set<string> => evaluated(AGENT, chunkOf(`providers/${provider}/${provider}.ts`));
+/** The agent before it has read its config. */
+const AGENT = [chunkOf("agent/start.ts"), chunkOf("agent/main.ts")];
+const start = (provider: string): Set<string> => evaluated(...AGENT, chunkOf(`providers/${provider}/${provider}.ts`));
 
 test("without a provider the agent evaluates no module of any, and of no cloud's packages", () => {
-  const modules = evaluated(AGENT);
+  const modules = evaluated(...AGENT);
   expect(modules.size).toBeGreaterThan(200);
   expect(modules.has("agent/execute.ts")).toBe(true);
   expect(owners(modules)).toEqual([]);
