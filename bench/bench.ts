@@ -52,6 +52,12 @@ async function bench(): Promise<void> {
     );
     process.exit(2);
   }
+  if (only !== undefined && flags.includes("--write")) {
+    process.stderr.write(
+      "error: Cannot write one part: the page holds every figure of one run.\nhint: Leave --only out.\n",
+    );
+    process.exit(2);
+  }
   const quick = flags.includes("--quick");
   // Beside the sources, not in /tmp, which may be memory: what is measured are syncs of a disk.
   mkdirSync(join(ROOT, ".cache"), { recursive: true });
