@@ -69,7 +69,11 @@ async function main(): Promise<void> {
       ),
     );
   program.addCommand(
-    auditCommand(async () => ({ actions: AWS_OPERATIONS, checks: AWS_OPERATIONS.identity, doctor: [SIMULATE] })),
+    auditCommand(machine, async () => ({
+      actions: AWS_OPERATIONS,
+      checks: AWS_OPERATIONS.identity,
+      doctor: [SIMULATE],
+    })),
   );
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
