@@ -44,6 +44,11 @@ export const MAX_PROXY_HEAD_BYTES = 8 * 1024;
 export const MAX_PROXY_CREDENTIALS_BYTES = 1024;
 /** How long doctor looks at one thing that others answer for. */
 export const DOCTOR_LOOK_SECONDS = 10;
+/** So long nothing was done: then memory is given back, and again from time to time. */
+export const REST_AFTER_SECONDS = 5;
+export const REST_AGAIN_SECONDS = 600;
+/** A provider tries each read of each rule, one after another where they go to one service. */
+export const DOCTOR_PROVIDER_SECONDS = 30;
 /** Commands that wait for approvals at a time; one more is refused. */
 export const MAX_WAITING_COMMANDS = 16;
 /** Of one file in `approvals/`, and of the signatures in it. */

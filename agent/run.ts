@@ -20,6 +20,7 @@ import { readSwitch, type Switch } from "./owner/switch.ts";
 import { openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
+import { resting } from "./rest.ts";
 import { type Road, write } from "./road.ts";
 import { sharer } from "./share.ts";
 import { remembered, type Status, statusFile } from "./status.ts";
@@ -45,6 +46,8 @@ export type Started = {
   identify(): Promise<Identity | EnrolmentFault>;
   /** Told when the agent is ready for commands (systemd's readiness). */
   ready(): void;
+  /** Gives memory back that is not used any more. */
+  giveBack(): void;
 };
 
 /** Runs the agent until it is told to stop. Returns the exit code; throws what ends the process: a broken log, our own mistakes. */
@@ -252,6 +255,7 @@ async function serve(
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       running: dispatch.running(),
     });
+  const rest = resting(agent.giveBack);
   const look = async (): Promise<void> => {
     await agent.owner.refresh(BUCKET_LOOK_SECONDS);
     owner.look();
@@ -259,6 +263,7 @@ async function serve(
     sharing.wake();
     const { state, reason } = owner.state();
     show(state, reason);
+    rest(dispatch.running() > 0 ? null : log.size, host.clock.monotonic());
   };
   const poller: Poller = {
     state: () => ({

@@ -30,7 +30,7 @@ const STATUS: Readonly<Record<string, readonly string[]>> = {
   "region-disabled": ["OptInRequired", "SubscriptionRequiredException"],
   clock: ["RequestTimeTooSkewed", "RequestInTheFuture"],
   unavailable: ["ServiceUnavailable", "ServiceUnavailableException", "InternalFailure", "InternalError"],
-  missing: ["ResourceNotFoundException", "NoSuchHostedZone", "NoSuchChange"],
+  missing: ["ResourceNotFoundException", "NoSuchHostedZone", "NoSuchChange", "NoSuchEntity", "NoSuchEntityException"],
   limit: ["LimitExceeded", "LimitExceededException", "LimitExceededFault"],
   "activity-in-progress": ["ScalingActivityInProgress", "ScalingActivityInProgressFault"],
   contention: ["ResourceContention", "ResourceContentionFault"],

@@ -23,5 +23,9 @@ export const LOOK_MAX_MS = 5_000;
 export const SETTLES_WITHIN_MS = 20_000;
 /** How long `doctor` waits for a connection. */
 export const REACH_TIMEOUT_MS = 3_000;
+/** How long it waits for all that it tries. */
+export const LOOK_WITHIN_MS = 25_000;
 /** A change that was on its way when the agent stopped has arrived by then, or never will. */
 export const IN_FLIGHT_MS = 5_000;
+/** In place of a command's id in the user agent, for what `doctor` asks. */
+export const DOCTOR = "doctor";

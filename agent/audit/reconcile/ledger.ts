@@ -15,6 +15,8 @@ export type TableRow = Pick<OperationRow, "operation" | "kind">;
 export type Tables = {
   readonly actions: Readonly<Record<Action, readonly TableRow[]>>;
   readonly checks: readonly TableRow[];
+  /** What `doctor` reads besides what the actions read. */
+  readonly doctor: readonly TableRow[];
 };
 type Action = Extract<Entry, { kind: "intent" }>["action"];
 
