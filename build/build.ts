@@ -7,10 +7,11 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
+import { bundling } from "./bundling.ts";
 import { fail, ROOT, toolEnvironment } from "./command.ts";
 
 const PROGRAMS = [
-  { name: "reeve", entry: "agent/main.ts" },
+  { name: "reeve", entry: "agent/start.ts" },
   { name: "reeve-control", entry: "control/main.ts" },
 ] as const;
 
@@ -31,7 +32,7 @@ function native(): Architecture {
 function compile(entry: string, to: string, architecture: Architecture): void {
   if (!existsSync(join(ROOT, entry)))
     fail(`Cannot build ${to}: ${entry} is not there.`, "Is this the whole of the sources?");
-  const made = spawnSync(process.execPath, [join(ROOT, "build/compile.ts"), entry, to, architecture, versionOf(ROOT)], {
+  const made = spawnSync(process.execPath, bundling(entry, to, architecture, versionOf(ROOT)), {
     cwd: ROOT,
     env: toolEnvironment(),
     encoding: "utf8",

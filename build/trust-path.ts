@@ -97,6 +97,8 @@ async function reached(providers: readonly string[]): Promise<string[]> {
     root: ROOT,
     target: "bun",
     format: "esm",
+    // As build.ts bundles.
+    splitting: true,
     metafile: true,
     // As the executable is made.
     plugins: [googlePlugin],

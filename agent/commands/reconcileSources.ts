@@ -1,4 +1,4 @@
-import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
+import { AWS_OPERATIONS, SIMULATE } from "../../policy/permissions/aws/operations.ts";
 import type { Operations } from "../../policy/permissions/cloud.ts";
 import { GCP_OPERATIONS } from "../../policy/permissions/gcp/operations.ts";
 import { auditLogs } from "../audit/reconcile/auditLogs.ts";
@@ -41,8 +41,9 @@ function usage(because: string, hint: string): Complaint {
   return new Complaint(CANNOT, because, hint, USAGE);
 }
 
-function tablesOf({ identity, ...actions }: Operations): Tables {
-  return { actions, checks: identity };
+/** `doctor`: what it asks besides what the actions read. */
+function tablesOf({ identity, ...actions }: Operations, doctor: Tables["doctor"]): Tables {
+  return { actions, checks: identity, doctor };
 }
 
 export function sourceOf(asked: Asked, config: Config | null): Source {
@@ -59,7 +60,7 @@ function awsSource(asked: Asked, config: Config | null, directory: string): Sour
   return {
     ...{ title: "CloudTrail", directory, who: `role ${role.name} of account ${role.account}`, json: { role } },
     trail: cloudtrail(role, config?.aws?.region ?? null),
-    tables: tablesOf(AWS_OPERATIONS),
+    tables: tablesOf(AWS_OPERATIONS, [SIMULATE]),
     copy: "Copy them from the trail's bucket: aws s3 sync s3://BUCKET/AWSLogs/ DIR",
     whole: "whether CloudTrail's files are, `aws cloudtrail validate-logs`",
   };
@@ -94,7 +95,7 @@ function gcpSource(asked: Asked, config: Config | null, directory: string): Sour
   return {
     ...{ title: "Cloud Audit Logs", directory, who: `${email} in project ${project}`, json: { account } },
     trail: auditLogs(account),
-    tables: tablesOf(GCP_OPERATIONS),
+    tables: tablesOf(GCP_OPERATIONS, []),
     copy: "Copy them from the sink's bucket: gcloud storage cp -r gs://BUCKET/cloudaudit.googleapis.com DIR",
     whole: "whether Google's files are, the sink's bucket with a locked retention policy",
   };
