@@ -1,5 +1,6 @@
 import type { GcpConfig } from "../../agent/providerConfig/gcp.ts";
 import { CallFailed, type Provider, type Setting } from "../provider.ts";
+import { gcsBucket } from "./bucket.ts";
 import type { GcpContext } from "./call.ts";
 import { gcpCertificate } from "./certificate.ts";
 import { tokenSource } from "./credentials.ts";
@@ -27,7 +28,7 @@ export async function gcpProvider(setting: Setting, gcp: GcpConfig): Promise<Pro
   await learn().catch(passing);
   return {
     name: "gcp",
-    bucket: null,
+    bucket: "bucket" in setting.owner ? gcsBucket(setting, setting.owner, context.tokens) : null,
     scale: gcpScale(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": gcpCertificate(context),
     "update-dns": gcpDns(context),
