@@ -17,6 +17,7 @@ const MAY_SKIP: ReadonlyMap<string, string> = new Map([
     "what is planned for deploy/aws is as its own tests claim, and inputs that would permit more are refused",
     NO_TERRAFORM,
   ],
+  ["deploy/gcp is formatted as terraform fmt does", NO_TERRAFORM],
 ]);
 
 /** Programs and C headers (by their path) that the tests need for counterparts, and the Debian package that brings each. */

@@ -130,7 +130,7 @@ function ourParts(paths: readonly string[]): Part[] {
 }
 
 /** Copies of one version in several folders are one package. */
-function packages(paths: readonly string[], local: readonly string[]): Package[] {
+function packages(paths: readonly string[], by: ReadonlyMap<string, readonly string[]>): Package[] {
   const lines = new Map<string, number>();
   for (const path of paths) {
     const folder = folderOf(path);
@@ -138,13 +138,19 @@ function packages(paths: readonly string[], local: readonly string[]): Package[]
     if (folder === null || path.endsWith(".json")) continue;
     lines.set(folder, (lines.get(folder) ?? 0) + codeLines(readFileSync(join(ROOT, path), "utf8")));
   }
-  const everywhere = new Set(local.map(folderOf));
+  const folders = [...by].map(([provider, of]) => [provider, new Set(of.map(folderOf))] as const);
+  const whose = (folder: string): string => {
+    const bring = folders.flatMap(([provider, of]) =>
+      of.has(folder) ? [`\`${provider.replace("providers/", "")}\``] : [],
+    );
+    return bring.length === folders.length ? "every provider" : bring.join(", ");
+  };
   const found = new Map<string, Package>();
   for (const [folder, count] of lines) {
     const about = JSON.parse(readFileSync(join(ROOT, folder, "package.json"), "utf8")) as Record<string, unknown>;
     const licence = typeof about["license"] === "string" ? about["license"] : "unknown";
     const [name, version] = [String(about["name"]), String(about["version"])];
-    const of = everywhere.has(folder) ? "every provider" : "`aws`";
+    const of = whose(folder);
     const same = found.get(`${name} ${version}`);
     if (same === undefined || same.lines < count)
       found.set(`${name} ${version}`, { name, version, licence, lines: count, of });
@@ -222,6 +228,7 @@ const SHARES = [
   ["the gate and the contract (providers/)", /^providers\/[^/]+$/],
   ["the local provider (providers/local/)", /^providers\/local\//],
   ["the provider for AWS (providers/aws/)", /^providers\/aws\//],
+  ["the provider for Google Cloud (providers/gcp/)", /^providers\/gcp\//],
 ] as const;
 
 function shares(ours: readonly Part[]): string[] {
@@ -251,7 +258,9 @@ function print(ours: readonly Part[], theirs: readonly Package[]): void {
 async function trustPath(write: boolean): Promise<void> {
   const paths = await reached(PROVIDERS);
   const ours = ourParts(paths);
-  const theirs = packages(paths, await reached(PROVIDERS.slice(0, 1)));
+  const by = new Map<string, readonly string[]>();
+  for (const provider of PROVIDERS) by.set(provider, await reached([provider]));
+  const theirs = packages(paths, by);
   print(ours, theirs);
   const known = justified(readFileSync(join(ROOT, "docs/DEPENDENCIES.md"), "utf8"));
   const unknown = theirs.filter(({ name, version }) => !known.has(`${name} ${version}`));

@@ -1,11 +1,12 @@
 /** What goes wrong on the way and at Google's end, fault by fault: what is the case afterwards, and that the outcome says so. */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
+import { gcpProvider } from "../../providers/gcp/gcp.ts";
 import { CallFailed, Halted, type JudgedCertificateArgs, type ScaleState } from "../../providers/provider.ts";
-import { caught, failureOf } from "../aws/fixture.ts";
+import { caught, failureOf, SETTING } from "../aws/fixture.ts";
 import { makeRequest } from "../aws/world/requests.ts";
 import { act, type Command, errand, gateFor, recall, see } from "../providers/world.ts";
-import { came, groupOf, providerFor, zoneOf } from "./account.ts";
+import { came, configOf, groupOf, providerFor, zoneOf } from "./account.ts";
 import type { Mistake } from "./world/issuing.ts";
 import { startWorld, type World, type WorldOptions } from "./world/world.ts";
 
@@ -327,5 +328,42 @@ describe("an answer", () => {
     world.fault(CREATE, { kind: "garbage" });
     expect(await act(await certificateOf(world))).toMatchObject({ result: "succeeded" });
     expect([came(world, CHANGE).length, world.look.issued()]).toEqual([1, 1]);
+  });
+});
+
+describe("the network", () => {
+  test("is the setting's alone: each call and each reading of the metadata server is a connection that its dial made", async () => {
+    const world = await worldOf();
+    const dialed: string[] = [];
+    const dial: typeof SETTING.dial = (to, wait) => {
+      dialed.push(`http://${to.host}:${to.port}`);
+      return SETTING.dial(to, wait);
+    };
+    const provider = await gcpProvider({ ...SETTING, dial }, configOf(world));
+    const group = groupOf(world);
+    await act({ action: provider.scale, args: { group, count: 4 }, resource: group });
+    const record = await recordOf(world);
+    await act({ ...record, action: provider["update-dns"] });
+    const certificate = await certificateOf(world);
+    await act({ ...certificate, action: provider["issue-certificate"] });
+    const to = (service: keyof World["endpoints"]) =>
+      dialed.filter((place) => place === world.endpoints[service]).length;
+    for (const service of ["compute", "dns", "privateca"] as const)
+      expect([service, to(service)]).toEqual([service, world.calls.filter((made) => made.service === service).length]);
+    expect(to("metadata")).toBeGreaterThan(2);
+    expect(dialed.length).toBe(to("compute") + to("dns") + to("privateca") + to("metadata"));
+  });
+
+  test("that a proxy refuses lets no call out, and says so", async () => {
+    const world = await worldOf();
+    const dial: typeof SETTING.dial = (to, wait) =>
+      to.port === Number(new URL(world.endpoints.metadata).port)
+        ? SETTING.dial(to, wait)
+        : Promise.resolve({ unreachable: "proxy: 403" });
+    const provider = await gcpProvider({ ...SETTING, dial }, configOf(world));
+    const group = groupOf(world);
+    const ended = failureOf(see({ action: provider.scale, args: { group, count: 4 }, resource: group }));
+    expect((await ended).status).toBe("proxy-denied");
+    expect(world.calls).toEqual([]);
   });
 });
