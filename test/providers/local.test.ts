@@ -37,7 +37,7 @@ async function processes(): Promise<Case<ScaleArgs, ScaleState>> {
   const state = mkdtempSync(join(root, "scale-"));
   const command = ["/bin/sh", "-c", "sleep 300 & wait", state];
   const groups = { web: { command, health: { probe: "none" as const }, stop_seconds: 1 } };
-  const action = localProvider(host, { groups, authorities: {}, zones: {} }, state).scale;
+  const action = localProvider({ host }, { groups, authorities: {}, zones: {} }, state).scale;
   return {
     command: { action, args: { group: "web", count: 2 }, resource: "web" },
     absent: { group: "other", count: 2 },
@@ -79,7 +79,7 @@ async function folder(): Promise<Case<JudgedCertificateArgs, AuthorityState>> {
   made("req", ...curve, "-keyout", "leaf.key", "-subj", "/CN=a.example.com", "-outform", "DER", "-out", "csr");
   const deliver = `${directory}/leaf.crt`;
   const authorities = { internal: { directory } };
-  const provider = localProvider(host, { groups: {}, authorities, zones: {} }, `${directory}/state`);
+  const provider = localProvider({ host }, { groups: {}, authorities, zones: {} }, `${directory}/state`);
   const csrDer = new Uint8Array(readFileSync(`${directory}/csr`));
   const args = {
     authority: "internal",
@@ -110,7 +110,7 @@ const DNS: DnsArgs = { zone: ZONE, name: GRANTED, type: "A", change: "create", v
 async function server(): Promise<Case<DnsArgs, RecordState>> {
   const tsig = { name: TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: bind.secretFile };
   const zones = { [ZONE]: { server: bind.server, tsig } };
-  const provider = localProvider(host, { groups: {}, authorities: {}, zones }, root);
+  const provider = localProvider({ host }, { groups: {}, authorities: {}, zones }, root);
   bind.byOther(`update delete ${GRANTED} A`);
   return {
     command: { action: provider["update-dns"], args: DNS, resource: `${ZONE}/${GRANTED}` },
@@ -130,7 +130,7 @@ async function zoneFile(): Promise<Case<DnsArgs, RecordState>> {
   const file = join(mkdtempSync(join(root, "zone-")), "zone");
   const before = `$TTL 60\n@ IN SOA ns host 1 2 3 4 5\n@ IN NS ns\nns IN A 10.0.0.9\n`;
   writeFileSync(file, before);
-  const provider = localProvider(host, { groups: {}, authorities: {}, zones: { [ZONE]: { file } } }, root);
+  const provider = localProvider({ host }, { groups: {}, authorities: {}, zones: { [ZONE]: { file } } }, root);
   return {
     command: { action: provider["update-dns"], args: DNS, resource: `${ZONE}/${GRANTED}` },
     absent: { ...DNS, zone: "other.example" },

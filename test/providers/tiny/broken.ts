@@ -102,7 +102,7 @@ export const BROKEN: readonly Broken[] = [
       unlessHalted(() =>
         gate.call("tiny:Put", group, async (leave) => {
           await cloud.put(`group/${group}`, String(count));
-          leave({ host: "tiny.example", region: "tiny", method: "PUT" });
+          leave({ host: "tiny.example", region: "tiny", method: "PUT" }, "writing");
           return { value: succeeded("count", String(found.count), String(count)), request: null };
         }),
       ),

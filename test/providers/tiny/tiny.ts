@@ -23,14 +23,14 @@ const PLACES = TABLE.map(({ method }) => ({ ...PLACE, method }));
 
 export function get(cloud: Cloud, gate: Gate, resource: string, path: string): Promise<string | null> {
   return gate.call("tiny:Get", resource, async (leave) => {
-    // Right before the bytes leave, with where they really go.
-    leave({ ...PLACE, method: "GET" });
+    // Right before the first byte leaves, with where it really goes.
+    leave({ ...PLACE, method: "GET" }, "writing");
     return { value: await cloud.get(path), request: null };
   });
 }
 export function put(cloud: Cloud, gate: Gate, resource: string, path: string, value: string): Promise<void> {
   return gate.call("tiny:Put", resource, async (leave) => {
-    leave({ ...PLACE, method: "PUT" });
+    leave({ ...PLACE, method: "PUT" }, "writing");
     return { value: await cloud.put(path, value), request: null };
   });
 }
