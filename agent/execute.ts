@@ -1,7 +1,7 @@
 import { resourceOf } from "../policy/asked.ts";
 import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
-import type { Policy } from "../policy/policy.ts";
+import type { Policy, Rule } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
@@ -115,6 +115,7 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
   const gate = makeGate({
     table: work.operations,
     places: work.places,
+    beside: work.beside,
     resource: work.resource,
     phase: "read",
     beforeChange: () => undefined,
@@ -155,7 +156,7 @@ function unseen(cannot: string, why: Unseen): Refusal {
   return refuse("policy.csr.unreadable", cannot, why.csr_unreadable, why.hint, { field: "csr" });
 }
 
-type Intended = Observed & { readonly intent: number };
+type Intended = Observed & { readonly intent: number; readonly rule: Rule };
 
 /** Everything that can have changed since the bytes came is judged once more, then the intent is made durable. Null: it ended here. */
 function intend(observed: Observed, road: Road, waited: WaitingEntry | null): Intended | null {
@@ -204,7 +205,7 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
     ...approved,
   });
   // If we stop here the intent is on disk and nothing was called: the next start reconciles it.
-  return { ...observed, intent };
+  return { ...observed, intent, rule: decision.rule };
 }
 
 function end(command: Command, refusal: Refusal, road: Road, digest: string | null): null {
@@ -253,26 +254,24 @@ function noSpace(cannot: string): Refusal {
 
 /** The permitted call. Whatever happens in it becomes exactly one outcome; only a breach of the gate and our own mistakes throw. */
 async function call(intended: Intended, road: Road): Promise<ReturnType<typeof outcomeBody>> {
-  const { command, work, seen } = intended;
+  const { command, work, seen, rule } = intended;
   const id = command.claims.jti;
+  const validity = rule.allow === "issue-certificate" ? { validity: rule.validity } : {};
   const operations: Operation[] = [];
   const deadline = startDeadline(road);
   const gate = makeGate({
     table: work.operations,
     places: work.places,
+    beside: work.beside,
     resource: work.resource,
     phase: "all",
-    beforeChange: () => {
-      if (road.halted()) throw new Halted("stopped");
-      if (road.suspended() !== null) throw new Halted("suspended");
-      if (deadline.signal.aborted) throw new Halted("deadline");
-    },
+    beforeChange: () => beforeChange(road, deadline.signal),
     now: () => road.host.clock.monotonic(),
     record: (operation) => operations.push(operation),
   });
   let executed: Executed;
   try {
-    executed = await seen.execute(gate, { id, signal: deadline.signal });
+    executed = await seen.execute(gate, { id, signal: deadline.signal, ...validity });
     stopOnBreach(gate.breach(), command, road);
   } catch (error) {
     stopOnBreach(gate.breach(), command, road);
@@ -281,6 +280,13 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
     deadline.end();
   }
   return outcomeBody(id, intended.intent, executed, "answer", operations, keepWords(executed.words, road));
+}
+
+/** What is looked at right before each change. Throws Halted. */
+export function beforeChange(road: Pick<Road, "halted" | "suspended">, deadline: AbortSignal): void {
+  if (road.halted()) throw new Halted("stopped");
+  if (road.suspended() !== null) throw new Halted("suspended");
+  if (deadline.aborted) throw new Halted("deadline");
 }
 
 /** Others' failures become an outcome; what is our own mistake goes on up. */

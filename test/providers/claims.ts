@@ -128,10 +128,16 @@ export const CLAIMS: readonly Claim[] = [
   {
     words: "every call is in the table, about the one resource, and one at least changes",
     async holds({ command }) {
+      const { action, args } = command;
       const { operations } = await act(command);
+      const beside = action.beside?.(args) ?? [];
       for (const { operation, resource, status, changes } of operations) {
-        const row = command.action.operations.find((candidate) => candidate.operation === operation);
-        expect([resource, status, changes]).toEqual([command.resource, "ok", row?.kind === "change"]);
+        // Its own, or beside it: each ground with a table of its own.
+        const ground = beside.find(({ resources }) => resources.includes(resource));
+        const table = ground?.table ?? (resource === command.resource ? action.operations : []);
+        const row = table.find((candidate) => candidate.operation === operation);
+        expect([resource, status, changes]).toEqual([resource, "ok", row?.kind === "change"]);
+        expect(row).toBeDefined();
       }
       expect(operations.some(({ changes }) => changes)).toBe(true);
     },

@@ -1,0 +1,49 @@
+import { DNS_NAME, type Names } from "./names.ts";
+import type { RuleFor } from "./policy.ts";
+
+/** An authority that speaks ACME (RFC 8555), as a rule and a command name it: `acme:NAME/zone/ZONE`. Pure. */
+export type AcmeAuthority = {
+  /** The config's name of it, under `acme`. */
+  readonly name: string;
+  /** The zone, as the cloud's DNS names it, in which names are proven. */
+  readonly zone: string;
+};
+
+const AUTHORITY = /^acme:([A-Za-z0-9][A-Za-z0-9._-]{0,63})\/zone\/(.{1,1024})$/;
+/** RFC 8555 section 8.4. */
+const LABEL = "_acme-challenge.";
+
+export function isAcme(authority: string): boolean {
+  return authority.startsWith("acme:");
+}
+
+/** Null for what is none, also for one that only begins like one. */
+export function acmeAuthority(authority: string): AcmeAuthority | null {
+  const [, name, zone] = AUTHORITY.exec(authority) ?? [];
+  return name === undefined || zone === undefined ? null : { name, zone };
+}
+
+/** Where a name is proven: its TXT record. Null where that is no name any more (it would be too long). */
+export function challengeName(name: string): string | null {
+  const challenge = `${LABEL}${name}`;
+  return DNS_NAME.test(challenge) ? challenge : null;
+}
+
+/**
+ * What a rule with an ACME authority lets the agent do in DNS beside it: create, replace and delete the TXT record at `_acme-challenge.` of each
+ * name that the rule permits, in the one zone, and nothing else there. `names.below`: of any name below it; `exactly`: whole record names.
+ */
+export type ChallengeRecords = {
+  readonly rule: string;
+  readonly zone: string;
+  readonly names: Names;
+  readonly label: typeof LABEL;
+};
+
+/** What a cloud's rendered role must grant for it; null for another authority's rule. */
+export function challengeRecords({ id, authority, names }: RuleFor<"issue-certificate">): ChallengeRecords | null {
+  const acme = acmeAuthority(authority);
+  if (acme === null) return null;
+  const named = "below" in names ? names : { exactly: names.exactly.map((name) => `${LABEL}${name}`) };
+  return { rule: id, zone: acme.zone, names: named, label: LABEL };
+}
