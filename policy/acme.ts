@@ -1,4 +1,4 @@
-import { DNS_NAME, type Names } from "./names.ts";
+import { DNS_NAME } from "./names.ts";
 import type { RuleFor } from "./policy.ts";
 
 /** An authority that speaks ACME (RFC 8555), as a rule and a command name it: `acme:NAME/zone/ZONE`. Pure. */
@@ -11,7 +11,7 @@ export type AcmeAuthority = {
 
 const AUTHORITY = /^acme:([A-Za-z0-9][A-Za-z0-9._-]{0,63})\/zone\/(.{1,1024})$/;
 /** RFC 8555 section 8.4. */
-const LABEL = "_acme-challenge.";
+const LABEL = "_acme-challenge." as const;
 
 export function isAcme(authority: string): boolean {
   return authority.startsWith("acme:");
@@ -31,19 +31,22 @@ export function challengeName(name: string): string | null {
 
 /**
  * What a rule with an ACME authority lets the agent do in DNS beside it: create, replace and delete the TXT record at `_acme-challenge.` of each
- * name that the rule permits, in the one zone, and nothing else there. `names.below`: of any name below it; `exactly`: whole record names.
+ * name that the rule permits, in the one zone, and nothing else there.
  */
 export type ChallengeRecords = {
   readonly rule: string;
   readonly zone: string;
-  readonly names: Names;
-  readonly label: typeof LABEL;
+  /** `exactly`: whole record names. `below`: the record of any name below it, which is `label`, that name. */
+  readonly records: { readonly exactly: readonly string[] } | { readonly label: typeof LABEL; readonly below: string };
 };
 
-/** What a cloud's rendered role must grant for it; null for another authority's rule. */
+/** Null for another authority's rule. A name whose record's name would be too long has none. */
 export function challengeRecords({ id, authority, names }: RuleFor<"issue-certificate">): ChallengeRecords | null {
   const acme = acmeAuthority(authority);
   if (acme === null) return null;
-  const named = "below" in names ? names : { exactly: names.exactly.map((name) => `${LABEL}${name}`) };
-  return { rule: id, zone: acme.zone, names: named, label: LABEL };
+  const records =
+    "below" in names
+      ? { label: LABEL, below: names.below }
+      : { exactly: names.exactly.map(challengeName).filter((name) => name !== null) };
+  return { rule: id, zone: acme.zone, records };
 }

@@ -1,8 +1,10 @@
 import "reflect-metadata";
+import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from "@peculiar/x509";
 import { dialer } from "../../agent/host/dial.ts";
+import type { Host } from "../../agent/host/host.ts";
 import { type Acme, AcmeConfig } from "../../agent/providerConfig/acme.ts";
 import { withAcme } from "../../providers/acme/acme.ts";
 import { localProvider } from "../../providers/local/local.ts";
@@ -28,7 +30,37 @@ export async function requestFor(names: readonly string[]): Promise<Uint8Array> 
 
 export type Wish = Partial<Pick<JudgedCertificateArgs, "names" | "usages" | "validity" | "authority">> & {
   readonly acme?: Partial<Acme>;
+  /** The provider's host, where it is not the real one. */
+  readonly host?: Host;
 };
+
+/** The real host whose waits are short. */
+export const HASTY: Host = {
+  ...host,
+  clock: { ...host.clock, sleep: (milliseconds, signal) => host.clock.sleep(milliseconds / 50, signal) },
+};
+
+/** The challenge records that stand in the zone, NAME VALUE each, as `dig` sees them. */
+export async function challengesIn(bind: NameServer, names: readonly string[] = NAMES): Promise<string[]> {
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const record = `_acme-challenge.${name}`;
+      const args = ["+tcp", "+short", "@127.0.0.1", "-p", String(bind.port), record, "TXT"];
+      const child = spawn("/usr/bin/dig", args, { stdio: ["ignore", "pipe", "inherit"] });
+      let text = "";
+      child.stdout.on("data", (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      const code = await new Promise((resolve) => child.once("close", resolve));
+      if (code !== 0) throw new Error(`dig: ${code}`);
+      return text
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => `${record} ${line.replaceAll('"', "")}`);
+    }),
+  );
+  return found.flat().sort();
+}
 
 export type Asking = {
   readonly command: Command<JudgedCertificateArgs, AuthorityState>;
@@ -49,7 +81,7 @@ export async function asking(
   writeFileSync(root, authority.root);
   const { directory } = authority;
   const acme = AcmeConfig.parse({ test: { directory, terms: "agreed", root, ...wish.acme } });
-  const setting = { host, version: "9.9.9", dial: dialer({ proxy: null, direct: new Set() }) };
+  const setting = { host: wish.host ?? host, version: "9.9.9", dial: dialer({ proxy: null, direct: new Set() }) };
   const tsig = { name: TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: bind.secretFile };
   const zones = { [ZONE]: { server: bind.server, tsig } };
   const state = join(folder, "state");

@@ -15,7 +15,7 @@ export function removeAll(folders: readonly string[]): void {
 }
 
 export type GateWish = {
-  readonly phase?: "read" | "all";
+  readonly phase?: "read" | "beside" | "all";
   readonly beforeChange?: () => void;
   readonly resource?: string;
 };
