@@ -11,7 +11,7 @@ export type AcmeAuthority = {
 
 const AUTHORITY = /^acme:([A-Za-z0-9][A-Za-z0-9._-]{0,63})\/zone\/(.{1,1024})$/;
 /** RFC 8555 section 8.4. */
-const LABEL = "_acme-challenge." as const;
+export const CHALLENGE = "_acme-challenge." as const;
 
 export function isAcme(authority: string): boolean {
   return authority.startsWith("acme:");
@@ -25,7 +25,7 @@ export function acmeAuthority(authority: string): AcmeAuthority | null {
 
 /** Where a name is proven: its TXT record. Null where that is no name any more (it would be too long). */
 export function challengeName(name: string): string | null {
-  const challenge = `${LABEL}${name}`;
+  const challenge = `${CHALLENGE}${name}`;
   return DNS_NAME.test(challenge) ? challenge : null;
 }
 
@@ -37,7 +37,9 @@ export type ChallengeRecords = {
   readonly rule: string;
   readonly zone: string;
   /** `exactly`: whole record names. `below`: the record of any name below it, which is `label`, that name. */
-  readonly records: { readonly exactly: readonly string[] } | { readonly label: typeof LABEL; readonly below: string };
+  readonly records:
+    | { readonly exactly: readonly string[] }
+    | { readonly label: typeof CHALLENGE; readonly below: string };
 };
 
 /** Null for another authority's rule. A name whose record's name would be too long has none. */
@@ -46,7 +48,7 @@ export function challengeRecords({ id, authority, names }: RuleFor<"issue-certif
   if (acme === null) return null;
   const records =
     "below" in names
-      ? { label: LABEL, below: names.below }
+      ? { label: CHALLENGE, below: names.below }
       : { exactly: names.exactly.map(challengeName).filter((name) => name !== null) };
   return { rule: id, zone: acme.zone, records };
 }
