@@ -46,7 +46,7 @@ async function main(): Promise<void> {
   const net = (config: Config, uid: number) => realNetwork(egressOf(host.disk, config.egress, uid));
   const provider = async (config: Config, uid: number) => {
     const dial = dialer(egressOf(host.disk, config.egress, uid));
-    const setting = { host, version: VERSION, dial };
+    const setting = { host, version: VERSION, dial, owner: config.owner };
     const cloud = await cloudOf(setting, config);
     if (Object.keys(config.acme).length === 0) return cloud;
     const { withAcme } = await import("../providers/acme/acme.ts");

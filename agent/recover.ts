@@ -6,7 +6,7 @@ import { CallFailed, type Errand, type Gate, Halted, type Reconciled } from "../
 import { reconcileFor } from "./action.ts";
 import type { Entry, Operation } from "./audit/entry.ts";
 import { worksIn } from "./config.ts";
-import { beforeChange, keepWords, startDeadline, stopOnBreach } from "./execute.ts";
+import { afterReading, beforeChange, keepWords, startDeadline, stopOnBreach } from "./execute.ts";
 import { BACKOFF_MAX_SECONDS, BACKOFF_MIN_SECONDS, RECOVERY_DEADLINE_SECONDS } from "./limits.ts";
 import { outcomeBody } from "./record.ts";
 import { type Road, write } from "./road.ts";
@@ -58,6 +58,7 @@ async function reconcileOnce(
   const csrFolder = road.config.csr ?? `${road.config.state}/csr`;
   const work = reconcileFor(road.provider, csrFolder, claims, intent);
   const { clear } = work;
+  if (clear !== null) await road.owner.refresh();
   if (clear !== null && permitted(claims, road)) {
     const cleared = await through("beside", work, intent, road, operations, clear);
     if (cleared === null && !late) return null;
@@ -99,7 +100,7 @@ async function through<T>(
     record: (operation) => operations.push(operation),
   });
   try {
-    const value = await then(gate, { id: intent.command, signal: deadline.signal });
+    const value = await then(afterReading(road.owner, work, gate), { id: intent.command, signal: deadline.signal });
     stopOnBreach(gate.breach(), { claims: { jti: intent.command } }, road);
     return value;
   } catch (error) {

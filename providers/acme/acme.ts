@@ -1,6 +1,6 @@
 import type { AcmeConfig } from "../../agent/providerConfig/acme.ts";
-import type { Provider, Setting } from "../provider.ts";
-import type { AcmeContext } from "./call.ts";
+import type { Provider } from "../provider.ts";
+import type { AcmeContext, AcmeSetting } from "./call.ts";
 import { acmeCertificate } from "./certificate.ts";
 import { reached } from "./reach.ts";
 import { tlsRootsOf } from "./roots.ts";
@@ -9,7 +9,7 @@ import { tlsRootsOf } from "./roots.ts";
  * Gives a provider the ACME authorities of the config, for rules whose authority begins with `acme:`. Names are proven by its own DNS.
  * `state`: a folder for accounts' keys and for what was ordered.
  */
-export function withAcme(setting: Setting, config: AcmeConfig, provider: Provider, state: string): Provider {
+export function withAcme(setting: AcmeSetting, config: AcmeConfig, provider: Provider, state: string): Provider {
   if (Object.keys(config).length === 0) return provider;
   const contextOf = (name: string): AcmeContext | null => {
     const acme = Object.hasOwn(config, name) ? config[name] : undefined;
@@ -23,6 +23,7 @@ export function withAcme(setting: Setting, config: AcmeConfig, provider: Provide
     "issue-certificate": provider["issue-certificate"],
     "update-dns": dns,
     acme: acmeCertificate(contextOf, dns),
+    bucket: provider.bucket,
     // It may still be learnt.
     get ownGroups() {
       return provider.ownGroups;

@@ -10,8 +10,9 @@ import { ACME_OPERATIONS, type AcmeOperation } from "./operations.ts";
 import { refusalOf } from "./problem.ts";
 
 /** One authority as the config names it. `state`: a folder of its own. `roots`: PEM that its TLS is held to; null: the runtime's. Throws CallFailed. */
+export type AcmeSetting = Pick<Setting, "host" | "version" | "dial">;
 export type AcmeContext = {
-  readonly setting: Setting;
+  readonly setting: AcmeSetting;
   readonly acme: Acme;
   readonly state: string;
   roots(): readonly string[] | null;

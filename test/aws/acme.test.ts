@@ -61,6 +61,7 @@ rules:
     when: always
     approval: none
 `),
+    null,
   );
   if ("faults" in permissions) throw new Error(JSON.stringify(permissions));
   return permissions.print({ format: "iam", boundary: false, head: "" }).json["document"] as Document;

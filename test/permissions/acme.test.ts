@@ -75,7 +75,7 @@ test("no right on an authority comes with it, and none is left when the rule is 
 test("what is rendered says where the records lie, and under which rule", () => {
   const rendered = renderedOf(policyOf(BELOW));
   expect(rendered.statements.map(({ sid, rules }) => [sid, rules])).toContainEqual(["ProvePublic", ["public"]]);
-  const permissions = AWS.render(policyOf(BELOW));
+  const permissions = AWS.render(policyOf(BELOW), null);
   if ("faults" in permissions) throw new Error(JSON.stringify(permissions));
   const { notes } = permissions.print({ format: "iam", boundary: false, head: "" });
   expect(notes.find((note) => note.startsWith("public: "))).toContain(`${ZONE}: _acme-challenge.*.prod.example.com`);
@@ -83,7 +83,7 @@ test("what is rendered says where the records lie, and under which rule", () => 
 
 test("an authority that names no hosted zone cannot be rendered", () => {
   for (const authority of ["acme:letsencrypt/zone/example.com", "acme:letsencrypt", "acme:/zone/Z0123"]) {
-    const rendered = AWS.render(policyOf(`${HEAD}${rule("{ exactly: [shop.example.com] }", authority)}`));
+    const rendered = AWS.render(policyOf(`${HEAD}${rule("{ exactly: [shop.example.com] }", authority)}`), null);
     expect(rendered).toHaveProperty("faults.0.rule", "public");
   }
 });

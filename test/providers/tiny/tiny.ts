@@ -135,6 +135,7 @@ export function tinyProvider(cloud: Cloud): Provider {
     scale: tinyScale(cloud),
     "issue-certificate": tinyCertificate(cloud),
     "update-dns": tinyDns(cloud),
+    bucket: null,
     ownGroups: [],
     probe: async () => [],
   };
