@@ -88,6 +88,16 @@ test("left alone it is issued once, and its log names each call at the authority
   expect(await challengesIn(bind, NAMES)).toEqual([]);
 }, 180_000);
 
+test("doctor looks at the directory, the account and the zone of the rule, and changes nothing", async () => {
+  const before = front.came.length;
+  const { stdout } = await m.reeve("doctor");
+  for (const what of [`acme test ${front.directory}`, "acme test account", "rule public zone example.com"])
+    expect(stdout).toContain(what);
+  expect(stdout).toContain(`it is ${front.directory.replace("/dir", "/my-account/")}`);
+  const came = front.came.slice(before).filter((call) => call.startsWith("acme:") || call === "dns:UPDATE");
+  expect([...new Set(came)].sort()).toEqual(["acme:dir", "acme:nonce-plz", "acme:sign-me-up"]);
+}, 120_000);
+
 test("killed at each of its calls, with the answer lost", async () => {
   const table: string[] = [];
   for (const point of POINTS) {

@@ -1,9 +1,9 @@
 /** A vendor and a customer's machine, both compiled, with an ACME authority behind a front that can strike. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CONTROL, type Ran, REEVE, type World, world, writePolicy } from "../e2e/world.ts";
+import { CONTROL, type Ran, REEVE, running, type World, world, writePolicy } from "../e2e/world.ts";
 import { type NameServer, TSIG_NAME, ZONE } from "../providers/bind.ts";
 import type { Front } from "./front.ts";
 import { AUTHORITY, requestFor } from "./stage.ts";
@@ -44,22 +44,6 @@ const OTHER = `  - id: records
     rate: 1 per hour
     when: always
     approval: none`;
-
-/** Without blocking: the front answers out of this very process. */
-export function running(program: string, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk.toString();
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    child.once("error", reject);
-    child.once("close", (code) => resolve({ code, stdout, stderr }));
-  });
-}
 
 export type AcmeMachine = {
   readonly world: World;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { freePort, takes } from "../ports.ts";
 import { programPath, requireDebian } from "../tools.ts";
 import { serverTls } from "./tls.ts";
 
@@ -26,28 +26,6 @@ export type PebbleWish = {
   /** Its validations take up to this many seconds; 0 where nothing is said. */
   readonly sleepSeconds?: number;
 };
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      if (address === null || typeof address === "string") throw new Error("no port");
-      server.close(() => resolve(address.port));
-    });
-  });
-}
-
-function takes(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on("error", () => resolve(false));
-  });
-}
 
 /** In `folder`. Another start where somebody else took the port first. */
 export async function startPebble(folder: string, wish: PebbleWish): Promise<Pebble> {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
+import { freePort, takes } from "../ports.ts";
 import { programPath, requireDebian } from "../tools.ts";
 
 export const ZONE = "example.com";
@@ -20,28 +21,6 @@ export type NameServer = {
   byOther(...lines: string[]): void;
   stop(): Promise<void>;
 };
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      if (address === null || typeof address === "string") throw new Error("no port");
-      server.close(() => resolve(address.port));
-    });
-  });
-}
-
-function takes(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on("error", () => resolve(false));
-  });
-}
 
 /** Debian's BIND, unprivileged port, in `folder`. `challenges`: names below which it lets the key change the TXT record of an ACME challenge. */
 export async function startBind(folder: string, challenges: readonly string[] = []): Promise<NameServer> {
