@@ -5,8 +5,9 @@ import { makeGate } from "../providers/gate.ts";
 import { CallFailed, type Errand, type Gate, Halted, type Reconciled } from "../providers/provider.ts";
 import { reconcileFor } from "./action.ts";
 import type { Entry, Operation } from "./audit/entry.ts";
+import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
-import { afterReading, beforeChange, keepWords, startDeadline, stopOnBreach } from "./execute.ts";
+import { afterReading, beforeChange, keepWords, startDeadline } from "./execute.ts";
 import { BACKOFF_MAX_SECONDS, BACKOFF_MIN_SECONDS, RECOVERY_DEADLINE_SECONDS } from "./limits.ts";
 import { outcomeBody } from "./record.ts";
 import { type Road, write } from "./road.ts";
@@ -101,10 +102,10 @@ async function through<T>(
   });
   try {
     const value = await then(afterReading(road.owner, work, gate), { id: intent.command, signal: deadline.signal });
-    stopOnBreach(gate.breach(), { claims: { jti: intent.command } }, road);
+    stopOnBreach(gate.breach(), null, intent.command, road);
     return value;
   } catch (error) {
-    stopOnBreach(gate.breach(), { claims: { jti: intent.command } }, road);
+    stopOnBreach(gate.breach(), error, intent.command, road);
     if (error instanceof CallFailed || error instanceof Halted) return null;
     throw error;
   } finally {

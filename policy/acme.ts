@@ -1,5 +1,5 @@
 import { DNS_NAME } from "./names.ts";
-import type { RuleFor } from "./policy.ts";
+import type { Rule, RuleFor } from "./policy.ts";
 
 /** An authority that speaks ACME (RFC 8555), as a rule and a command name it: `acme:NAME/zone/ZONE`. Pure. */
 export type AcmeAuthority = {
@@ -51,4 +51,24 @@ export function challengeRecords({ id, authority, names }: RuleFor<"issue-certif
       ? { label: CHALLENGE, below: names.below }
       : { exactly: names.exactly.map(challengeName).filter((name) => name !== null) };
   return { rule: id, zone: acme.zone, records };
+}
+
+/**
+ * A rule as what it does in DNS, for what looks at the cloud's side of rules and knows no ACME (doctor): the first of its names, or an example
+ * below. Every other rule is itself.
+ */
+export function inDns(rule: Rule): Rule {
+  const acme = rule.allow === "issue-certificate" ? acmeAuthority(rule.authority) : null;
+  if (rule.allow !== "issue-certificate" || acme === null) return rule;
+  const name = challengeName("below" in rule.names ? `reeve.${rule.names.below}` : (rule.names.exactly[0] ?? ""));
+  if (name === null) return rule;
+  const { id, why, rate, when, approval } = rule;
+  return {
+    ...{ id, why, rate, when, approval, allow: "update-dns", zone: acme.zone },
+    changes: ["create", "replace", "delete"],
+    names: { exactly: [name] },
+    types: ["TXT"],
+    values: { exactly: ["proof"] },
+    ttl: { min: 60, max: 60 },
+  };
 }

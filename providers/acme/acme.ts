@@ -1,4 +1,5 @@
 import type { AcmeConfig } from "../../agent/providerConfig/acme.ts";
+import { inDns } from "../../policy/acme.ts";
 import type { Provider } from "../provider.ts";
 import type { AcmeContext, AcmeSetting } from "./call.ts";
 import { acmeCertificate } from "./certificate.ts";
@@ -30,7 +31,7 @@ export function withAcme(setting: AcmeSetting, config: AcmeConfig, provider: Pro
     },
     async probe(rules, signal) {
       const [cloud, ...authorities] = await Promise.all([
-        provider.probe(rules, signal),
+        provider.probe(rules.map(inDns), signal),
         ...Object.keys(config).map((name) => reached(name, contextOf(name), dns, rules, signal)),
       ]);
       return [...cloud, ...authorities.flat()];

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { certificateNeeds } from "../../policy/permissions/acme.ts";
 import { AWS } from "../../policy/permissions/aws/aws.ts";
+import { changesOf } from "../../policy/permissions/aws/changes.ts";
 import { allowed, BATCH, changing, documents, issuing, policyOf, renderedOf, template } from "./world.ts";
 
 const ZONE = "Z0123456789ABCDEFGHIJ";
@@ -85,5 +86,15 @@ test("an authority that names no hosted zone cannot be rendered", () => {
   for (const authority of ["acme:letsencrypt/zone/example.com", "acme:letsencrypt", "acme:/zone/Z0123"]) {
     const rendered = AWS.render(policyOf(`${HEAD}${rule("{ exactly: [shop.example.com] }", authority)}`), null);
     expect(rendered).toHaveProperty("faults.0.rule", "public");
+  }
+});
+
+test("what doctor asks IAM of such a rule is the record of a name that it permits, and the rendered role allows it", async () => {
+  for (const text of [EXACTLY, BELOW]) {
+    const policy = policyOf(text);
+    const changes = policy.rules.flatMap((one) => changesOf(renderedOf(policy).place, one));
+    expect(changes.map(({ action }) => action)).toEqual(Array(3).fill("route53:ChangeResourceRecordSets"));
+    for (const { action, resource, context } of changes)
+      expect(await allowed(documents(policy).identity, { action, resource, context })).toBe(true);
   }
 });
