@@ -50,7 +50,7 @@ async function main(): Promise<void> {
     const cloud = await cloudOf(setting, config);
     if (Object.keys(config.acme).length === 0) return cloud;
     const { withAcme } = await import("../providers/acme/acme.ts");
-    return withAcme(setting, config.acme, cloud, `${config.state}/acme`);
+    return withAcme({ ...setting, uid }, config.acme, cloud, `${config.state}/acme`);
   };
   const cloudOf = async (setting: Setting, config: Config): Promise<Provider> => {
     if (config.aws !== undefined) {

@@ -22,7 +22,7 @@ export function keyPath({ acme, state }: AcmeContext): string {
 export async function account(context: AcmeContext, calls: AcmeCalls): Promise<AccountSigner> {
   const { acme } = context;
   const { newAccount, meta } = await calls.directory();
-  const key = await accountKey(context.setting.host.disk, keyPath(context));
+  const key = await accountKey(context.setting.host.disk, context.setting.uid, keyPath(context));
   if (meta.externalAccountRequired && acme.external_account === undefined)
     throw new CallFailed(
       "external-account",

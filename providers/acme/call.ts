@@ -10,7 +10,8 @@ import { ACME_OPERATIONS, type AcmeOperation } from "./operations.ts";
 import { refusalOf } from "./problem.ts";
 
 /** One authority as the config names it. `state`: a folder of its own. `roots`: PEM that its TLS is held to; null: the runtime's. Throws CallFailed. */
-export type AcmeSetting = Pick<Setting, "host" | "version" | "dial">;
+/** `uid`: the agent's own user. */
+export type AcmeSetting = Pick<Setting, "host" | "version" | "dial"> & { readonly uid: number };
 export type AcmeContext = {
   readonly setting: AcmeSetting;
   readonly acme: Acme;

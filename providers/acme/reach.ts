@@ -47,7 +47,7 @@ export async function reached(
       return `it answers${roots === null ? "" : `; chains are held to ${roots.length} roots`}`;
     }),
     look(`${what} account`, async () => {
-      const key = await readAccountKey(setting.host.disk, keyPath(context));
+      const key = await readAccountKey(setting.host.disk, setting.uid, keyPath(context));
       if (key === null) return "there is none yet: key and account are made with the first certificate";
       return `it is ${await findAccount(context, calls(), key)}`;
     }),

@@ -43,7 +43,7 @@ async function ended({ asked, proving, args }: Becoming, note: Note): Promise<Re
   const { context, challenges } = asked;
   const { clock, disk } = context.setting.host;
   const { gate, errand } = proving;
-  const key = await readAccountKey(disk, keyPath(context));
+  const key = await readAccountKey(disk, context.setting.uid, keyPath(context));
   if (key === null)
     return {
       ...unknown("account-key", [], "the account's key is gone: the order cannot be asked for"),

@@ -81,7 +81,8 @@ export async function asking(
   writeFileSync(root, authority.root);
   const { directory } = authority;
   const acme = AcmeConfig.parse({ test: { directory, terms: "agreed", root, ...wish.acme } });
-  const setting = { host: wish.host ?? host, version: "9.9.9", dial: dialer({ proxy: null, direct: new Set() }) };
+  const uid = process.geteuid?.() ?? -1;
+  const setting = { uid, host: wish.host ?? host, version: "9.9.9", dial: dialer({ proxy: null, direct: new Set() }) };
   const tsig = { name: TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: bind.secretFile };
   const zones = { [ZONE]: { server: bind.server, tsig } };
   const state = join(folder, "state");

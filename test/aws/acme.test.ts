@@ -79,7 +79,8 @@ async function made(): Promise<Certificates & { readonly world: World }> {
   const tls = join(folder, "root.pem");
   writeFileSync(tls, authority.root);
   const acme = AcmeConfig.parse({ test: { directory: authority.directory, terms: "agreed", root: tls } });
-  const setting = { host: HASTY, version: "9.9.9", dial: dialer(DIRECT) };
+  const uid = process.geteuid?.() ?? -1;
+  const setting = { uid, host: HASTY, version: "9.9.9", dial: dialer(DIRECT) };
   const provider = withAcme(setting, acme, await providerFor(world), join(folder, "state"));
   if (provider.acme === undefined) throw new Error("there is no ACME in it");
   const deliver = join(folder, "leaf.crt");
