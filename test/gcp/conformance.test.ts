@@ -21,6 +21,7 @@ for (const regional of [false, true])
       return {
         command: { action: (await providerFor(world)).scale, args: { group, count: 4 }, resource: group },
         absent: { group: absent, count: 4 },
+        stale: { count: 3 },
         absentResource: absent,
         async look() {
           const { target, running } = world.look.group();
@@ -43,6 +44,7 @@ conformance<JudgedCertificateArgs, AuthorityState>("gcp issue-certificate", asyn
   return {
     command: { action, args: { authority: world.pool, ...args }, resource: world.pool },
     absent: { authority: other, ...args },
+    stale: { subject: "CN=another" },
     absentResource: other,
     async look() {
       const issued = world.look.issued();
@@ -59,6 +61,7 @@ conformance<DnsArgs, RecordState>("gcp update-dns", async (): Promise<Case<DnsAr
   return {
     command: { action: (await providerFor(world))["update-dns"], args, resource: `${zone}/${name}` },
     absent: { ...args, zone: "absent" },
+    stale: { record: { values: ["10.20.0.9"], ttl: 60 } },
     absentResource: `absent/${name}`,
     async look() {
       const found = world.look.record(name, "A");

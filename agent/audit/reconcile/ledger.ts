@@ -47,6 +47,8 @@ export type Known = {
   csr: string | null;
   /** The same of the request's key and names. */
   request: string | null;
+  /** Names of the certificate that the intent is for; none before there is one. */
+  names: readonly string[];
   intent: { readonly entry: number; readonly time: number } | null;
   outcome: { readonly entry: number; readonly time: number; readonly answered: boolean } | null;
   /** Calls of the outcome without a request id that the cloud may have carried out, by operation: its answer did not come. */
@@ -107,6 +109,8 @@ export function addEntry(ledger: Ledger, entry: Entry, period: Period): boolean 
     command.asked = entry.asked;
     command.csr = entry.csr === null ? null : csrDigest(entry.csr);
     command.request = entry.csr === null ? null : requestDigestOf(entry.csr);
+    const { names } = entry.found;
+    command.names = Array.isArray(names) ? names : [];
   }
   // What ended before the period can have made no call in it.
   if (time < period.from - AROUND_MS && entry.kind !== "intent" && entry.kind !== "waiting")
@@ -127,6 +131,7 @@ function begin(ledger: Ledger, entry: Entry, time: number, period: Period): Know
     asked: null,
     csr: null,
     request: null,
+    names: [],
     intent: null,
     outcome: null,
     lost: new Map(),
