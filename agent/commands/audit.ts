@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { Tables } from "../audit/reconcile/ledger.ts";
 import type { Machine } from "../host/machine.ts";
+import { archiveCommand } from "./auditArchive.ts";
 import { proveCommand } from "./auditProve.ts";
 import { showCommand } from "./auditShow.ts";
 import { verifyCommand } from "./auditVerify.ts";
@@ -12,6 +13,7 @@ export function auditCommand(machine: Machine, tables: () => Promise<Tables>): C
   showCommand(audit, machine);
   verifyCommand(audit, machine);
   proveCommand(audit, machine);
-  audit.addCommand(reconcileCommand(tables));
+  archiveCommand(audit, machine);
+  audit.addCommand(reconcileCommand(tables, machine.stdout));
   return audit;
 }

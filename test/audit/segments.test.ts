@@ -8,6 +8,7 @@ import { parseCheckpoint, verifyNote } from "../../agent/audit/note.ts";
 import { verifyLog } from "../../agent/audit/verify.ts";
 import { type Disk, DiskError, type Host } from "../../agent/host/host.ts";
 import { realDisk, realHost } from "../../agent/host/real.ts";
+import { stopping } from "./stopping.ts";
 import { intent, outcome, refused, started, type World, world } from "./world.ts";
 
 const SEGMENT = "00000000000000000000.jsonl";
@@ -101,42 +102,6 @@ test("a segment begins when the one before is old enough, and not before it hold
   // What begins a segment is judged at its own time: the certificate was valid for a day.
   expect(await verifyLog(realDisk, w.folder, { ca: w.caPem })).toMatchObject({ exit: 11, size: log.size });
 });
-
-/** A disk that stops the process at its n-th change, before or after that change was done. */
-function stopping(stopAt: number, done: boolean): { disk: Disk; changes(): number } {
-  let changes = 0;
-  const change = <T>(act: () => T): T => {
-    changes += 1;
-    if (changes === stopAt && !done) throw new Error("stopped here");
-    const result = act();
-    if (changes === stopAt) throw new Error("stopped here");
-    return result;
-  };
-  return {
-    changes: () => changes,
-    disk: {
-      ...realDisk,
-      replace: (path, bytes, mode) => change(() => realDisk.replace(path, bytes, mode)),
-      remove: (path) => change(() => realDisk.remove(path)),
-      truncate: (path, size) => change(() => realDisk.truncate(path, size)),
-      makeDirectory: (path, mode) => realDisk.makeDirectory(path, mode),
-      appender(path, mode) {
-        const file = realDisk.exists(path)
-          ? realDisk.appender(path, mode)
-          : change(() => realDisk.appender(path, mode));
-        return {
-          get size() {
-            return file.size;
-          },
-          append: (bytes) => change(() => file.append(bytes)),
-          sync: () => change(() => file.sync()),
-          intact: () => file.intact(),
-          close: () => file.close(),
-        };
-      },
-    },
-  };
-}
 
 /** The keys' file counts as a disk of its own: a stop may fall before or after each of its writes. */
 function stoppingKeys(w: World, stopAt: number, done: boolean) {
