@@ -141,7 +141,7 @@ test("moving stops at any change, and goes on: nothing is removed before its cop
   expect(points).toBeGreaterThan(20);
 }, 120_000);
 
-test("refused: what rates look back on, a folder that is not there, a copy that says something else, a carry file that is not whole, no contact", async () => {
+test("refused: what rates look back on, a folder that is not there, a copy that says something else, a carry file that is not whole", async () => {
   const { w, to } = await old();
   const archive = (...more: string[]) => ran(REEVE, "audit", "archive", "--log", w.folder, "--to", to, ...more);
   const before = files(w.folder);
@@ -167,4 +167,38 @@ test("refused: what rates look back on, a folder that is not there, a copy that 
   expect(files(w.folder)).toEqual(before);
   writeFileSync(carry, bytes);
   expect(archive().code).toBe(0);
+});
+
+test("no segment is archived that a control plane out of reach is still to be handed", async () => {
+  const { w } = await old();
+  const folder = scratch();
+  const state = join(folder, "state");
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  cpSync(w.folder, join(state, "audit"), { recursive: true });
+  const to = join(folder, "archive");
+  mkdirSync(to);
+  const config = join(folder, "reeve.yaml");
+  const lines = [
+    "version: 1",
+    "cluster: prod-eu-1",
+    `control_plane: { enrol: "https://127.0.0.1:1", trust_sha256: ${"A".repeat(43)} }`,
+    `state: ${state}`,
+    `runtime: ${folder}`,
+    `token: { file: ${folder}/token }`,
+    "provider: local",
+  ];
+  writeFileSync(config, `${lines.join("\n")}\n`, { mode: 0o644 });
+  const archive = () => ran(REEVE, "audit", "archive", "--config", config, "--to", to);
+  const say = (days: number | null): void => {
+    const since = days === null ? null : new Date(Date.now() - days * DAY).toISOString();
+    writeFileSync(join(folder, "status.json"), JSON.stringify({ out_of_contact: since && { since, reason: "x" } }));
+  };
+  say(40);
+  const refused = archive();
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain("the control plane has not been reached since");
+  expect(segments(to)).toEqual([]);
+  say(20);
+  expect(archive()).toMatchObject({ code: 0, stderr: "" });
+  expect(segments(to).length).toBeGreaterThan(1);
 });
