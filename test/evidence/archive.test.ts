@@ -109,7 +109,12 @@ test("with older segments away each entry that is here is proven by itself, and 
   expect(prove(realDisk, [w.folder, one], 1, "newest")).toMatchObject({
     cannot: expect.stringContaining("are not here"),
   });
-  // Hashes that are kept prove nothing by themselves: false ones lead to no signed head.
+  expect("text" in prove(realDisk, [w.folder, to], 1, "newest")).toBe(true);
+  // Hashes that are kept prove nothing by themselves: false ones lead to no signed head, and the lines are taken where they are.
+  const leaves = join(w.folder, ".leaves");
+  mkdirSync(leaves);
+  const kept = Number(segments(to)[1]?.slice(0, 20)) - Number(name.slice(0, 20));
+  writeFileSync(join(leaves, name.slice(0, 20)), Buffer.alloc(32 * kept, 1));
   expect("text" in prove(realDisk, [w.folder, to], 1, "newest")).toBe(true);
 });
 
