@@ -4,7 +4,6 @@ import { type CarryFile, carryName, linesOf, textOf } from "../folder.ts";
 import { readLine } from "../line.ts";
 import { emptyMemory, fold, memoryState } from "../memory.ts";
 import { openingFault, samePeaks } from "../opening.ts";
-import { timeOf } from "../time.ts";
 import { emptyTree, grow, leafHash, rootOfTree, treeOf } from "../tree.ts";
 import { indexIn, kindOf } from "./diagnose.ts";
 import { senseFault } from "./sense.ts";
@@ -202,7 +201,8 @@ function lookAtSegment(looking: Looking, at: number, carry: CarryFile | null, pr
     progress.bytes += length + 1;
     progress.oldest ??= entry.time;
     progress.newest = entry.time;
-    if ((timeOf(entry.time) ?? Number.POSITIVE_INFINITY) <= looking.asOf) progress.asked = index + 1;
+    // The memory has read the entry's time, which is behind none before it.
+    if (progress.memory.newest <= looking.asOf) progress.asked = index + 1;
     progress.kinds.set(entry.kind, (progress.kinds.get(entry.kind) ?? 0) + 1);
     looking.hold();
   }
