@@ -1,16 +1,20 @@
 import { expect, test } from "bun:test";
+import { hash } from "node:crypto";
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Entry, type EntryBody } from "../../agent/audit/entry.ts";
+import { carryName, carryText, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
+import { loadLog } from "../../agent/audit/load.ts";
 import { LogDamaged } from "../../agent/audit/log.ts";
 import { maySign, successorOf } from "../../agent/audit/logKeys.ts";
-import { parseCheckpoint, verifyNote } from "../../agent/audit/note.ts";
+import { ed25519Private, parseCheckpoint, parseNote, signNote, verifyNote } from "../../agent/audit/note.ts";
 import { prove } from "../../agent/audit/prove.ts";
 import { verifyLog } from "../../agent/audit/verify.ts";
 import { verifyProof } from "../../agent/audit/verifyProof.ts";
 import { type Disk, DiskError, type Host } from "../../agent/host/host.ts";
 import { realDisk, realHost } from "../../agent/host/real.ts";
 import { MAX_ENTRY_BYTES } from "../../agent/limits.ts";
+import { canonical } from "../../agent/wire/canonical.ts";
 import { stopping } from "./stopping.ts";
 import { DIGEST, intent, outcome, refused, started, type World, world } from "./world.ts";
 
@@ -295,9 +299,6 @@ test("a log from before segments had keys is read, verified, and goes on with ke
   for (let n = 0; n < 20; n++) log.append([started]);
   log.close();
   // As it was written then: segments that begin with any entry, carry files that name no key.
-  const { readCheckpoints } = await import("../../agent/audit/folder.ts");
-  const { loadLog } = await import("../../agent/audit/load.ts");
-  const { carryText, carryName } = await import("../../agent/audit/folder.ts");
   const lines = readFileSync(join(w.folder, SEGMENT), "utf8").trimEnd().split("\n");
   const notes = readCheckpoints(realDisk, w.folder).notes;
   writeFileSync(join(w.folder, SEGMENT), `${lines.slice(0, 12).join("\n")}\n`);
@@ -311,8 +312,6 @@ test("a log from before segments had keys is read, verified, and goes on with ke
   const before = loadLog(realDisk, w.folder, null, null);
   const { content } = JSON.parse(carryText(before));
   delete content.memory.logKey;
-  const { canonical } = await import("../../agent/wire/canonical.ts");
-  const { hash } = await import("node:crypto");
   const carry = canonical({ content, sha256: hash("sha256", canonical(content), "hex") });
   writeFileSync(join(w.folder, carryName(12)), carry);
   writeFileSync(join(w.folder, "00000000000000000012.jsonl"), `${lines.slice(12).join("\n")}\n`);
@@ -337,6 +336,21 @@ test("a log whose key this machine does not hold is not gone on with, and the hi
     w.open(realHost(), { keys: other.as.keys });
   } catch (error) {
     expect((error as LogDamaged).hint).toContain("restore both, or `reeve leave`");
+  }
+});
+
+test("a log whose newest head another key signed, or a cosigned one, is not gone on with", async () => {
+  const stranger = ed25519Private(Buffer.alloc(32, 9));
+  for (const file of ["checkpoints", "cosigned"]) {
+    const w = await filled();
+    const note = readCheckpoints(realDisk, w.folder).notes.at(-1) ?? "";
+    const forged = signNote(parseNote(note)?.text ?? "", w.as.origin, stranger);
+    writeFileSync(join(w.folder, file), checkpointRecord(forged));
+    expect(() => w.open()).toThrow(
+      `the newest note of ${w.folder}/${file} is not signed by the log's key of that place`,
+    );
+    writeFileSync(join(w.folder, file), checkpointRecord(note));
+    w.open().close();
   }
 });
 

@@ -146,6 +146,23 @@ test("moving stops at any change, and goes on: nothing is removed before its cop
   expect(points).toBeGreaterThan(20);
 }, 120_000);
 
+test("a copy that the disk kept otherwise than it was written is found out, and the original stays", async () => {
+  const { w, to } = await old();
+  const [segment] = movable(realDisk, w.folder, Date.now() - 30 * DAY);
+  if (segment === undefined) throw new Error("nothing to move");
+  const lying: typeof realDisk = {
+    ...realDisk,
+    appender(path, mode) {
+      const file = realDisk.appender(path, mode);
+      const append = (bytes: Uint8Array): void => file.append(bytes.with(100, (bytes[100] ?? 0) ^ 1));
+      return { ...file, append, sync: () => file.sync(), close: () => file.close() };
+    },
+  };
+  const before = files(w.folder);
+  expect(moveAway(lying, w.folder, to, segment)).toContain("reads otherwise than what was written");
+  expect(files(w.folder)).toEqual(before);
+});
+
 test("refused: what rates look back on, a folder that is not there, a copy that says something else, a carry file that is not whole", async () => {
   const { w, to } = await old();
   const archive = (...more: string[]) => ran(REEVE, "audit", "archive", "--log", w.folder, "--to", to, ...more);
