@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { agentFigures } from "./agent.ts";
 import { appends } from "./appends.ts";
 import { decisions } from "./decisions.ts";
+import { evidenceFigures } from "./evidence.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
@@ -21,6 +22,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
+  ["evidence", evidenceFigures],
 ];
 
 function page(figures: readonly Figure[], quick: boolean): string {

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { Machine } from "../host/machine.ts";
+import { archiveCommand } from "./auditArchive.ts";
 import { proveCommand } from "./auditProve.ts";
 import { showCommand } from "./auditShow.ts";
 import { verifyCommand } from "./auditVerify.ts";
@@ -12,6 +13,7 @@ export function auditCommand(machine: Machine, provider: ProviderOf): Command {
   showCommand(audit, machine);
   verifyCommand(audit, machine, provider);
   proveCommand(audit, machine);
-  audit.addCommand(reconcileCommand());
+  archiveCommand(audit, machine);
+  audit.addCommand(reconcileCommand(machine.stdout));
   return audit;
 }
