@@ -3,12 +3,15 @@ import { timeText } from "../../policy/duration.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
 import { REMEDIES } from "../../policy/remedies.ts";
 import type { Entry } from "../audit/entry.ts";
+import { intents, matches } from "../audit/filter.ts";
 import type { Tables } from "../audit/reconcile/ledger.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
 import { printable, refusalLines } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
+import { exportCommand } from "./export.ts";
+import { type FilterOptions, filterOf, withFilterFlags } from "./filterFlags.ts";
 import { beginning, folderOf, read, type Shown, type Where } from "./readLog.ts";
 import { reconcileCommand } from "./reconcile.ts";
 
@@ -16,19 +19,19 @@ const MAX_CA_BYTES = 256 * 1024;
 const FOLLOW_EVERY_MS = 500;
 const NAME_WIDTH = 13;
 
-type ShowOptions = Where & {
-  readonly follow?: true;
-  readonly json?: true;
-  readonly verbose?: true;
-  readonly last?: number;
-  readonly command?: string;
-};
+type ShowOptions = Where &
+  FilterOptions & {
+    readonly follow?: true;
+    readonly json?: true;
+    readonly verbose?: true;
+    readonly last?: number;
+  };
 type VerifyOptions = Where & { readonly ca?: string; readonly json?: true };
 
 /** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. `tables`: what AWS is called for. */
 export function auditCommand(tables: () => Promise<Tables>): Command {
   const audit = new Command("audit").description("read the log, and check that it is whole");
-  audit
+  const showCommand = audit
     .command("show")
     .description("print the log's entries, a line each")
     .option("--config <file>", "the agent's config, which says where the log is", DEFAULT_CONFIG)
@@ -36,9 +39,8 @@ export function auditCommand(tables: () => Promise<Tables>): Command {
     .option("-f, --follow", "go on with new entries until interrupted")
     .option("--json", "print the entries as they are on disk")
     .option("--verbose", "print refusals in full, with what the owner can do")
-    .option("--last <n>", "only the last N entries", count)
-    .option("--command <id>", "only entries of this command")
-    .action(show);
+    .option("--last <n>", "only the last N entries", count);
+  withFilterFlags(showCommand).action(show);
   audit
     .command("verify")
     .description("check every entry, and say how far the log can be relied on")
@@ -51,6 +53,7 @@ export function auditCommand(tables: () => Promise<Tables>): Command {
       "\nExit codes: 0 whole, witnessed beyond the control plane · 10 witnessed by the control plane only · 11 whole, but the newest could have been cut · 12 incomplete · 13 damaged · 14 could not look",
     )
     .action(verify);
+  audit.addCommand(exportCommand());
   audit.addCommand(reconcileCommand(tables));
   return audit;
 }
@@ -63,8 +66,9 @@ function count(text: string): number {
 async function show(options: ShowOptions): Promise<void> {
   const { disk, clock } = realHost();
   const { folder } = folderOf(disk, options);
-  const wanted = (entry: Entry): boolean =>
-    options.command === undefined || ("command" in entry && entry.command === options.command);
+  const filter = filterOf(options);
+  const intentOf = intents();
+  const wanted = (entry: Entry): boolean => matches(filter, entry, intentOf(entry));
   let place = beginning(disk, folder);
   let shown: Shown[] = [];
   const print = ({ line, entry }: Shown): void => {
