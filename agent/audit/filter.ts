@@ -1,13 +1,8 @@
 import type { Entry } from "./entry.ts";
+import type { Action, OutcomeWord } from "./filterWords.ts";
 import { timeOf } from "./time.ts";
 
 /** Which entries are wanted: pure functions over parsed entries, for every command that reads the log. */
-
-export const ACTIONS = ["scale", "issue-certificate", "update-dns"] as const;
-/** What became of a command. `refused` holds what could not even be opened, too. */
-export const OUTCOMES = ["succeeded", "failed", "unknown", "refused", "considered", "waiting", "cancelled"] as const;
-export type Action = (typeof ACTIONS)[number];
-export type OutcomeWord = (typeof OUTCOMES)[number];
 
 /** Null is no limit. Times in milliseconds since 1970: from `since` on, before `until`. */
 export type Filter = {
@@ -17,7 +12,6 @@ export type Filter = {
   readonly command: string | null;
   readonly outcome: OutcomeWord | null;
 };
-export const EVERYTHING: Filter = { since: null, until: null, action: null, command: null, outcome: null };
 
 export type Asking = Extract<Entry, { kind: "refused" | "considered" | "waiting" | "intent" }>;
 export type Intent = Extract<Entry, { kind: "intent" }>;

@@ -6,16 +6,16 @@ import type { Entry } from "../audit/entry.ts";
 import { intents, matches } from "../audit/filter.ts";
 import type { Tables } from "../audit/reconcile/ledger.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
-import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
 import { printable, refusalLines } from "../render.ts";
-import { Complaint, DEFAULT_CONFIG } from "./config.ts";
+import { DEFAULT_CONFIG } from "./config.ts";
 import { exportCommand } from "./export.ts";
 import { type FilterOptions, filterOf, withFilterFlags } from "./filterFlags.ts";
+import { readCa } from "./readCa.ts";
 import { beginning, folderOf, read, type Shown, type Where } from "./readLog.ts";
 import { reconcileCommand } from "./reconcile.ts";
+import { uiCommand } from "./ui.ts";
 
-const MAX_CA_BYTES = 256 * 1024;
 const FOLLOW_EVERY_MS = 500;
 const NAME_WIDTH = 13;
 
@@ -55,6 +55,7 @@ export function auditCommand(tables: () => Promise<Tables>): Command {
     .action(verify);
   audit.addCommand(exportCommand());
   audit.addCommand(reconcileCommand(tables));
+  audit.addCommand(uiCommand());
   return audit;
 }
 
@@ -196,25 +197,11 @@ async function verify(options: VerifyOptions): Promise<void> {
   const { disk } = realHost();
   const { folder, state } = folderOf(disk, options);
   const beside = state === null ? null : `${state}/identity/root.pem`;
-  const ca = options.ca === undefined ? null : readCa(disk, options.ca);
+  const ca = options.ca === undefined ? null : readCa(disk, options.ca, "verify the log");
   const verdict = await verifyLog(disk, folder, { ca });
   process.exitCode = verdict.exit;
   if (options.json) console.log(JSON.stringify(verdict));
   else for (const line of verdictLines(folder, verdict, beside)) console.log(printable(line));
-}
-
-function readCa(disk: Disk, path: string): string {
-  try {
-    return Buffer.from(disk.read(path, MAX_CA_BYTES).bytes).toString("utf8");
-  } catch (error) {
-    if (!(error instanceof DiskError)) throw error;
-    throw new Complaint(
-      "verify the log",
-      `${path} cannot be read (${error.code})`,
-      "Give the CA's PEM file.",
-      COULD_NOT_LOOK,
-    );
-  }
 }
 
 function verdictLines(folder: string, verdict: Verdict, beside: string | null): string[] {

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { ACTIONS, type Action, type Filter, OUTCOMES, type OutcomeWord } from "../audit/filter.ts";
+import type { Filter } from "../audit/filter.ts";
+import { ACTIONS, type Action, OUTCOMES, type OutcomeWord } from "../audit/filterWords.ts";
 
 export type FilterOptions = {
   readonly since?: number;

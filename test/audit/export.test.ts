@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { EntryBody } from "../../agent/audit/entry.ts";
-import { OUTCOMES } from "../../agent/audit/filter.ts";
+import { OUTCOMES } from "../../agent/audit/filterWords.ts";
 import { ROOT } from "../../build/command.ts";
 import { python } from "../python.ts";
 import { DIGEST, intent, outcome, refused, started, type World, world } from "./world.ts";

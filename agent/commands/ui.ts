@@ -1,0 +1,93 @@
+import { Command, InvalidArgumentError } from "commander";
+import { realMachine } from "../host/machine.ts";
+import { realHost } from "../host/real.ts";
+import { Complaint, DEFAULT_CONFIG } from "./config.ts";
+import { readCa } from "./readCa.ts";
+import { beginning, folderOf, type Where } from "./readLog.ts";
+
+type Options = Where & {
+  readonly ca?: string;
+  readonly policy: readonly string[];
+  readonly witness: readonly string[];
+  readonly port: number;
+};
+const CANNOT = "show the log in a browser";
+const UNREACHABLE = 5;
+
+/** `audit ui`: a page on loopback that shows the log, checks it in the browser and changes nothing. It serves until it is interrupted. */
+export function uiCommand(): Command {
+  return new Command("ui")
+    .description(
+      "show the log in a browser on this machine: what was asked, by whom, what became of it, and what was used of each rule",
+    )
+    .option("--config <file>", "the agent's config, which says where log and policy are", DEFAULT_CONFIG)
+    .option("--log <folder>", "the log's folder, instead of the config's")
+    .option("--ca <file>", "the vendor's root CA as PEM, from elsewhere than this machine")
+    .option(
+      "--policy <file...>",
+      "policy files: with --log the one in force first, then older ones that the log names",
+      [],
+    )
+    .option("--witness <key...>", "keys of witnesses, name+id+base64, besides the config's", [])
+    .option("--port <number>", "where to listen on 127.0.0.1, instead of a port that is free", portOf, 0)
+    .addHelpText(
+      "after",
+      "\nThe address that is printed is good for one browser tab. From another computer: ssh -L PORT:127.0.0.1:PORT, with the same port on both sides.",
+    )
+    .action(showUi);
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (/^[1-9]\d{0,4}$/.test(text) && port < 65_536) return port;
+  throw new InvalidArgumentError("a port, 1 to 65535.");
+}
+
+async function showUi(options: Options): Promise<void> {
+  const { disk, random } = realHost();
+  const machine = realMachine();
+  const { folder, config } = folderOf(disk, options);
+  // Complains when there is none.
+  beginning(disk, folder);
+  const ca = options.ca === undefined ? null : readCa(disk, options.ca, CANNOT);
+  const [first, ...rest] = options.policy;
+  const inForce = config === null ? first : `${config.owner.directory}/policy.yaml`;
+  const older = config === null ? rest : options.policy;
+  // Only here: whoever runs the agent evaluates nothing of a server.
+  const { uiApp } = await import("../ui/app.ts");
+  const { readPolicies } = await import("../ui/policies.ts");
+  const { newSession } = await import("../ui/session.ts");
+  const { listenOnLoopback } = await import("../host/loopback.ts");
+  const session = newSession(random);
+  let port = 0;
+  const app = uiApp({
+    disk,
+    folder,
+    session,
+    ca,
+    witnesses: options.witness,
+    policies: () => readPolicies(disk, inForce ?? null, older),
+    port: () => port,
+  });
+  const server = listening(() => listenOnLoopback((request) => app.fetch(request), options.port));
+  port = server.port;
+  machine.stdout(`http://127.0.0.1:${port}/#token=${session.token}\n`);
+  machine.stderr("Open it once, in a browser on this machine. Interrupt to end.\n");
+  await new Promise<void>((resolve) => machine.onTerminate(resolve));
+  await server.stop();
+}
+
+function listening<T>(listen: () => T): T {
+  try {
+    return listen();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EADDRINUSE" && code !== "EACCES") throw error;
+    throw new Complaint(
+      CANNOT,
+      `the port cannot be listened on (${code})`,
+      "Leave --port out, or name another.",
+      UNREACHABLE,
+    );
+  }
+}
