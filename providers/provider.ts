@@ -1,5 +1,10 @@
+import type { Dial } from "../agent/host/dial.ts";
+import type { Host } from "../agent/host/host.ts";
+import type { OwnerConfig } from "../agent/providerConfig/owner.ts";
 import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
+import type { Rule } from "../policy/policy.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
+import type { Bucket } from "./bucket.ts";
 
 /**
  * The contract of a provider. Per action: `describe` reads, `execute` changes and waits until what the command wanted is true,
@@ -55,13 +60,18 @@ export class Halted extends Error {
   }
 }
 
-export type Leave = (place: CallPlace, bytes?: "later") => void;
+/**
+ * Where a call stands. "later": before it is signed; "connecting": right before a connection is opened; "writing": on what stands open,
+ * right before the first byte, or right before the effect of a call that needs no connection.
+ */
+export type Moment = "later" | "connecting" | "writing";
+export type Leave = (place: CallPlace, moment: Moment) => void;
 
 /**
  * Closed over one command and its permitting rule. `call` compares operation and resource when it begins; `send` hands the caller a
- * `leave` function that must be called right before the bytes leave, with where they really go: it compares host, region and method.
- * A call that returned without `leave` having been called is a breach too. Before a changing call the owner's switch is read again.
- * With "later" it only looks, the same way: no byte leaves yet, and `leave` is called once more before one does.
+ * `leave` function that must be called right before the bytes leave, with where they really go: it compares host, region and method, and
+ * for a changing call the owner's switch is read again, at each moment. Only "writing" is leaving: a call that returned without it is a
+ * breach too, and one that ended before it was not made.
  */
 export type Gate = {
   call<T>(operation: string, resource: string, send: (leave: Leave) => Promise<CallAnswer<T>>): Promise<T>;
@@ -89,6 +99,17 @@ export type Reconciled = Executed & { readonly known_by: "token" | "change id" |
 
 /** Thrown or returned by describe: the resource is not there, or cannot be read. */
 export type Described<S> = { readonly state: S } | { readonly missing: string } | { readonly unreadable: string };
+
+/** What each provider is made with, besides its own part of the config. */
+export type Setting = {
+  readonly host: Host;
+  /** reeve's own version. */
+  readonly version: string;
+  /** Where the owner's folder is: a bucket is read with the provider's own credentials. */
+  readonly owner: OwnerConfig;
+  /** Connections to the cloud, as the config's `egress` says. */
+  readonly dial: Dial;
+};
 
 export type ActionProvider<Args, State> = {
   readonly operations: OperationsTable;
@@ -126,12 +147,15 @@ export type Provider = {
   readonly scale: ActionProvider<ScaleArgs, ScaleState>;
   readonly "issue-certificate": ActionProvider<JudgedCertificateArgs, AuthorityState>;
   readonly "update-dns": ActionProvider<DnsArgs, RecordState>;
+  /** The customer's bucket that the config names as the owner's folder; null when that is a directory. */
+  readonly bucket: Bucket | null;
   /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */
   readonly ownGroups: readonly string[];
   /**
-   * For `doctor`: whether each thing that the config names could be used now. Reads only, belongs to no command and so goes through no
-   * gate; holds no secret and none of others' words beyond names. Ends when `signal` aborts.
+   * For `doctor`: whether each thing that the config names could be used now, and each read that the policy's rules make necessary tried on
+   * what they name. `rules`: none where the policy cannot be read. Changes nothing, belongs to no command; holds no secret and none of
+   * others' words beyond names. Ends when `signal` aborts.
    */
-  probe(signal: AbortSignal): Promise<readonly ReachedPart[]>;
+  probe(rules: readonly Rule[], signal: AbortSignal): Promise<readonly ReachedPart[]>;
 };
 export type ProviderAction = Action;

@@ -1,9 +1,12 @@
+import type { Rule } from "../../policy/policy.ts";
 import { warnings } from "../../policy/sentences.ts";
 import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
 import type { Host } from "../host/host.ts";
 import { NAMES } from "../identity/store.ts";
 import { DOCTOR_LOOK_SECONDS } from "../limits.ts";
+import { directoryFolder } from "../owner/folder.ts";
+import { ownersDirectory, ownersFolder } from "../owner/place.ts";
 import { policyReader } from "../owner/policy.ts";
 import { readSwitch } from "../owner/switch.ts";
 import type { DoctorDeps } from "./deps.ts";
@@ -111,9 +114,9 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const { host, machine } = deps;
   const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user);
   const network = networkFact(deps, config, identity, pins, user.uid);
-  const provider = providerFact(deps, config);
+  const owner = await ownerFact(deps, config, user.uid);
+  const provider = providerFact(deps, config, user.uid, "policy" in owner.policy ? owner.policy.policy.rules : []);
   const log = logFact(host.disk, config, identity, pins.logKey);
-  const owner = ownerFact(deps, config);
   return {
     config,
     owner,
@@ -127,17 +130,26 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   };
 }
 
-function ownerFact({ host, survey }: DoctorDeps, config: Config): OwnerFact {
+async function ownerFact({ host, survey, provider }: DoctorDeps, config: Config, uid: number): Promise<OwnerFact> {
   const { disk } = host;
-  const { directory } = config.owner;
-  const policy = policyReader(disk, config.owner)("act");
+  const own = ownersDirectory(config);
+  const owner = own === null ? ownersFolder(host, config, await provider(config, uid)) : directoryFolder(disk, own);
+  await owner.refresh();
+  const policy = policyReader(owner)("act");
   return {
+    path: owner.at.directory,
     policy,
     warnings: "policy" in policy ? warnings(policy.policy).length : 0,
-    switch: readSwitch(disk, config.owner),
-    folder: pathFact(disk, directory),
-    folders: folderFacts(disk, survey.realPath, directory.replace(/\/[^/]+\/?$/, "") || "/"),
-    approvals: pathFact(disk, `${directory}/approvals`),
+    switch: readSwitch(owner),
+    lies:
+      own === null
+        ? "in-bucket"
+        : {
+            uid: own.uid,
+            folder: pathFact(disk, own.directory),
+            folders: folderFacts(disk, survey.realPath, own.directory.replace(/\/[^/]+\/?$/, "") || "/"),
+            approvals: pathFact(disk, `${own.directory}/approvals`),
+          },
   };
 }
 
@@ -171,12 +183,17 @@ function wantedPaths(config: Config) {
   ];
 }
 
-async function providerFact({ host, provider }: DoctorDeps, config: Config): Promise<ProviderFact> {
+async function providerFact(
+  { host, provider }: DoctorDeps,
+  config: Config,
+  uid: number,
+  rules: readonly Rule[],
+): Promise<ProviderFact> {
   const name = config.provider;
   const enough = new AbortController();
   const late: ProviderFact = { name, unknown: `it did not say within ${DOCTOR_LOOK_SECONDS} s` };
-  const probing = provider(config)
-    .then((made) => made.probe(enough.signal))
+  const probing = provider(config, uid)
+    .then((made) => made.probe(rules, enough.signal))
     .then((parts): ProviderFact => ({ name, parts }));
   const fact = await within(probing, DOCTOR_LOOK_SECONDS * 1000, host.clock.sleep, late);
   enough.abort();

@@ -32,7 +32,7 @@ const EFFECTS = [
 ];
 /** Takes the JIT, which a hardened unit takes away. */
 const NEVER = ["bun:ffi", "bun:jsc", "node:vm", "node:v8"];
-const CONTRACT = ["providers/provider.ts", "providers/gate.ts"];
+const CONTRACT = ["providers/provider.ts", "providers/gate.ts", "providers/bucket.ts"];
 
 const ARROWS: readonly Area[] = [
   { area: "policy/", ours: ["policy/"], others: { only: ["node:crypto", "yaml", "zod"] } },
@@ -55,7 +55,16 @@ const ARROWS: readonly Area[] = [
   { area: "agent/", ours: ["agent/", "policy/", ...CONTRACT], others: { not: [...NEVER, ...EFFECTS] } },
   {
     area: "providers/",
-    ours: ["providers/", "policy/", "agent/host/host.ts", "agent/config.ts", "agent/limits.ts", "agent/wire/"],
+    ours: [
+      "providers/",
+      "policy/",
+      "agent/host/host.ts",
+      "agent/host/dial.ts",
+      "agent/host/socket.ts",
+      "agent/providerConfig/",
+      "agent/limits.ts",
+      "agent/wire/",
+    ],
     others: { not: NEVER },
   },
   {

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import type { LocalConfig } from "../../agent/config.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { ScaleArgs } from "../../policy/asked.ts";
 import { localProvider } from "../../providers/local/local.ts";
 import { endpointOf } from "../../providers/local/probe.ts";
@@ -45,7 +45,7 @@ function group(script: string, more: Partial<Group> = {}): { state: string; conf
   return { state: `${root}/state-${worlds}`, config: { groups: { web: one }, authorities: {}, zones: {} } };
 }
 function scale({ state, config }: ReturnType<typeof group>, count: number): Command<ScaleArgs, ScaleState> {
-  return { action: localProvider(host, config, state).scale, args: { group: "web", count }, resource: "web" };
+  return { action: localProvider({ host }, config, state).scale, args: { group: "web", count }, resource: "web" };
 }
 /** Forks once, at its start: a shell between fork and exec would be counted as one more. */
 const WAIT = "sleep 300 & wait";
