@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
+import type { Config } from "../config.ts";
 import { realMachine } from "../host/machine.ts";
 import { realHost } from "../host/real.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
@@ -25,7 +26,7 @@ export function uiCommand(): Command {
     .option("--ca <file>", "the vendor's root CA as PEM, from elsewhere than this machine")
     .option(
       "--policy <file...>",
-      "policy files: with --log the one in force first, then older ones that the log names",
+      "policy files: older ones that the log names; with --log, or a bucket, first the one in force",
       [],
     )
     .option("--witness <key...>", "keys of witnesses, name+id+base64, besides the config's", [])
@@ -50,9 +51,7 @@ async function showUi(options: Options): Promise<void> {
   // Complains when there is none.
   beginning(disk, folder);
   const ca = options.ca === undefined ? null : readCa(disk, options.ca, CANNOT);
-  const [first, ...rest] = options.policy;
-  const inForce = config === null ? first : `${config.owner.directory}/policy.yaml`;
-  const older = config === null ? rest : options.policy;
+  const { inForce, older } = policyFiles(config, options.policy);
   // Only here: whoever runs the agent evaluates nothing of a server.
   const { uiApp } = await import("../ui/app.ts");
   const { readPolicies } = await import("../ui/policies.ts");
@@ -66,7 +65,7 @@ async function showUi(options: Options): Promise<void> {
     session,
     ca,
     witnesses: options.witness,
-    policies: () => readPolicies(disk, inForce ?? null, older),
+    policies: () => readPolicies(disk, inForce, older),
     port: () => port,
   });
   const server = listening(() => listenOnLoopback((request) => app.fetch(request), options.port));
@@ -75,6 +74,17 @@ async function showUi(options: Options): Promise<void> {
   machine.stderr("Open it once, in a browser on this machine. Interrupt to end.\n");
   await new Promise<void>((resolve) => machine.onTerminate(resolve));
   await server.stop();
+}
+
+/** The policy in force lies in the owner's folder; where that is a bucket, or only a log is named, the first one that was named is it. */
+function policyFiles(
+  config: Config | null,
+  named: readonly string[],
+): { readonly inForce: string | null; readonly older: readonly string[] } {
+  if (config !== null && "directory" in config.owner)
+    return { inForce: `${config.owner.directory}/policy.yaml`, older: named };
+  const [first = null, ...older] = named;
+  return { inForce: first, older };
 }
 
 function listening<T>(listen: () => T): T {

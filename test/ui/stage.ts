@@ -2,7 +2,14 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Locator,
+  type Page,
+} from "playwright-core";
 import { ROOT } from "../../build/command.ts";
 import { requireDebian } from "../tools.ts";
 
@@ -66,12 +73,12 @@ export function clear(folder: string): void {
   rmSync(dirname(folder), { recursive: true, force: true });
 }
 
-export async function browser(): Promise<Browser> {
+export async function browser(more: readonly string[] = []): Promise<Browser> {
   requireDebian({ chromium: "chromium" });
   return chromium.launch({
     executablePath: "/usr/bin/chromium",
     // A machine without user namespaces, root, or a small /dev/shm: all of them are CI's.
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", ...more],
     timeout: PATIENCE_MS,
   });
 }
@@ -110,4 +117,17 @@ export async function open(seen: Seen, served: Served): Promise<void> {
 export async function checked(page: Page): Promise<void> {
   await page.locator("#main[aria-busy=false]").waitFor();
   await page.locator("#verdict[data-state]:not([data-state=checking])").waitFor();
+}
+
+/** An element's text in one line, as a person sees it. */
+export async function wordsOf(locator: Locator): Promise<string> {
+  // biome-ignore lint/performance/useDomNodeTextContent: what is laid out apart is to be read apart
+  return (await locator.innerText()).replace(/\s+/g, " ").trim();
+}
+
+/** A computed style of the first element of a selector. */
+export function styleOf(page: Page, selector: string, property: string): Promise<string> {
+  return page.evaluate(
+    `getComputedStyle(document.querySelector(${JSON.stringify(selector)}))[${JSON.stringify(property)}]`,
+  );
 }

@@ -1,4 +1,4 @@
-import type { ShownPolicy } from "../shapes.ts";
+import type { Rows, ShownPolicy } from "../shapes.ts";
 import { askPolicy, askRows, NoSession, openSession } from "./api.ts";
 import { byId, h } from "./dom.ts";
 import { filterOf } from "./filterForm.ts";
@@ -31,16 +31,10 @@ async function start(): Promise<void> {
     if (view === "timeline") {
       const filter = filterOf(location.search);
       // Asked for beside the rows: the first look does not wait for it.
-      policy ??= await Promise.all([
-        askPolicy(key),
-        timeline(
-          main,
-          filter,
-          (wanted, before) => askRows(key, wanted, before),
-          beside,
-          (wanted) => go(`/?${wanted}`),
-        ),
-      ]).then(([read]) => read);
+      const asked = policy === null ? askPolicy(key) : null;
+      const rows = (wanted: URLSearchParams, before: Rows["next"]): Promise<Rows> => askRows(key, wanted, before);
+      await timeline(main, filter, rows, beside, (wanted) => go(`/?${wanted}`));
+      policy = (await asked) ?? policy;
       checker.start();
       return;
     }

@@ -133,7 +133,7 @@ function outcomeView(outcome: NonNullable<ReturnType<typeof outcomeOf>>): HTMLEl
       ? h("p", {}, "No operation was called.")
       : h(
           "div",
-          { class: "wide", tabindex: "0", role: "region", "aria-label": "Cloud operations" },
+          { class: "wide", tabindex: "0", role: "region", "aria-label": `Cloud operations of entry ${outcome.index}` },
           h(
             "table",
             {},
@@ -148,6 +148,7 @@ function outcomeView(outcome: NonNullable<ReturnType<typeof outcomeOf>>): HTMLEl
 function lineView(index: number, line: string, beside: Beside): HTMLElement {
   const mark = h("span", { class: "mark", "data-checked": "pending" }, "not checked yet");
   const show = (same: boolean | null): void => {
+    mark.dataset["asked"] = "";
     mark.dataset["checked"] = same === null ? "pending" : same ? "yes" : "no";
     mark.textContent =
       same === null ? "not checked yet" : same ? "checked in this browser" : "NOT the line that was checked";

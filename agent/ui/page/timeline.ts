@@ -38,7 +38,8 @@ export async function timeline(
       place([...addLines(history, rows.lines, read), ...addLines(history, rows.bad, () => null)]);
       next = rows.next;
       const back = rows.back === null ? "" : `, back to ${timeWords(rows.back)}`;
-      status.textContent = `${history.rows.size} rows${back}${next === null ? "; nothing is older" : ""}`;
+      const rowsText = history.rows.size === 1 ? "1 row" : `${history.rows.size} rows`;
+      status.textContent = `${rowsText}${back}${next === null ? "; nothing is older" : ""}`;
       if (next === null || history.rows.size >= aim || !list.isConnected) break;
     }
     older.hidden = next === null;

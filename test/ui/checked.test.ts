@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { type World, world } from "../audit/world.ts";
+import { scaled, story } from "./log.ts";
+import { beside, browser, clear, look, open, PATIENCE_MS, serve, wordsOf } from "./stage.ts";
+
+setDefaultTimeout(6 * PATIENCE_MS);
+const ENTRIES = 300;
+let own: Browser;
+
+beforeAll(async () => {
+  own = await browser();
+});
+afterAll(async () => {
+  await own?.close();
+});
+
+/** A log in several segments, closed. */
+async function written(): Promise<World> {
+  const w = await world({ segmentBytes: 32 * 1024 });
+  const log = w.open();
+  story(log);
+  for (let round = 0; log.size < ENTRIES; round++) scaled(log, 3 + (round % 4), 4 + (round % 4));
+  log.close();
+  expect(segmentsOf(w).length).toBeGreaterThan(3);
+  return w;
+}
+
+function segmentsOf(w: World): string[] {
+  return readdirSync(w.folder)
+    .filter((name) => name.endsWith(".jsonl"))
+    .sort();
+}
+
+function edit(w: World, name: string, change: (text: string) => string): void {
+  const path = join(w.folder, name);
+  const before = readFileSync(path, "utf8");
+  const after = change(before);
+  expect(after).not.toBe(before);
+  writeFileSync(path, after);
+}
+
+type Said = { readonly state: string | null; readonly words: string; readonly marks: (string | null)[] };
+
+/** What the page says of the log, and how it marks the lines of the newest command. */
+async function said(w: World, more: readonly string[] = []): Promise<Said> {
+  const served = await serve(["--log", w.folder, ...more]);
+  const seen = await look(own);
+  const { page } = seen;
+  await open(seen, served);
+  const verdict = page.locator("#verdict");
+  if (await verdict.locator("details:not([open])").isVisible()) await verdict.locator("summary").click();
+  await page.locator(".row[data-state=succeeded] summary").first().click();
+  const marks = page.locator(".row[data-state=succeeded] .mark");
+  await page.locator(".row[data-state=succeeded] .mark[data-asked]").nth(1).waitFor();
+  const found = {
+    state: await verdict.getAttribute("data-state"),
+    words: await wordsOf(verdict),
+    marks: await marks.evaluateAll((all) => all.map((mark) => mark.getAttribute("data-checked"))),
+  };
+  expect(seen.complaints).toEqual([]);
+  await seen.context.close();
+  await served.stop();
+  return found;
+}
+
+test("a whole log in several segments is whole in the browser, and the page says under whose CA", async () => {
+  const w = await written();
+  const ca = beside(w.folder, "ca.pem", w.caPem);
+  const whole = await said(w, ["--ca", ca]);
+  expect(whole.state).toBe("unwitnessed");
+  expect(whole.words).toContain("Vouched for by CN=vendor.example root, SHA-256");
+  expect(whole.words).toContain("Witnessed by nobody");
+  expect(whole.words).toMatch(/30\d entries were read and hashed here/);
+  expect(whole.marks).toEqual(["yes", "yes"]);
+  const alone = await said(w);
+  expect(alone.state).toBe("unvouched");
+  expect(alone.words).toContain("nobody: no CA was given");
+  const stranger = await world();
+  const other = await said(w, ["--ca", beside(w.folder, "other.pem", stranger.caPem)]);
+  expect(other.state).toBe("unvouched");
+  expect(other.words).toContain("does not lead to this CA");
+  clear(w.folder);
+});
+
+test("one byte of one line is seen, and the entry from which on nothing can be relied on is named", async () => {
+  const w = await written();
+  const ca = beside(w.folder, "ca.pem", w.caPem);
+  const [, second] = segmentsOf(w);
+  edit(w, second ?? "", (text) => text.replace('"why":"INC-4312"', '"why":"INC-4313"'));
+  const damaged = await said(w, ["--ca", ca]);
+  expect(damaged.state).toBe("damaged");
+  const [, from, to] = /entries (\d+) to (\d+) are not those that the head/.exec(damaged.words) ?? [];
+  expect(Number(from)).toBeGreaterThanOrEqual(Number(second?.slice(0, 20)));
+  expect(Number(to)).toBeLessThan(Number(second?.slice(0, 20)) + 20);
+  // The newest command lies behind the damage: its lines were not checked, and are not called so.
+  expect(damaged.marks).toEqual(["pending", "pending"]);
+  clear(w.folder);
+});
+
+test("a log that was cut, or signed by another key, or has heads that are none, is damaged", async () => {
+  const cut = await written();
+  edit(cut, segmentsOf(cut).at(-1) ?? "", (text) => `${text.trimEnd().split("\n").slice(0, -1).join("\n")}\n`);
+  const shorter = await said(cut);
+  expect([shorter.state, /the log ends here, and its newest head covers \d+ entries/.test(shorter.words)]).toEqual([
+    "damaged",
+    true,
+  ]);
+  clear(cut.folder);
+  const resigned = await written();
+  edit(resigned, "checkpoints", (text) => {
+    const at = text.lastIndexOf("\u2014 ");
+    const [dash, name, signature] = text.slice(at).trimEnd().split(" ");
+    const bytes = Buffer.from(signature ?? "", "base64");
+    bytes[20] = (bytes[20] ?? 0) ^ 1;
+    return `${text.slice(0, at)}${dash} ${name} ${bytes.toString("base64")}\n\n`;
+  });
+  const forged = await said(resigned);
+  expect([forged.state, forged.words.includes("is not signed by the key that may sign it")]).toEqual(["damaged", true]);
+  clear(resigned.folder);
+  const broken = await written();
+  edit(broken, "checkpoints", (text) => text.replace("\ntime ", "\ntame "));
+  const note = await said(broken);
+  expect([note.state, note.words.includes("in the file of heads is no head")]).toEqual(["damaged", true]);
+  clear(broken.folder);
+});
+
+test("segments that are not there are said, with the entries that they held", async () => {
+  const w = await written();
+  const [, second = "", third = ""] = segmentsOf(w);
+  rmSync(join(w.folder, second));
+  const gap = await said(w, ["--ca", beside(w.folder, "ca.pem", w.caPem)]);
+  expect(gap.state).toBe("incomplete");
+  expect(gap.words).toContain(`Missing ${Number(second.slice(0, 20))} to ${Number(third.slice(0, 20)) - 1}`);
+  clear(w.folder);
+});
