@@ -10,6 +10,7 @@ import { appends } from "./appends.ts";
 import { decisions } from "./decisions.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { roadFigure } from "./road.ts";
+import { uiFigures } from "./ui.ts";
 import { verifyFigure } from "./verify.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -19,6 +20,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
+  ["ui", uiFigures],
 ];
 
 function page(figures: readonly Figure[], quick: boolean): string {

@@ -8,7 +8,7 @@ import type { Place, Rows } from "./shapes.ts";
 
 /** Lines that one answer looks at, at most: a page never waits for the whole of a long log. */
 export const MAX_LOOKED_LINES = 10_000;
-export const MAX_ROWS = 200;
+export const MAX_ROWS = 50;
 
 /** `from`: null begins at the newest line. `most`: of rows. */
 export function rowsFrom(disk: Disk, folder: string, from: Place | null, filter: Filter, most: number): Rows {
