@@ -21,6 +21,8 @@ export const MAX_ENTRIES_PER_REPORT = 200;
 export const CERTIFICATE_LIFETIME_SECONDS = 24 * 3600;
 export const CERTIFICATE_GRACE_SECONDS = 7 * 24 * 3600;
 export const CHECKPOINT_INTERVAL_SECONDS = 3600;
+/** What rates may look back on, a week, and a day more. */
+export const LOG_KEPT_MIN_MS = 8 * 24 * 3600 * 1000;
 export const BALLAST_BYTES = 1024 * 1024;
 export const POLL_HOLD_SECONDS = 20;
 export const REQUEST_TIMEOUT_SECONDS = 30;
@@ -84,3 +86,9 @@ export const MAX_RECONCILED_CALLS = 1_000_000;
 export const MAX_LISTED_CALLS = 1000;
 /** How late the cloud may deliver an event. CloudTrail: about five minutes on average, fifteen as a rule, without a promise. */
 export const TRAIL_LATE_SECONDS = 15 * 60;
+/** Of `log/head` in the owner's bucket. */
+export const MAX_HEAD_BYTES = 4 * 1024 * 1024;
+/** How long putting it may take, all its calls together: then nothing is changed. */
+export const BUCKET_HEAD_SECONDS = 30;
+/** How far back a head names intents: the longest window of a rate is a week. */
+export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;

@@ -5,7 +5,7 @@ import { logKeyBinding } from "./audit/note.ts";
 import { timeText } from "./audit/time.ts";
 import { backoff } from "./backoff.ts";
 import { watchClock } from "./clock.ts";
-import { type Config, segmentBytes } from "./config.ts";
+import { type Config, milliseconds, segmentBytes } from "./config.ts";
 import { dispatcher } from "./dispatch.ts";
 import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
@@ -15,6 +15,7 @@ import type { Logger } from "./logger.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
+import { openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
@@ -98,13 +99,18 @@ function openEpoch(agent: Started, identity: Identity): Log {
   const folder = `${config.state}/audit`;
   const origin = logOrigin(identity.agentId, identity.epoch);
   const before = archiveEpoch(host, folder, identity.epoch);
-  const key = Buffer.from(identity.logKey.x).toString("base64");
+  const key = identity.logKeys.current;
+  const vouch = (binding: Uint8Array) => ({
+    chain: identity.chain(),
+    signature: Buffer.from(identity.sign(binding)).toString("base64url"),
+  });
+  const { chain, signature } = vouch(logKeyBinding(origin, key, 0));
   const first = (): EntryBody => ({
     kind: "epoch",
     origin,
     log_keys: [{ key, from: 0 }],
-    chain: [...identity.chain()],
-    signature: Buffer.from(identity.sign(logKeyBinding(origin, key, 0))).toString("base64url"),
+    chain: [...chain],
+    signature,
     before: before?.checkpoint ?? null,
     config: agent.configDigest,
   });
@@ -112,8 +118,11 @@ function openEpoch(agent: Started, identity: Identity): Log {
     origin,
     cluster: identity.cluster,
     epoch: identity.epoch,
-    logKey: { privateKey: identity.logKey.privateKey, publicKey: key },
+    keys: identity.logKeys,
+    vouch,
     segmentBytes: segmentBytes(config),
+    segmentAgeMs: milliseconds(config.log.segment_age),
+    retentionMs: milliseconds(config.log.retention),
     first,
     // A later epoch's machine has no memory: rates count as used up until their window has passed.
     since: identity.epoch === 1 ? null : identity.enrolledAtMs,
@@ -135,6 +144,10 @@ async function serve(
   const intake = trustIntake();
   const clock = watchClock(host.clock);
   const readPolicy = policyReader(agent.owner);
+  const folder = `${config.state}/audit`;
+  const head = await openOwnersHead(agent.provider.bucket, { host, identity, log, folder }, (because) =>
+    end({ why: "fenced", message: because }),
+  );
   const road: Road = {
     host,
     config,
@@ -147,6 +160,8 @@ async function serve(
     enrolledAt: Math.floor(identity.enrolledAtMs / 1000),
     commandKeys: () => identity.commandKeys(),
     owner: agent.owner,
+    head,
+    history: () => head.history(log.memory.history),
     readPolicy,
     suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
@@ -159,8 +174,20 @@ async function serve(
     failure ??= { error };
     stop.abort();
   };
+  function end(how: Ended): void {
+    if (ended === null && how.why === "fenced")
+      identity.markFenced(how.message, (digest) => {
+        log.append([{ kind: "fenced", digest, says: how.message.slice(0, 512) }]);
+        reports?.wake();
+      });
+    ended ??= how;
+    stop.abort();
+  }
   const processId = host.random.uuidv7();
   write(road, { kind: "started", version: agent.version, process: processId, runtime: agent.runtime });
+  // The owner's bucket said so.
+  const atOnce = ended as Ended | null;
+  if (atOnce !== null) return finish(atOnce, road, say, () => undefined);
   recordTrust(identity, road);
   if (!unfence(identity, road, say))
     return finish({ why: "fenced", message: "the owner's approval does not hold" }, road, say, () => undefined);
@@ -182,14 +209,7 @@ async function serve(
       if (reason === null) lost = null;
       else lost ??= { since: timeText(host.clock.now()), reason };
     },
-    end(how: Ended) {
-      if (ended === null && how.why === "fenced")
-        identity.markFenced(how.message, (digest) =>
-          write(road, { kind: "fenced", digest, says: how.message.slice(0, 512) }),
-        );
-      ended ??= how;
-      stop.abort();
-    },
+    end,
   };
   const handing = reporter(contact);
   reports = handing;
@@ -206,7 +226,7 @@ async function serve(
       policy: owner.policy(),
       out_of_contact: lost,
       last_contact: lastContact,
-      ...remembered(log.memory, owner.inForce(), host.clock.now()),
+      ...remembered(log.memory, road.history(), owner.inForce(), host.clock.now()),
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       running: dispatch.running(),
     });

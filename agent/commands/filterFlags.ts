@@ -30,7 +30,8 @@ export function filterOf(options: FilterOptions): Filter {
   };
 }
 
-function instant(text: string): number {
+/** A moment, or the beginning of a day: milliseconds since 1970. */
+export function instant(text: string): number {
   try {
     return Temporal.Instant.from(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00:00Z` : text).epochMilliseconds;
   } catch {

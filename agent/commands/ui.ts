@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
+import { parseCosigner } from "../audit/cosignature.ts";
 import type { Config } from "../config.ts";
-import { realMachine } from "../host/machine.ts";
+import type { Machine } from "../host/machine.ts";
 import { realHost } from "../host/real.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
 import { readCa } from "./readCa.ts";
@@ -16,7 +17,7 @@ const CANNOT = "show the log in a browser";
 const UNREACHABLE = 5;
 
 /** `audit ui`: a page on loopback that shows the log, checks it in the browser and changes nothing. It serves until it is interrupted. */
-export function uiCommand(): Command {
+export function uiCommand(machine: Machine): Command {
   return new Command("ui")
     .description(
       "show the log in a browser on this machine: what was asked, by whom, what became of it, and what was used of each rule",
@@ -29,13 +30,13 @@ export function uiCommand(): Command {
       "policy files: older ones that the log names; with --log, or a bucket, first the one in force",
       [],
     )
-    .option("--witness <key...>", "keys of witnesses, name+id+base64, besides the config's", [])
+    .option("--witness <key>", "a witness whose cosignatures are looked for, name+id+key; may be given again", witness, [])
     .option("--port <number>", "where to listen on 127.0.0.1, instead of a port that is free", portOf, 0)
     .addHelpText(
       "after",
       "\nThe address that is printed is good for one browser tab. From another computer: ssh -L PORT:127.0.0.1:PORT, with the same port on both sides.",
     )
-    .action(showUi);
+    .action((options: Options) => showUi(options, machine));
 }
 
 function portOf(text: string): number {
@@ -44,9 +45,14 @@ function portOf(text: string): number {
   throw new InvalidArgumentError("a port, 1 to 65535.");
 }
 
-async function showUi(options: Options): Promise<void> {
+function witness(text: string, before: readonly string[]): string[] {
+  if (parseCosigner(text) === null)
+    throw new InvalidArgumentError("a witness's verifier key: NAME+ID+KEY, of type 0x04.");
+  return [...before, text];
+}
+
+async function showUi(options: Options, machine: Machine): Promise<void> {
   const { disk, random } = realHost();
-  const machine = realMachine();
   const { folder, config } = folderOf(disk, options);
   // Complains when there is none.
   beginning(disk, folder);

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
-import { readCheckpoints, segmentsIn } from "../audit/folder.ts";
+import { CHECKPOINTS, COSIGNED, readCheckpoints, segmentsIn } from "../audit/folder.ts";
 import type { Disk } from "../host/host.ts";
 import { PAGE } from "./assets.ts";
 import { guard } from "./guard.ts";
@@ -61,7 +61,10 @@ export function uiApp(deps: UiDeps): Hono {
     return context.json(rowsFrom(disk, folder, placeOf(context.req.query("before")), query.filter, MAX_ROWS));
   });
   app.get("/api/heads", (context) => {
-    const { notes, bad } = readCheckpoints(disk, folder);
+    // Heads before segments: what is read afterwards covers at least what they do.
+    const files = [CHECKPOINTS, COSIGNED].map((name) => readCheckpoints(disk, folder, name));
+    const notes = files.flatMap((file) => file.notes);
+    const bad = files.some((file) => file.bad !== null);
     return context.json({ notes, bad, segments: segmentsIn(disk, folder), ca: deps.ca, witnesses: deps.witnesses });
   });
   app.get("/api/lines", (context) => {

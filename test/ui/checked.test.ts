@@ -123,7 +123,7 @@ test("a log that was cut, or signed by another key, or has heads that are none, 
   const broken = await written();
   edit(broken, "checkpoints", (text) => text.replace("\ntime ", "\ntame "));
   const note = await said(broken);
-  expect([note.state, note.words.includes("in the file of heads is no head")]).toEqual(["damaged", true]);
+  expect([note.state, note.words.includes("in the files of heads is no head")]).toEqual(["damaged", true]);
   clear(broken.folder);
 });
 

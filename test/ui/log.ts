@@ -84,12 +84,12 @@ export const scaleTo = (count: number, operator = "maria@vendor.example", why = 
 /** Appends one scale command with its outcome. */
 export function scaled(log: Log, from: number, to: number, why = "INC-4312"): void {
   const of = scaleTo(to, "maria@vendor.example", why);
-  const at = log.size;
   log.append([intent(of, to > from ? "brokers-grow" : "brokers-shrink", { count: from })]);
   const operations = [
     operation("autoscaling:DescribeAutoScalingGroups", GROUP, { changes: false, milliseconds: 61 }),
     operation("autoscaling:SetDesiredCapacity", GROUP),
   ];
+  const at = log.size - 1;
   log.append([outcome(of, at, { changed: [{ what: "count", from: String(from), to: String(to) }], operations })]);
 }
 

@@ -9,8 +9,8 @@ import { addLeaf, isSame, leafOf, rootOf, type Tree, treeOf } from "./tree.ts";
  */
 export type Heads = {
   readonly notes: readonly string[];
-  /** Number of the first note that is none, or null. */
-  readonly bad: number | null;
+  /** A file of heads holds what is no note. */
+  readonly bad: boolean;
   readonly segments: readonly number[];
   readonly ca: string | null;
   readonly witnesses: readonly string[];
@@ -118,8 +118,7 @@ export function newCheck({ notes, bad, ca, witnesses }: Heads): Check {
   }
 
   async function end(): Promise<Verdict> {
-    if (bad !== null || read.includes(null))
-      throw new Damage(tree.size, `note ${bad ?? read.indexOf(null)} in the file of heads is no head`);
+    if (bad || read.includes(null)) throw new Damage(tree.size, "a note in the files of heads is no head");
     if (newest !== null && newest.size > tree.size)
       throw new Damage(tree.size, `the log ends here, and its newest head covers ${newest.size} entries`);
     return verdict(missing.length > 0 ? "incomplete" : "whole", null);

@@ -7,9 +7,11 @@ import { isSame } from "./tree.ts";
  * browser. Signatures are judged by WebCrypto.
  */
 const ED25519 = 0x01;
-const COSIGNATURE_V1 = 0x04;
+const COSIGNATURE = 0x04;
 const KEY_ID_BYTES = 4;
 const TIMESTAMP_BYTES = 8;
+/** 9999-12-31: later is no time that anybody signed at. */
+const MAX_SECONDS = 253_402_300_799;
 const SIGNATURE_LINE = /^\u2014 (\S+) ([A-Za-z0-9+/]+={0,2})$/u;
 
 type Signature = { readonly name: string; readonly id: Uint8Array; readonly bytes: Uint8Array<ArrayBuffer> };
@@ -55,34 +57,31 @@ export async function isSignedBy(head: Head, key: Uint8Array<ArrayBuffer>): Prom
   return judged.length > 0 && judged.every(Boolean);
 }
 
-export type Witness = {
-  readonly name: string;
-  readonly type: number;
-  readonly key: Uint8Array<ArrayBuffer>;
-  readonly id: Uint8Array;
-};
+export type Witness = { readonly name: string; readonly key: Uint8Array<ArrayBuffer>; readonly id: Uint8Array };
 
 /** The key of `name+id+base64`, as a witness publishes it; null when it is none that cosigns. */
 export function witnessOf(verifier: string): Witness | null {
   const [name, hex, encoded] = /^([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(verifier)?.slice(1) ?? [];
   const bytes = encoded === undefined ? null : base64(encoded);
-  const type = bytes?.[0];
-  if (name === undefined || bytes?.length !== 33 || (type !== ED25519 && type !== COSIGNATURE_V1)) return null;
+  if (name === undefined || bytes?.length !== 33 || bytes[0] !== COSIGNATURE) return null;
   const key = bytes.slice(1);
-  const id = idOf(name, type, key);
-  return toHex(id) === hex ? { name, type, key, id } : null;
+  const id = idOf(name, COSIGNATURE, key);
+  return toHex(id) === hex ? { name, key, id } : null;
 }
 
-/** When the witness cosigned the head, in seconds since 1970; null when it did not. */
-export async function cosignedAt(head: Head, witness: Witness): Promise<number | null> {
-  if (witness.type !== COSIGNATURE_V1) return null;
-  for (const { name, id, bytes } of head.signatures) {
-    if (name !== witness.name || !isSame(id, witness.id) || bytes.length <= TIMESTAMP_BYTES) continue;
-    const time = Number(new DataView(bytes.buffer).getBigUint64(bytes.byteOffset));
+/** When the witness cosigned the head, in seconds since 1970, the newest time; null when it did not, or when one line of its is not good. */
+export async function cosignedAt(head: Head, { name, key, id }: Witness): Promise<number | null> {
+  let newest: number | null = null;
+  for (const line of head.signatures) {
+    if (line.name !== name || !isSame(line.id, id)) continue;
+    if (line.bytes.length <= TIMESTAMP_BYTES) return null;
+    const time = Number(new DataView(line.bytes.buffer).getBigUint64(line.bytes.byteOffset));
+    if (time === 0 || time > MAX_SECONDS) return null;
     const signed = utf8(`cosignature/v1\ntime ${time}\n${head.text}`);
-    if (await isSignature(witness.key, bytes.slice(TIMESTAMP_BYTES), signed)) return time;
+    if (!(await isSignature(key, line.bytes.slice(TIMESTAMP_BYTES), signed))) return null;
+    newest = Math.max(newest ?? 0, time);
   }
-  return null;
+  return newest;
 }
 
 /** Ed25519, RFC 8032. */

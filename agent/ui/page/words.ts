@@ -101,6 +101,8 @@ function noteOf(entry: Entry): string {
       return `${entry.bytes} bytes of an unfinished write were moved aside`;
     case "cancelled":
       return `The vendor took command ${entry.command} back`;
+    case "segment":
+      return "A segment of the log begins, with a key of its own";
     case "epoch":
       return `Epoch ${entry.epoch} begins`;
     default:
