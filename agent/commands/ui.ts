@@ -30,7 +30,12 @@ export function uiCommand(machine: Machine): Command {
       "policy files: older ones that the log names; with --log, or a bucket, first the one in force",
       [],
     )
-    .option("--witness <key>", "a witness whose cosignatures are looked for, name+id+key; may be given again", witness, [])
+    .option(
+      "--witness <key>",
+      "a witness whose cosignatures are looked for, name+id+key; may be given again",
+      witness,
+      [],
+    )
     .option("--port <number>", "where to listen on 127.0.0.1, instead of a port that is free", portOf, 0)
     .addHelpText(
       "after",

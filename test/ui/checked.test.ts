@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Browser } from "playwright-core";
+import { cosign, cosignerText } from "../../agent/audit/cosignature.ts";
+import { COSIGNED, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
+import { ed25519Private, ed25519Public, parseCheckpoint, parseNote } from "../../agent/audit/note.ts";
+import { realDisk } from "../../agent/host/real.ts";
+import { logKeyOf } from "../../agent/identity/keys.ts";
 import { type World, world } from "../audit/world.ts";
+import { copyOf } from "../evidence/copy.ts";
+import { rewritten } from "../evidence/rewrite.ts";
 import { scaled, story } from "./log.ts";
 import { beside, browser, clear, look, open, PATIENCE_MS, serve, wordsOf } from "./stage.ts";
 
@@ -74,6 +81,7 @@ test("a whole log in several segments is whole in the browser, and the page says
   expect(whole.words).toContain("Vouched for by CN=vendor.example root, SHA-256");
   expect(whole.words).toContain("Witnessed by nobody");
   expect(whole.words).toMatch(/30\d entries were read and hashed here/);
+  expect(whole.words).toContain(`signed by ${segmentsOf(w).length} keys, each in its range`);
   expect(whole.marks).toEqual(["yes", "yes"]);
   const alone = await said(w);
   expect(alone.state).toBe("unvouched");
@@ -134,5 +142,56 @@ test("segments that are not there are said, with the entries that they held", as
   const gap = await said(w, ["--ca", beside(w.folder, "ca.pem", w.caPem)]);
   expect(gap.state).toBe("incomplete");
   expect(gap.words).toContain(`Missing ${Number(second.slice(0, 20))} to ${Number(third.slice(0, 20)) - 1}`);
+  clear(w.folder);
+});
+
+test("older segments may be away: the rest is held to the frontier and the key that its first line names, under the same CA", async () => {
+  const w = await written();
+  const [first = "", second = "", third = ""] = segmentsOf(w);
+  for (const name of [first, second]) rmSync(join(w.folder, name));
+  const rest = await said(w, ["--ca", beside(w.folder, "ca.pem", w.caPem)]);
+  expect(rest.state).toBe("incomplete");
+  expect(rest.words).toContain(`Missing 0 to ${Number(third.slice(0, 20)) - 1}`);
+  expect(rest.words).toContain("Vouched for by CN=vendor.example root");
+  expect(rest.words).toContain(`signed by ${segmentsOf(w).length} keys, each in its range`);
+  expect(rest.marks).toEqual(["yes", "yes"]);
+  clear(w.folder);
+});
+
+test("what today's key signs anew of yesterday's entries is damage: a key signs heads of its own range only", async () => {
+  const w = await written();
+  const { log_key } = JSON.parse(readFileSync(join(dirname(w.folder), "keys.json"), "utf8")) as { log_key: string };
+  const notes = readCheckpoints(realDisk, w.folder).notes;
+  const forged = rewritten(copyOf(w.folder), segmentsOf(w), 8, w.as.origin, logKeyOf(log_key).privateKey, notes);
+  for (const [name, bytes] of forged) writeFileSync(join(w.folder, name), bytes);
+  const resigned = await said(w, ["--ca", beside(w.folder, "ca.pem", w.caPem)]);
+  expect(resigned.state).toBe("damaged");
+  expect(resigned.words).toMatch(/the head of \d+ entries is not signed by the key that may sign it/);
+  clear(w.folder);
+});
+
+test("the page says up to which entry each witness cosigned, and takes no cosignature that is not good", async () => {
+  const w = await written();
+  const ca = beside(w.folder, "ca.pem", w.caPem);
+  const key = ed25519Private(Buffer.alloc(32, 9));
+  const verifier = cosignerText({ name: "witness.example", publicKey: new Uint8Array(ed25519Public(key)) });
+  const notes = readCheckpoints(realDisk, w.folder).notes;
+  const note = notes.at(-3) ?? "";
+  const text = parseNote(note)?.text ?? "";
+  const size = parseCheckpoint(note)?.size ?? 0;
+  const line = cosign(text, "witness.example", key, 1_795_000_000);
+  writeFileSync(join(w.folder, COSIGNED), checkpointRecord(note + line));
+  const seen = await said(w, ["--ca", ca, "--witness", verifier]);
+  expect(seen.state).toBe("witnessed");
+  expect(seen.words).toContain(`witness.example: up to entry ${size - 1}, at 2026-11-18`);
+  const wrong = line.replace(
+    / (\S{12})(\S+)\n$/,
+    (_, start: string, rest: string) => ` ${start}${rest.replace(/^./, (char) => (char === "A" ? "B" : "A"))}\n`,
+  );
+  expect(wrong).not.toBe(line);
+  writeFileSync(join(w.folder, COSIGNED), checkpointRecord(note + wrong));
+  const unseen = await said(w, ["--ca", ca, "--witness", verifier]);
+  expect(unseen.state).toBe("unwitnessed");
+  expect(unseen.words).toContain("witness.example: nothing yet");
   clear(w.folder);
 });
