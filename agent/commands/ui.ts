@@ -11,6 +11,7 @@ type Options = Where & {
   readonly ca?: string;
   readonly policy: readonly string[];
   readonly witness: readonly string[];
+  readonly controlWitness: readonly string[];
   readonly port: number;
 };
 const CANNOT = "show the log in a browser";
@@ -30,12 +31,8 @@ export function uiCommand(machine: Machine): Command {
       "policy files: older ones that the log names; with --log, or a bucket, first the one in force",
       [],
     )
-    .option(
-      "--witness <key>",
-      "a witness whose cosignatures are looked for, name+id+key; may be given again",
-      witness,
-      [],
-    )
+    .option("--witness <key>", "a witness of the owner's choice, name+id+key; may be given again", witness, [])
+    .option("--control-witness <key>", "the control plane's own witness; may be given again", witness, [])
     .option("--port <number>", "where to listen on 127.0.0.1, instead of a port that is free", portOf, 0)
     .addHelpText(
       "after",
@@ -75,7 +72,10 @@ async function showUi(options: Options, machine: Machine): Promise<void> {
     folder,
     session,
     ca,
-    witnesses: options.witness,
+    witnesses: [
+      ...options.witness.map((key) => ({ key, of: "owner" as const })),
+      ...options.controlWitness.map((key) => ({ key, of: "control-plane" as const })),
+    ],
     policies: () => readPolicies(disk, inForce, older),
     port: () => port,
   });

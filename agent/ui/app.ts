@@ -8,7 +8,7 @@ import { bytesOf } from "./lines.ts";
 import { filterFrom } from "./query.ts";
 import { MAX_ROWS, rowsFrom } from "./rows.ts";
 import type { Session } from "./session.ts";
-import type { Place, ShownPolicy } from "./shapes.ts";
+import type { NamedWitness, Place, ShownPolicy } from "./shapes.ts";
 
 const COOKIE = "reeve_ui";
 const KEY_HEADER = "x-reeve-key";
@@ -22,8 +22,7 @@ export type UiDeps = {
   readonly session: Session;
   /** PEM of the CA that must vouch for the log's keys; null when none was given. */
   readonly ca: string | null;
-  /** Witnesses' keys as notes' tools write them. */
-  readonly witnesses: readonly string[];
+  readonly witnesses: readonly NamedWitness[];
   /** The policy in force and older ones that were named, read anew. */
   policies(): ShownPolicy;
   /** Asked for when a request is there. */

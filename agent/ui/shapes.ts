@@ -47,3 +47,6 @@ export type ShownPolicy = {
   /** Sentences by policy's digest and rule's id, of older policies too. */
   readonly sentences: Readonly<Record<string, Readonly<Record<string, string>>>>;
 };
+
+/** A witness's key as notes' tools write it, and whose choice it is. */
+export type NamedWitness = { readonly key: string; readonly of: "owner" | "control-plane" };

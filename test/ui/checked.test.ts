@@ -184,6 +184,9 @@ test("the page says up to which entry each witness cosigned, and takes no cosign
   const seen = await said(w, ["--ca", ca, "--witness", verifier]);
   expect(seen.state).toBe("witnessed");
   expect(seen.words).toContain(`witness.example: up to entry ${size - 1}, at 2026-11-18`);
+  const control = await said(w, ["--ca", ca, "--control-witness", verifier]);
+  expect(control.state).toBe("control-plane");
+  expect(control.words).toContain("witnessed by the control plane only");
   const wrong = line.replace(
     / (\S{12})(\S+)\n$/,
     (_, start: string, rest: string) => ` ${start}${rest.replace(/^./, (char) => (char === "A" ? "B" : "A"))}\n`,

@@ -1,3 +1,4 @@
+import type { NamedWitness } from "../shapes.ts";
 import { base64 } from "./bytes.ts";
 import { isHandedOver, type KeyRange, openingOf, peaksOf, rangeFor, rangeOf, type Vouched, vouchFor } from "./keys.ts";
 import { cosignedAt, type Head, headOf, isSignedBy, witnessOf } from "./note.ts";
@@ -13,9 +14,14 @@ export type Heads = {
   readonly bad: boolean;
   readonly segments: readonly number[];
   readonly ca: string | null;
-  readonly witnesses: readonly string[];
+  readonly witnesses: readonly NamedWitness[];
 };
-export type Witnessed = { readonly name: string; readonly size: number; readonly time: number };
+/** `size`: of the newest head that it cosigned, at `time` (seconds since 1970); 0 for none. */
+export type Witnessed = Pick<NamedWitness, "of"> & {
+  readonly name: string;
+  readonly size: number;
+  readonly time: number;
+};
 export type Verdict = {
   readonly state: "whole" | "incomplete" | "damaged";
   /** For damage: the first entry that it is known to be in, and the sentence. */
@@ -30,7 +36,6 @@ export type Verdict = {
   readonly origin: string | null;
   readonly vouched: Vouched | null;
   readonly unvouched: string | null;
-  /** Each witness with the newest head that it cosigned; size 0 for none. */
   readonly witnesses: readonly Witnessed[];
 };
 
@@ -138,7 +143,7 @@ export function newCheck({ notes, bad, ca, witnesses }: Heads): Check {
       origin: ranges[0]?.origin ?? null,
       vouched,
       unvouched,
-      witnesses: await Promise.all(witnesses.map((key) => witnessed(key, heads, lastHeld))),
+      witnesses: await Promise.all(witnesses.map((one) => witnessed(one, heads, lastHeld))),
     };
   }
 
@@ -165,13 +170,13 @@ async function whoVouches(
 }
 
 /** The newest head that a witness cosigned, of those that the lines were held to. */
-async function witnessed(verifier: string, heads: readonly Head[], upTo: number): Promise<Witnessed> {
-  const witness = witnessOf(verifier);
-  const name = witness?.name ?? verifier.slice(0, 64);
+async function witnessed({ key, of }: NamedWitness, heads: readonly Head[], upTo: number): Promise<Witnessed> {
+  const witness = witnessOf(key);
+  const name = witness?.name ?? key.slice(0, 64);
   for (const head of heads.toReversed()) {
     if (witness === null || head.size > upTo) continue;
     const time = await cosignedAt(head, witness);
-    if (time !== null) return { name, size: head.size, time };
+    if (time !== null) return { name, of, size: head.size, time };
   }
-  return { name, size: 0, time: 0 };
+  return { name, of, size: 0, time: 0 };
 }

@@ -48,12 +48,14 @@ function show(section: HTMLElement, verdict: Verdict): void {
   );
 }
 
-type Shown = "damaged" | "incomplete" | "unvouched" | "unwitnessed" | "witnessed";
+type Shown = "damaged" | "incomplete" | "unvouched" | "unwitnessed" | "control-plane" | "witnessed";
 
 function stateOf(verdict: Verdict): Shown {
   if (verdict.state !== "whole") return verdict.state;
   if (verdict.vouched === null) return "unvouched";
-  return verdict.witnesses.some(({ size }) => size > 0) ? "witnessed" : "unwitnessed";
+  const seenBy = verdict.witnesses.filter(({ size }) => size > 0).map(({ of }) => of);
+  if (seenBy.includes("owner")) return "witnessed";
+  return seenBy.length > 0 ? "control-plane" : "unwitnessed";
 }
 
 const HEADLINES: Readonly<Record<Shown, string>> = {
@@ -61,7 +63,8 @@ const HEADLINES: Readonly<Record<Shown, string>> = {
   incomplete: "Incomplete: what is here is whole.",
   unvouched: "Whole, but nobody vouches for its key.",
   unwitnessed: "Whole; the newest could have been cut off, for nobody has witnessed them.",
-  witnessed: "Whole and witnessed.",
+  "control-plane": "Whole, and witnessed by the control plane only.",
+  witnessed: "Whole and witnessed beyond the control plane.",
 };
 
 function headline(verdict: Verdict): string {
@@ -79,9 +82,10 @@ function headWords({ heads, newest, keys }: Verdict): string {
 
 function witnessView({ witnesses }: Verdict): Node | string {
   if (witnesses.length === 0) return "nobody: no witness was named";
-  const words = witnesses.map(({ name, size, time }) => {
-    if (size === 0) return `${plain(name)}: nothing yet`;
-    return `${plain(name)}: up to entry ${size - 1}, at ${timeWords(new Date(time * 1000).toISOString())}`;
+  const words = witnesses.map(({ name, of, size, time }) => {
+    const who = `${plain(name)}${of === "control-plane" ? " (the control plane's)" : ""}`;
+    if (size === 0) return `${who}: nothing yet`;
+    return `${who}: up to entry ${size - 1}, at ${timeWords(new Date(time * 1000).toISOString())}`;
   });
   return h("ul", {}, ...words.map((text) => h("li", {}, text)));
 }
