@@ -83,7 +83,7 @@ function listsOf(rule: Rule): Allowed[] {
     case "scale":
       return [];
     case "issue-certificate":
-      return [exactly("usages", rule.usages)];
+      return [namesOf(rule.names), exactly("key", rule.key.type), exactly("usages", rule.usages)];
     case "update-dns": {
       const values: Allowed =
         "within" in rule.values

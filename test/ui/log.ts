@@ -127,7 +127,7 @@ export function story(log: Log): void {
     "deploy-bot@vendor.example",
     "roll-out 2026.48",
   );
-  log.append([intent(certificate, "broker-certificates", { names: ["b7.prod-eu-1.example.com"] })]);
+  log.append([intent(certificate, "broker-certificates", { key: "P-256", names: ["b7.prod-eu-1.example.com"] })]);
   const unheard = [operation("acm-pca:IssueCertificate", authority, { status: "timeout", request: null })];
   log.append([
     outcome(certificate, log.size - 1, {

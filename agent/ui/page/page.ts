@@ -72,45 +72,45 @@ type Checker = Pick<Beside, "isChecked"> & {
 };
 
 function startChecker(key: string): Checker {
-  const worker = new Worker(workerAddress(), { type: "module" });
   const asked = new Map<number, (same: boolean | null) => void>();
   /** Questions before the check was done. */
   const later: (() => void)[] = [];
+  let worker: Worker | null = null;
   let done = false;
-  let started = false;
   let usage: ReturnType<Checker["usage"]> = "counting";
   let told = (): void => undefined;
   let next = 0;
-  const send = (message: ToWorker): void => worker.postMessage(message);
-  worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
+
+  function hear({ data }: MessageEvent<FromWorker>): void {
     if (data.kind === "same") {
       asked.get(data.ask)?.(data.same);
       asked.delete(data.ask);
       return;
     }
     verdictView(byId("verdict"), data);
-    if (data.kind === "failed") fail();
+    if (data.kind === "failed") end("not counted");
     if (data.kind !== "verdict") return;
-    usage = data.usage;
     byId("cluster").textContent = plain(/\/cluster\/([^/]+)\//.exec(data.verdict.origin ?? "")?.[1] ?? "");
     done = true;
     for (const ask of later.splice(0)) ask();
-    told();
-  });
-  worker.addEventListener("error", ({ message }) => {
-    verdictView(byId("verdict"), { kind: "failed", because: message });
-    fail();
-  });
+    end(data.usage);
+  }
 
-  function fail(): void {
-    usage = "not counted";
+  function end(counted: Usage | "not counted"): void {
+    usage = counted;
     told();
   }
 
   return {
     start() {
-      if (!started) send({ key });
-      started = true;
+      if (worker !== null) return;
+      worker = new Worker(workerAddress(), { type: "module" });
+      worker.addEventListener("message", hear);
+      worker.addEventListener("error", ({ message }) => {
+        verdictView(byId("verdict"), { kind: "failed", because: message });
+        end("not counted");
+      });
+      worker.postMessage({ key } satisfies ToWorker);
     },
     usage: () => usage,
     onUsage(then) {
@@ -121,7 +121,7 @@ function startChecker(key: string): Checker {
         const ask = (): void => {
           next += 1;
           asked.set(next, resolve);
-          send({ ask: next, index, line });
+          worker?.postMessage({ ask: next, index, line } satisfies ToWorker);
         };
         if (done) ask();
         else later.push(ask);

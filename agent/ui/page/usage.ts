@@ -11,7 +11,7 @@ export type RuleUse = {
   readonly times: number[];
   /** By name of what was asked: count, up, down, validity, ttl. */
   readonly ranges: Map<string, Span>;
-  /** By name: change, type, name, values, usages; each with how often. */
+  /** By name: changes, types, name, values, usages, key; each with how often. */
   readonly values: Map<string, Map<string, number>>;
   /** Refusals that this rule came closest to, by code. */
   readonly refused: Map<string, number>;
@@ -40,12 +40,22 @@ export function addUse(usage: Usage, entry: Entry): void {
     widen(use, "up", Math.max(0, to - at));
     widen(use, "down", Math.max(0, at - to));
   }
+  // What a certificate is for stands in its request, which was found and not said.
+  const said: Readonly<Record<string, unknown>> =
+    entry.action === "issue-certificate" ? { ...asked, name: found["names"], key: found["key"] } : asked;
   for (const [name, shown] of Object.entries(LISTED)) {
-    const value = asked[name];
+    const value = said[name];
     for (const one of Array.isArray(value) ? value : [value]) if (typeof one === "string") note(use, shown, one);
   }
 }
-const LISTED = { change: "changes", type: "types", name: "name", values: "values", usages: "usages" } as const;
+const LISTED = {
+  change: "changes",
+  type: "types",
+  name: "name",
+  values: "values",
+  usages: "usages",
+  key: "key",
+} as const;
 
 function useOf(usage: Usage, rule: string): RuleUse {
   const known = usage.rules.get(rule);
