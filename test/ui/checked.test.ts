@@ -1,13 +1,21 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Browser } from "playwright-core";
 import { cosign, cosignerText } from "../../agent/audit/cosignature.ts";
 import { COSIGNED, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
-import { ed25519Private, ed25519Public, parseCheckpoint, parseNote } from "../../agent/audit/note.ts";
+import {
+  ed25519Private,
+  ed25519Public,
+  logKeyBinding,
+  parseCheckpoint,
+  parseNote,
+  signBinding,
+} from "../../agent/audit/note.ts";
 import { realDisk } from "../../agent/host/real.ts";
 import { logKeyOf } from "../../agent/identity/keys.ts";
-import { type World, world } from "../audit/world.ts";
+import { AGENT, type World, world } from "../audit/world.ts";
 import { copyOf } from "../evidence/copy.ts";
 import { rewritten } from "../evidence/rewrite.ts";
 import { scaled, story } from "./log.ts";
@@ -197,4 +205,27 @@ test("the page says up to which entry each witness cosigned, and takes no cosign
   expect(unseen.state).toBe("unwitnessed");
   expect(unseen.words).toContain("witness.example: nothing yet");
   clear(w.folder);
+});
+
+test("a key is vouched for only by a certificate of this agent that signed it, while it was valid", async () => {
+  const wrongs: readonly (readonly [string, Promise<World>])[] = [
+    ["the certificate did not sign the log's key", world()],
+    [
+      "the certificate is of spiffe://vendor.example/cluster/other/agent",
+      world({}, { name: AGENT.replace("prod-eu-1", "other") }),
+    ],
+    ["or was not valid then", world({}, { notAfter: new Date(Date.now() - 1000) })],
+  ];
+  for (const [at, [because, made]] of wrongs.entries()) {
+    const w = await made;
+    const stranger = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+    const first = w.as.first();
+    const signature = at === 0 ? signBinding(logKeyBinding(w.as.origin, w.firstKey, 0), stranger) : first.signature;
+    const log = w.open(undefined, { first: () => ({ ...first, signature }) });
+    story(log);
+    log.close();
+    const words = await said(w, ["--ca", beside(w.folder, "ca.pem", w.caPem)]);
+    expect([because, words.state, words.words.includes(because)]).toEqual([because, "unvouched", true]);
+    clear(w.folder);
+  }
 });
