@@ -44,7 +44,7 @@ export type Stage = {
   end(): Promise<void>;
 };
 
-function rulesFor({ group, authority, zone }: World): string {
+export function rulesFor({ group, authority, zone }: World): string {
   return `  - id: brokers
     why: More or less load.
     allow: scale
@@ -79,14 +79,14 @@ function rulesFor({ group, authority, zone }: World): string {
     approval: none`;
 }
 
-function providerLines({ account, role, region, endpoints }: World): string {
+export function providerLines({ account, role, region, endpoints }: World, more: object = {}): string {
   return `provider: aws
 aws:
   account: "${account}"
   role: ${role}
   region: ${region}
   partition: aws
-  endpoints: ${JSON.stringify(endpoints)}
+  endpoints: ${JSON.stringify({ ...endpoints, ...more })}
 `;
 }
 

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Browser } from "playwright-core";
 import { cosign, cosignerText } from "../../agent/audit/cosignature.ts";
+import type { EntryBody } from "../../agent/audit/entry.ts";
 import { COSIGNED, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
 import {
   ed25519Private,
@@ -219,7 +220,7 @@ test("a key is vouched for only by a certificate of this agent that signed it, w
   for (const [at, [because, made]] of wrongs.entries()) {
     const w = await made;
     const stranger = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
-    const first = w.as.first();
+    const first = w.as.first() as Extract<EntryBody, { kind: "epoch" }>;
     const signature = at === 0 ? signBinding(logKeyBinding(w.as.origin, w.firstKey, 0), stranger) : first.signature;
     const log = w.open(undefined, { first: () => ({ ...first, signature }) });
     story(log);
