@@ -1,3 +1,4 @@
+import "reflect-metadata";
 import { X509Certificate as Certificate } from "@peculiar/x509";
 import { agentOf, certificatesOf, rootOfChain } from "./chain.ts";
 import { keyOfEpoch, type SegmentEntry } from "./logKeys.ts";

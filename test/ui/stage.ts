@@ -16,7 +16,7 @@ import { requireDebian } from "../tools.ts";
 /** `reeve audit ui` as the customer runs it, and a real browser that looks at it. */
 export const REEVE = join(ROOT, "dist", "reeve");
 /** For every wait: a loaded machine may take many times what an idle one does. */
-export const PATIENCE_MS = 20_000;
+export const PATIENCE_MS = 120_000;
 
 export type Served = {
   /** What was printed: good once. */
