@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { agentFigures } from "./agent.ts";
 import { appends } from "./appends.ts";
 import { decisions } from "./decisions.ts";
+import { evidenceFigures } from "./evidence.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
@@ -22,7 +23,10 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
-  ["ui", uiFigures],
+  [
+    "evidence",
+    async (effort, scratch) => [...(await evidenceFigures(effort, scratch)), ...(await uiFigures(effort, scratch))],
+  ],
 ];
 
 function page(figures: readonly Figure[], quick: boolean): string {

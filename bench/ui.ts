@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { EntryBody } from "../agent/audit/entry.ts";
 import type { Log } from "../agent/audit/log.ts";
@@ -16,9 +16,11 @@ const PATIENCE_MS = 120_000;
 export async function uiFigures({ quick }: Effort, scratch: string): Promise<Figure[]> {
   const exports: { entries: number; seconds: number; megabytes: number }[] = [];
   const paints: { entries: number; milliseconds: number; megabytes: number }[] = [];
-  const folder = join(scratch, "audit");
+  const own = join(scratch, "ui");
+  const folder = join(own, "audit");
   for (const entries of quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000]) {
-    const log = benchLog(scratch);
+    mkdirSync(own);
+    const log = benchLog(own);
     fill(log, entries);
     log.close();
     exports.push({ entries, ...exported(folder) });
@@ -29,7 +31,7 @@ export async function uiFigures({ quick }: Effort, scratch: string): Promise<Fig
       milliseconds: median(rounds.map(({ milliseconds }) => milliseconds)),
       megabytes: Math.max(...rounds.map(({ megabytes }) => megabytes)),
     });
-    rmSync(folder, { recursive: true });
+    rmSync(own, { recursive: true });
   }
   const least = exports[0]?.megabytes ?? Number.NaN;
   return [

@@ -1,12 +1,13 @@
 import { Command } from "commander";
 import type { Tables } from "../audit/reconcile/ledger.ts";
 import type { Machine } from "../host/machine.ts";
+import { archiveCommand } from "./auditArchive.ts";
+import { exportCommand } from "./auditExport.ts";
 import { proveCommand } from "./auditProve.ts";
 import { showCommand } from "./auditShow.ts";
+import { uiCommand } from "./auditUi.ts";
 import { verifyCommand } from "./auditVerify.ts";
-import { exportCommand } from "./export.ts";
 import { reconcileCommand } from "./reconcile.ts";
-import { uiCommand } from "./ui.ts";
 
 /** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. `tables`: what AWS is called for. */
 export function auditCommand(machine: Machine, tables: () => Promise<Tables>): Command {
@@ -14,8 +15,9 @@ export function auditCommand(machine: Machine, tables: () => Promise<Tables>): C
   showCommand(audit, machine);
   verifyCommand(audit, machine);
   proveCommand(audit, machine);
+  archiveCommand(audit, machine);
   audit.addCommand(exportCommand());
-  audit.addCommand(reconcileCommand(tables));
+  audit.addCommand(reconcileCommand(tables, machine.stdout));
   audit.addCommand(uiCommand(machine));
   return audit;
 }

@@ -36,7 +36,7 @@ const USAGE = 2;
 const MAX_IGNORED = 8;
 
 /** `audit reconcile`: the log beside the cloud's own. Reads both, changes nothing, needs no network. `tables`: of the cloud's provider. */
-export function reconcileCommand(tables: () => Promise<Tables>): Command {
+export function reconcileCommand(tables: () => Promise<Tables>, stdout: (text: string) => void): Command {
   return new Command("reconcile")
     .description(
       "hold every call by the agent's role, as the cloud has it, to an entry of the log, and the other way round",
@@ -53,7 +53,7 @@ export function reconcileCommand(tables: () => Promise<Tables>): Command {
       "after",
       "\nExit codes: 0 nothing unexplained, nothing missing, every answer compared · 1 otherwise · 2 usage · 14 could not look: a file is not CloudTrail's, damaged or too large",
     )
-    .action((options: Options) => reconcile(options, tables));
+    .action((options: Options) => reconcile(options, tables, stdout));
 }
 
 function instant(text: string): number {
@@ -64,7 +64,11 @@ function instant(text: string): number {
   }
 }
 
-async function reconcile(options: Options, tablesOf: () => Promise<Tables>): Promise<void> {
+async function reconcile(
+  options: Options,
+  tablesOf: () => Promise<Tables>,
+  stdout: (text: string) => void,
+): Promise<void> {
   const { disk, clock } = realHost();
   const now = clock.now();
   const period: Period = { from: options.from ?? Number.NEGATIVE_INFINITY, to: options.to ?? Number.POSITIVE_INFINITY };
@@ -85,8 +89,8 @@ async function reconcile(options: Options, tablesOf: () => Promise<Tables>): Pro
     from: options.from,
     to: options.to,
   };
-  if (options.json) console.log(JSON.stringify(shown(compared, looked)));
-  else for (const line of reconcileLines(compared, looked)) console.log(printable(line));
+  if (options.json) stdout(`${JSON.stringify(shown(compared, looked))}\n`);
+  else for (const line of reconcileLines(compared, looked)) stdout(`${printable(line)}\n`);
 }
 
 /** As the flags say, else as the config does. */

@@ -26,7 +26,7 @@ export type Keeper = {
 export const NO_KEEPER: Keeper = { next: () => null, run: () => Promise.resolve() };
 
 /**
- * Adds each closed segment to the owner's bucket, read back and compared, and after it the newest head that covers it. `another`: under the
+ * Adds each closed segment to the owner's bucket, read back and compared, and after it the newest heads of what lies there. `another`: under the
  * name of one of our segments, or of a head, lies what this log never held. Everything else that goes wrong is said once and tried again.
  */
 export function segmentKeeper(
@@ -64,7 +64,7 @@ export function segmentKeeper(
   async function keep(first: number, after: number, signal: AbortSignal): Promise<void> {
     const { bytes } = disk.read(`${folder}/${segmentName(first)}`, MAX_SEGMENT_BYTES);
     await bucket.add(bucketName(`log/${epoch}/${segmentName(first)}`, "add"), bytes, signal);
-    await keepHead(after, signal);
+    await keepHeads(after, signal);
     next = after;
     // If we stop before this line, the segment is sent again, found to be there, and good.
     const text = `${canonical({ v: 1, place: bucket.place, epoch, next })}\n`;
@@ -72,13 +72,18 @@ export function segmentKeeper(
     say("info", "a segment of the log lies in the owner's bucket", { segment: segmentName(first) });
   }
 
-  /** The newest head that covers the entries below `size`: one with cosignatures where there is one. */
-  async function keepHead(size: number, signal: AbortSignal): Promise<void> {
-    const covers = (note: string): boolean => (parseCheckpoint(note)?.size ?? -1) >= size;
-    const of = (name: string) => readCheckpoints(disk, folder, name).notes.filter(covers).at(-1);
-    const note = of(COSIGNED) ?? of(CHECKPOINTS);
-    const head = note === undefined ? null : parseCheckpoint(note);
-    if (note === undefined || head === null) return;
+  /** The newest heads of what lies there now, signed and cosigned: of entries that do not lie there yet `log/head` tells. */
+  async function keepHeads(size: number, signal: AbortSignal): Promise<void> {
+    for (const file of [CHECKPOINTS, COSIGNED]) {
+      const { notes } = readCheckpoints(disk, folder, file);
+      const note = notes.filter((one) => (parseCheckpoint(one)?.size ?? Number.POSITIVE_INFINITY) <= size).at(-1);
+      if (note !== undefined) await keepHead(note, signal);
+    }
+  }
+
+  async function keepHead(note: string, signal: AbortSignal): Promise<void> {
+    const head = parseCheckpoint(note);
+    if (head === null) return;
     const name = `log/${epoch}/${String(head.size).padStart(20, "0")}.checkpoint`;
     try {
       await bucket.add(bucketName(name, "add"), new TextEncoder().encode(note), signal);

@@ -1,14 +1,18 @@
 import { expect, test } from "bun:test";
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Entry } from "../../agent/audit/entry.ts";
+import { Entry, type EntryBody } from "../../agent/audit/entry.ts";
 import { LogDamaged } from "../../agent/audit/log.ts";
 import { maySign, successorOf } from "../../agent/audit/logKeys.ts";
 import { parseCheckpoint, verifyNote } from "../../agent/audit/note.ts";
+import { prove } from "../../agent/audit/prove.ts";
 import { verifyLog } from "../../agent/audit/verify.ts";
+import { verifyProof } from "../../agent/audit/verifyProof.ts";
 import { type Disk, DiskError, type Host } from "../../agent/host/host.ts";
 import { realDisk, realHost } from "../../agent/host/real.ts";
-import { intent, outcome, refused, started, type World, world } from "./world.ts";
+import { MAX_ENTRY_BYTES } from "../../agent/limits.ts";
+import { stopping } from "./stopping.ts";
+import { DIGEST, intent, outcome, refused, started, type World, world } from "./world.ts";
 
 const SEGMENT = "00000000000000000000.jsonl";
 const DAY = 24 * 3600 * 1000;
@@ -101,42 +105,6 @@ test("a segment begins when the one before is old enough, and not before it hold
   // What begins a segment is judged at its own time: the certificate was valid for a day.
   expect(await verifyLog(realDisk, w.folder, { ca: w.caPem })).toMatchObject({ exit: 11, size: log.size });
 });
-
-/** A disk that stops the process at its n-th change, before or after that change was done. */
-function stopping(stopAt: number, done: boolean): { disk: Disk; changes(): number } {
-  let changes = 0;
-  const change = <T>(act: () => T): T => {
-    changes += 1;
-    if (changes === stopAt && !done) throw new Error("stopped here");
-    const result = act();
-    if (changes === stopAt) throw new Error("stopped here");
-    return result;
-  };
-  return {
-    changes: () => changes,
-    disk: {
-      ...realDisk,
-      replace: (path, bytes, mode) => change(() => realDisk.replace(path, bytes, mode)),
-      remove: (path) => change(() => realDisk.remove(path)),
-      truncate: (path, size) => change(() => realDisk.truncate(path, size)),
-      makeDirectory: (path, mode) => realDisk.makeDirectory(path, mode),
-      appender(path, mode) {
-        const file = realDisk.exists(path)
-          ? realDisk.appender(path, mode)
-          : change(() => realDisk.appender(path, mode));
-        return {
-          get size() {
-            return file.size;
-          },
-          append: (bytes) => change(() => file.append(bytes)),
-          sync: () => change(() => file.sync()),
-          intact: () => file.intact(),
-          close: () => file.close(),
-        };
-      },
-    },
-  };
-}
 
 /** The keys' file counts as a disk of its own: a stop may fall before or after each of its writes. */
 function stoppingKeys(w: World, stopAt: number, done: boolean) {
@@ -270,6 +238,55 @@ test("closed segments go when their retention is over and they were handed in, a
   again.close();
   const verdict = await verifyLog(realDisk, w.folder, { ca: null });
   expect(verdict).toMatchObject({ exit: 12, open: [], damage: null, from: Number(left[0]?.slice(0, 20)) });
+});
+
+test("a clock that jumps ahead by years takes away no more than a segment or two, and one that jumps back writes no earlier time", async () => {
+  let now = Date.now();
+  const w = await world({ segmentAgeMs: DAY, retentionMs: 8 * DAY });
+  const log = w.open(at(() => now));
+  for (let day = 0; day < 6; day++) {
+    now += DAY;
+    log.append([started]);
+    log.handedIn(log.size);
+  }
+  const before = segments(w.folder).length;
+  now += 3650 * DAY;
+  log.append([started]);
+  log.tick();
+  log.tick();
+  const after = segments(w.folder).length;
+  expect(after).toBeGreaterThanOrEqual(before - 2);
+  const newest = log.memory.newest;
+  now -= 3660 * DAY;
+  log.append([started]);
+  expect(log.memory.newest).toBe(newest);
+  log.tick();
+  log.close();
+  expect((await verifyLog(realDisk, w.folder, { ca: null })).damage).toBeNull();
+});
+
+test("the largest entry that there can be is written, verified and proven; a byte more is our own mistake", async () => {
+  const w = await world({ segmentBytes: 100_000 });
+  const log = w.open();
+  const waiting = (more: number): EntryBody => ({
+    kind: "trust-waiting",
+    version: 2,
+    digest: DIGEST,
+    statement: "s".repeat(48 * 1024),
+    changes: [...Array.from({ length: 3 }, () => "c".repeat(4096)), "d".repeat(more)],
+  });
+  const [short] = log.append([waiting(0)]);
+  const left = MAX_ENTRY_BYTES - Buffer.byteLength(JSON.stringify(short));
+  expect(() => log.append([waiting(left + 1)])).toThrow(RangeError);
+  const [entry] = log.append([waiting(left)]);
+  expect(Buffer.byteLength(JSON.stringify(entry))).toBe(MAX_ENTRY_BYTES);
+  log.append([started]);
+  log.close();
+  expect(segments(w.folder).length).toBe(2);
+  expect(await verifyLog(realDisk, w.folder, { ca: w.caPem })).toMatchObject({ exit: 11, size: log.size });
+  const proof = prove(realDisk, [w.folder], entry?.index ?? 0, "newest");
+  if ("cannot" in proof) throw new Error(proof.cannot);
+  expect(await verifyProof(proof.text, { ca: w.caPem, witnesses: [] })).toMatchObject({ exit: 11 });
 });
 
 test("a log from before segments had keys is read, verified, and goes on with keys of its own", async () => {

@@ -69,18 +69,23 @@ function text(memory: ReturnType<typeof memoryBucket>, name: string): string | n
   return found === undefined ? null : new TextDecoder().decode(found.bytes);
 }
 
-test("closed segments and the newest head that covers them lie in the bucket, the open one does not", async () => {
+test("closed segments and the newest head of them lie in the bucket, the open one does not", async () => {
   write(segmentName(0), "a\nb\n");
   write(segmentName(2), "c\n");
   write(segmentName(3), "d\n");
-  write("checkpoints", `${note(2)}\n${note(4)}\n`);
+  write("checkpoints", `${note(2)}\n${note(3)}\n${note(4)}\n`);
   const memory = memoryBucket();
   expect(await once(memory)).toMatchObject({ ends: [], next: 3, puts: 1 });
   expect([...memory.objects.keys()].sort()).toEqual(
-    [`log/2/${segmentName(0)}`, `log/2/${segmentName(2)}`, "log/2/00000000000000000004.checkpoint"].sort(),
+    [
+      `log/2/${segmentName(0)}`,
+      `log/2/${segmentName(2)}`,
+      "log/2/00000000000000000002.checkpoint",
+      "log/2/00000000000000000003.checkpoint",
+    ].sort(),
   );
   expect(text(memory, `log/2/${segmentName(0)}`)).toBe("a\nb\n");
-  expect(text(memory, "log/2/00000000000000000004.checkpoint")).toBe(note(4));
+  expect(text(memory, "log/2/00000000000000000003.checkpoint")).toBe(note(3));
   expect(JSON.parse(readFileSync(join(folder, "bucket.json"), "utf8"))).toEqual({
     epoch: 2,
     next: 3,
@@ -92,7 +97,7 @@ test("closed segments and the newest head that covers them lie in the bucket, th
 test("what lies there is not sent again, and after a stop between sending and remembering it is sent again and good", async () => {
   write(segmentName(0), "a\n");
   write(segmentName(1), "b\n");
-  write("checkpoints", `${note(2)}\n`);
+  write("checkpoints", `${note(1)}\n`);
   const memory = memoryBucket();
   expect((await once(memory)).next).toBe(1);
   const marks = [...memory.objects.values()].map(({ mark }) => mark);
@@ -101,33 +106,34 @@ test("what lies there is not sent again, and after a stop between sending and re
   memory.faults.length = 0;
   rmSync(join(folder, "bucket.json"));
   // The head is signed anew each hour: the same one at another time is good.
-  write("checkpoints", `${note(2, 1, 1_800_000_000_001)}\n`);
+  write("checkpoints", `${note(1, 1, 1_800_000_000_001)}\n`);
   expect(await once(memory)).toMatchObject({ ends: [], next: 1 });
   expect([...memory.objects.values()].map(({ mark }) => mark)).toEqual(marks);
 });
 
-test("a head with cosignatures goes before one without", async () => {
-  write(segmentName(0), "a\n");
-  write(segmentName(1), "b\n");
-  write("checkpoints", `${note(2)}\n${note(3)}\n`);
-  write("cosigned", `${note(2)}\n`);
+test("a head with cosignatures lies there beside the newest signed one", async () => {
+  write(segmentName(0), "a\nb\nc\n");
+  write(segmentName(3), "d\n");
+  write("checkpoints", `${note(2)}\n${note(3)}\n${note(4)}\n`);
+  write("cosigned", `${note(1)}\n${note(4)}\n`);
   const memory = memoryBucket();
   await once(memory);
-  expect([...memory.objects.keys()].filter((name) => name.endsWith(".checkpoint"))).toEqual([
-    "log/2/00000000000000000002.checkpoint",
+  expect([...memory.objects.keys()].filter((name) => name.endsWith(".checkpoint")).sort()).toEqual([
+    "log/2/00000000000000000001.checkpoint",
+    "log/2/00000000000000000003.checkpoint",
   ]);
 });
 
 test("other bytes under a segment's name, or another head of the same size, are another agent's: this one ends", async () => {
   write(segmentName(0), "a\n");
   write(segmentName(1), "b\n");
-  write("checkpoints", `${note(2)}\n`);
+  write("checkpoints", `${note(1)}\n`);
   const memory = memoryBucket();
   memory.put(`log/2/${segmentName(0)}`, "x\n");
   const ended = await once(memory);
   expect([ended.ends.length, ended.next, existsSync(join(folder, "bucket.json"))]).toEqual([1, 0, false]);
   memory.remove(`log/2/${segmentName(0)}`);
-  memory.put("log/2/00000000000000000002.checkpoint", note(2, 9));
+  memory.put("log/2/00000000000000000001.checkpoint", note(1, 9));
   expect((await once(memory)).ends.length).toBe(1);
 });
 
