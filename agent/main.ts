@@ -69,7 +69,7 @@ async function main(): Promise<void> {
       ),
     );
   program.addCommand(
-    auditCommand(machine, async () => ({
+    auditCommand(machine, provider, async () => ({
       actions: AWS_OPERATIONS,
       checks: AWS_OPERATIONS.identity,
       doctor: [SIMULATE],

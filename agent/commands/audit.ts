@@ -7,13 +7,14 @@ import { proveCommand } from "./auditProve.ts";
 import { showCommand } from "./auditShow.ts";
 import { uiCommand } from "./auditUi.ts";
 import { verifyCommand } from "./auditVerify.ts";
+import type { ProviderOf } from "./fetchedLog.ts";
 import { reconcileCommand } from "./reconcile.ts";
 
 /** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. `tables`: what AWS is called for. */
-export function auditCommand(machine: Machine, tables: () => Promise<Tables>): Command {
+export function auditCommand(machine: Machine, provider: ProviderOf, tables: () => Promise<Tables>): Command {
   const audit = new Command("audit").description("read the log, and check that it is whole");
   showCommand(audit, machine);
-  verifyCommand(audit, machine);
+  verifyCommand(audit, machine, provider);
   proveCommand(audit, machine);
   archiveCommand(audit, machine);
   audit.addCommand(exportCommand());

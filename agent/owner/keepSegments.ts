@@ -1,11 +1,12 @@
 import { z } from "zod";
-import { type Bucket, BucketFailed, bucketName } from "../../providers/bucket.ts";
+import { type Bucket, BucketFailed, type BucketName, bucketName } from "../../providers/bucket.ts";
 import { CHECKPOINTS, COSIGNED, readCheckpoints, segmentName, segmentsIn } from "../audit/folder.ts";
 import { parseCheckpoint } from "../audit/note.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import { BUCKET_LOOK_SECONDS, BUCKET_UPLOAD_SECONDS, HEAD_EVERY_SECONDS, MAX_SEGMENT_BYTES } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { canonical } from "../wire/canonical.ts";
+import { headNames } from "./fetchLog.ts";
 import type { OwnersHead } from "./putHead.ts";
 
 /** How far the bucket has this log: entries below `next` lie there, in whole segments. Kept so that nothing is sent twice after a restart. */
@@ -73,26 +74,28 @@ export function segmentKeeper(
   }
 
   /** The newest heads of what lies there now, signed and cosigned: of entries that do not lie there yet `log/head` tells. */
-  async function keepHeads(size: number, signal: AbortSignal): Promise<void> {
-    for (const file of [CHECKPOINTS, COSIGNED]) {
+  async function keepHeads(below: number, signal: AbortSignal): Promise<void> {
+    const [signed, cosigned] = headNames(below);
+    for (const [file, name] of [
+      [CHECKPOINTS, signed],
+      [COSIGNED, cosigned],
+    ] as const) {
       const { notes } = readCheckpoints(disk, folder, file);
-      const note = notes.filter((one) => (parseCheckpoint(one)?.size ?? Number.POSITIVE_INFINITY) <= size).at(-1);
-      if (note !== undefined) await keepHead(note, signal);
+      const note = notes.filter((one) => (parseCheckpoint(one)?.size ?? Number.POSITIVE_INFINITY) <= below).at(-1);
+      if (note !== undefined) await keepHead(note, bucketName(`log/${epoch}/${name}`, "add"), signal);
     }
   }
 
-  async function keepHead(note: string, signal: AbortSignal): Promise<void> {
-    const head = parseCheckpoint(note);
-    if (head === null) return;
-    const name = `log/${epoch}/${String(head.size).padStart(20, "0")}.checkpoint`;
+  async function keepHead(note: string, name: BucketName, signal: AbortSignal): Promise<void> {
     try {
-      await bucket.add(bucketName(name, "add"), new TextEncoder().encode(note), signal);
+      await bucket.add(name, new TextEncoder().encode(note), signal);
     } catch (error) {
       if (!(error instanceof BucketFailed && error.what === "there")) throw error;
-      // The same head signed or cosigned at another time is good as well.
-      const found = await bucket.get(bucketName(name, "read"), MAX_SEGMENT_BYTES, signal);
+      // One that was signed or cosigned at another time is good as well. Of the same size it is of the same entries, else another wrote it.
+      const [ours, found] = [parseCheckpoint(note), await bucket.get(name, MAX_SEGMENT_BYTES, signal)];
       const theirs = found === "absent" ? null : parseCheckpoint(new TextDecoder().decode(found.bytes));
-      if (theirs === null || theirs.origin !== head.origin || !theirs.root.equals(head.root)) throw error;
+      if (ours === null || theirs === null || theirs.origin !== ours.origin) throw error;
+      if (theirs.size === ours.size && !theirs.root.equals(ours.root)) throw error;
     }
   }
 

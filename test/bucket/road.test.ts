@@ -85,6 +85,14 @@ test("closed segments lie in the bucket as they are on disk, and what the owner 
     exit: 11,
     size: last + linesIn(join(fetched, names.filter(isSegment).at(-1)?.split("/").at(-1) ?? "")),
   });
+  const asked = ["--config", s.machine.config, "--ca", s.machine.root];
+  const there = await running(REEVE, "audit", "verify", "--bucket", ...asked);
+  expect([there.code, there.stderr]).toEqual([11, ""]);
+  expect(there.stdout).toContain(`${URL}/log/1`);
+  const both = await running(REEVE, "audit", "verify", "--bucket", ...asked, "--against", audit);
+  expect(both.code).toBe(11);
+  const none = await running(REEVE, "audit", "verify", "--bucket", "--epoch", "9", ...asked);
+  expect([none.code, none.stderr.includes("holds no segment yet")]).toEqual([14, true]);
   // The copy out of the bucket beside the machine's own: nothing differs.
   const beside = await running(
     REEVE,

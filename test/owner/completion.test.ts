@@ -123,9 +123,11 @@ describe.each([
     expect(complete("reeve", "audit", "verify", "--")).toEqual([
       "--against",
       "--as-of",
+      "--bucket",
       "--ca",
       "--config",
       "--control-witness",
+      "--epoch",
       "--head",
       "--help",
       "--json",

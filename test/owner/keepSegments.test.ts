@@ -119,9 +119,9 @@ test("a head with cosignatures lies there beside the newest signed one", async (
   const memory = memoryBucket();
   await once(memory);
   expect([...memory.objects.keys()].filter((name) => name.endsWith(".checkpoint")).sort()).toEqual([
-    "log/2/00000000000000000001.checkpoint",
     "log/2/00000000000000000003.checkpoint",
   ]);
+  expect(text(memory, "log/2/00000000000000000003.cosigned")).toBe(note(1));
 });
 
 test("other bytes under a segment's name, or another head of the same size, are another agent's: this one ends", async () => {

@@ -6,8 +6,8 @@ import { rootOfTree } from "../tree.ts";
 import { placeOf, type Source } from "./sources.ts";
 import { Found, type Progress, type Witness } from "./verdict.ts";
 
-/** `00000000000000035666.checkpoint`, by the size that it is of. */
-const HEAD_FILE = /^\d{20}\.checkpoint$/;
+/** `00000000000000035666.checkpoint`: the newest head of entries below that index; `.cosigned`: the newest that witnesses cosigned. */
+const HEAD_FILE = /^\d{20}\.(?:checkpoint|cosigned)$/;
 const MAX_HEAD_FILE_BYTES = 64 * 1024;
 
 export type Head = { readonly note: string; readonly at: Checkpoint; readonly file: string };
