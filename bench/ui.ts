@@ -98,7 +98,7 @@ function exported(folder: string): { seconds: number; megabytes: number } {
 async function painted(folder: string): Promise<{ milliseconds: number; megabytes: number }> {
   // Only here: without a browser the other figures can be had.
   const { chromium } = await import("playwright-core");
-  const server = spawn(REEVE, ["audit", "ui", "--log", folder], { env: {}, stdio: ["ignore", "pipe", "inherit"] });
+  const server = spawn(REEVE, ["audit", "ui", "--log", folder], { env: {}, stdio: ["ignore", "pipe", "ignore"] });
   const ended = new Promise((resolve) => server.once("exit", resolve));
   const address = await new Promise<string>((resolve, reject) => {
     server.stdout.once("data", (bytes: Buffer) => resolve(bytes.toString().trim()));

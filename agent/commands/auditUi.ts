@@ -31,7 +31,12 @@ export function uiCommand(machine: Machine): Command {
       "policy files: older ones that the log names; with --log, or a bucket, first the one in force",
       [],
     )
-    .option("--witness <key>", "a witness of the owner's choice, name+id+key; may be given again", witness, [])
+    .option(
+      "--witness <key>",
+      "a witness of the owner's choice besides the config's, name+id+key; may be given again",
+      witness,
+      [],
+    )
     .option("--control-witness <key>", "the control plane's own witness; may be given again", witness, [])
     .option("--port <number>", "where to listen on 127.0.0.1, instead of a port that is free", portOf, 0)
     .addHelpText(
@@ -58,6 +63,7 @@ async function showUi(options: Options, machine: Machine): Promise<void> {
   const { folder, config } = folderOf(disk, options);
   // Complains when there is none.
   beginning(disk, folder);
+  const configured: readonly { readonly key: string }[] = config?.witnesses ?? [];
   const ca = options.ca === undefined ? null : readCa(disk, options.ca, CANNOT);
   const { inForce, older } = policyFiles(config, options.policy);
   // Only here: whoever runs the agent evaluates nothing of a server.
@@ -73,7 +79,7 @@ async function showUi(options: Options, machine: Machine): Promise<void> {
     session,
     ca,
     witnesses: [
-      ...options.witness.map((key) => ({ key, of: "owner" as const })),
+      ...[...configured.map(({ key }) => key), ...options.witness].map((key) => ({ key, of: "owner" as const })),
       ...options.controlWitness.map((key) => ({ key, of: "control-plane" as const })),
     ],
     policies: () => readPolicies(disk, inForce, older),
