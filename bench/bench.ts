@@ -12,6 +12,7 @@ import { evidenceFigures } from "./evidence.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
+import { uiFigures } from "./ui.ts";
 import { verifyFigure } from "./verify.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -22,7 +23,10 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
-  ["evidence", evidenceFigures],
+  [
+    "evidence",
+    async (effort, scratch) => [...(await evidenceFigures(effort, scratch)), ...(await uiFigures(effort, scratch))],
+  ],
 ];
 
 function page(figures: readonly Figure[], quick: boolean): string {

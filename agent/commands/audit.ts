@@ -1,8 +1,10 @@
 import { Command } from "commander";
 import type { Machine } from "../host/machine.ts";
 import { archiveCommand } from "./auditArchive.ts";
+import { exportCommand } from "./auditExport.ts";
 import { proveCommand } from "./auditProve.ts";
 import { showCommand } from "./auditShow.ts";
+import { uiCommand } from "./auditUi.ts";
 import { verifyCommand } from "./auditVerify.ts";
 import type { ProviderOf } from "./fetchedLog.ts";
 import { reconcileCommand } from "./reconcile.ts";
@@ -14,6 +16,8 @@ export function auditCommand(machine: Machine, provider: ProviderOf): Command {
   verifyCommand(audit, machine, provider);
   proveCommand(audit, machine);
   archiveCommand(audit, machine);
+  audit.addCommand(exportCommand());
   audit.addCommand(reconcileCommand(machine.stdout));
+  audit.addCommand(uiCommand(machine));
   return audit;
 }
