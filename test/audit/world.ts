@@ -21,9 +21,10 @@ const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 export const DIGEST = `sha256:${"ab".repeat(32)}`;
 const DAY = 24 * 3600 * 1000;
 
-type Authority = { readonly keys: CryptoKeyPair; readonly certificate: X509Certificate };
+export type Authority = { readonly keys: CryptoKeyPair; readonly certificate: X509Certificate };
 
-async function authority(name: string): Promise<Authority> {
+/** A root CA. */
+export async function authority(name: string): Promise<Authority> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     keys,
@@ -55,6 +56,7 @@ async function leaf(ca: Authority, wish: LeafWish): Promise<{ certificate: X509C
 
 export type World = {
   readonly folder: string;
+  readonly ca: Authority;
   readonly caPem: string;
   readonly as: LogIdentity;
   open(host?: Host, more?: Partial<LogIdentity>): Log;
@@ -64,8 +66,12 @@ export function scratch(): string {
   return mkdtempSync(join(tmpdir(), "reeve-audit-"));
 }
 
-export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}): Promise<World> {
-  const ca = await authority("vendor.example root");
+export async function world(
+  more: Partial<LogIdentity> = {},
+  wish: LeafWish = {},
+  by: Authority | null = null,
+): Promise<World> {
+  const ca = by ?? (await authority("vendor.example root"));
   const { certificate, pkcs8 } = await leaf(ca, wish);
   const epoch = more.epoch ?? 1;
   const origin = `${AGENT}/epoch/${epoch}`;
@@ -98,6 +104,7 @@ export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}
   const folder = join(scratch(), "audit");
   return {
     folder,
+    ca,
     caPem: ca.certificate.toString("pem"),
     as,
     open: (host = realHost(), other = {}) => openLog(host, folder, { ...as, ...other }),
