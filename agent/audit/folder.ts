@@ -22,6 +22,8 @@ export const segmentName = (first: number): string => `${digits(first)}.jsonl`;
 export const carryName = (first: number): string => `${digits(first)}.carry.json`;
 export const tornName = (index: number, time: number): string => `torn-${digits(index)}-${time}`;
 export const CHECKPOINTS = "checkpoints";
+/** Heads with witnesses' cosignatures, in the order in which they came. */
+export const COSIGNED = "cosigned";
 
 /** First indexes of the segments that are there, rising. */
 export function segmentsIn(disk: Disk, folder: string): number[] {
@@ -125,9 +127,9 @@ export type CheckpointsFile = {
   readonly bad: number | null;
 };
 
-/** The `checkpoints` file: notes, each followed by an empty line. Empty when there is no such file. */
-export function readCheckpoints(disk: Disk, folder: string): CheckpointsFile {
-  const path = `${folder}/${CHECKPOINTS}`;
+/** The `checkpoints` file, or `cosigned`: notes, each followed by an empty line. Empty when there is no such file. */
+export function readCheckpoints(disk: Disk, folder: string, name: string = CHECKPOINTS): CheckpointsFile {
+  const path = `${folder}/${name}`;
   if (!disk.exists(path)) return { notes: [], torn: 0, bad: null };
   const bytes = disk.read(path, MAX_CHECKPOINTS_FILE_BYTES).bytes;
   const text = Buffer.from(bytes).toString("utf8");

@@ -37,7 +37,7 @@ function addServe(witness: Command): void {
     .requiredOption("--dir <folder>", "the witness's folder: its key and witness.db; made at the first start")
     .requiredOption("--ca <file...>", "the root CA of the control plane: who vouches for the logs' keys")
     .requiredOption("--listen <host:port>", "where agents reach it; port 0 takes a free one")
-    .option("--name <name>", "the witness's name, set at the first start (default reeve-witness)")
+    .option("--name <name>", "the witness's name, set at the first start (default: one that its key gives)")
     .option("--tls-cert <file>", "a certificate chain to show, PEM; without it, one by a root of its own in DIR/tls")
     .option("--tls-key <file>", "its private key, PEM")
     .option("--plain", "no TLS: on loopback only, behind a server that has it")
