@@ -5,7 +5,14 @@ import type { Policy } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, type Executed, type GateBreach, Halted } from "../providers/provider.ts";
+import {
+  CallFailed,
+  type Executed,
+  type Gate,
+  type GateBreach,
+  Halted,
+  type OperationsTable,
+} from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
@@ -13,6 +20,7 @@ import type { WaitingEntry } from "./audit/memory.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
+import type { OwnersFolder } from "./owner/folder.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, write } from "./road.ts";
 import { type Verified, verify } from "./verify.ts";
@@ -33,12 +41,14 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   if (isRefusal(signed)) return recordUnread(text, signed, road, waited);
   const command = parse(signed);
   if (isRefusal(command)) return recordUnread(text, command, road, waited);
+  await road.owner.refresh();
   const verified = verifyNow(command, road, waited);
   if (isRefusal(verified)) return recordRefusal(asking(command), verified, road, null);
   const matched = matchNow(verified, road);
   if (isRefusal(matched.refusal)) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
   const observed = await describe(verified, road);
   if (isRefusal(observed)) return recordRefusal(asking(verified), observed, road, matched.digest);
+  await road.owner.refresh();
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
@@ -272,7 +282,7 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   });
   let executed: Executed;
   try {
-    executed = await seen.execute(gate, { id, signal: deadline.signal });
+    executed = await seen.execute(afterReading(road.owner, work.operations, gate), { id, signal: deadline.signal });
     stopOnBreach(gate.breach(), command, road);
   } catch (error) {
     stopOnBreach(gate.breach(), command, road);
@@ -281,6 +291,17 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
     deadline.end();
   }
   return outcomeBody(id, intended.intent, executed, "answer", operations, keepWords(executed.words, road));
+}
+
+/** The owner's folder is read anew before each change begins; the gate looks at what was read, at each of its moments. */
+function afterReading(owner: OwnersFolder, table: OperationsTable, gate: Gate): Gate {
+  const changes = new Set(table.filter(({ kind }) => kind === "change").map(({ operation }) => operation));
+  return {
+    async call(operation, resource, send) {
+      if (changes.has(operation)) await owner.refresh();
+      return gate.call(operation, resource, send);
+    },
+  };
 }
 
 /** Others' failures become an outcome; what is our own mistake goes on up. */

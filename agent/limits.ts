@@ -47,6 +47,16 @@ export const MAX_WAITING_COMMANDS = 16;
 /** Of one file in `approvals/`, and of the signatures in it. */
 export const MAX_APPROVAL_FILE_BYTES = 64 * 1024;
 export const MAX_APPROVALS_IN_FILE = 16;
+/** Of `on` and `suspended`. */
+export const MAX_SWITCH_BYTES = 4096;
+/** What was read of an owner's folder in a bucket decides nothing once it is older than this. */
+export const MAX_OWNER_VIEW_SECONDS = 30;
+/** How often it is read when no command does. */
+export const BUCKET_LOOK_SECONDS = 10;
+/** How long one reading of it may take, all its objects together. */
+export const BUCKET_REFRESH_TIMEOUT_SECONDS = 15;
+/** Approvals that are looked for in a bucket at once. */
+export const MAX_BUCKET_APPROVALS = 256;
 /** Signatures on record for one thing that waits: more are judged all the same, and not recorded. */
 export const MAX_RECORDED_APPROVALS = 32;
 /** While something runs or waits for people, a poll is held this long: an approval acts only after an answer of the control plane. */

@@ -10,8 +10,9 @@ import { dispatcher } from "./dispatch.ts";
 import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
-import { LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
+import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import type { OwnersFolder } from "./owner/folder.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
@@ -33,6 +34,7 @@ export type Started = {
   /** The runtime's name and version, for the record. */
   readonly runtime: string;
   readonly provider: Provider;
+  readonly owner: OwnersFolder;
   readonly say: Logger;
   /** SIGTERM: finish what runs, then stop. */
   readonly stop: AbortController;
@@ -80,6 +82,7 @@ async function identifyPatiently(agent: Started): Promise<Identity | EnrolmentFa
   const wait = backoff(agent.host.random);
   let said = "";
   while (!agent.stop.signal.aborted) {
+    await agent.owner.refresh();
     const identity = await agent.identify();
     if (!isEnrolmentFault(identity) || identity.exit !== 5) return identity;
     if (identity.message !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
@@ -131,7 +134,7 @@ async function serve(
   let reports: Reporter | null = null;
   const intake = trustIntake();
   const clock = watchClock(host.clock);
-  const readPolicy = policyReader(host.disk, config.owner);
+  const readPolicy = policyReader(agent.owner);
   const road: Road = {
     host,
     config,
@@ -143,8 +146,9 @@ async function serve(
     epoch: identity.epoch,
     enrolledAt: Math.floor(identity.enrolledAtMs / 1000),
     commandKeys: () => identity.commandKeys(),
+    owner: agent.owner,
     readPolicy,
-    suspended: () => suspendedBy(readSwitch(host.disk, config.owner)),
+    suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
     stopping: () => stop.signal.aborted,
     halted: () => ended !== null || failure !== null,
@@ -206,7 +210,8 @@ async function serve(
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       running: dispatch.running(),
     });
-  const look = (): void => {
+  const look = async (): Promise<void> => {
+    await agent.owner.refresh(BUCKET_LOOK_SECONDS);
     owner.look();
     waits.end();
     sharing.wake();
@@ -223,7 +228,7 @@ async function serve(
     }),
     async before() {
       log.tick();
-      look();
+      await look();
       await renew(identity, road, say, contact.end);
     },
     async trust(statements) {
@@ -239,6 +244,7 @@ async function serve(
       }
     },
   };
+  await agent.owner.refresh();
   owner.look();
   const recovering = [...log.memory.open.values()].map((intent) => recover(intent, road, stop.signal).catch(fail));
   say("info", "ready", { agent: identity.agentId, epoch: identity.epoch, entries: log.size });
@@ -256,11 +262,11 @@ async function serve(
 }
 
 /** What the owner does is seen within seconds, also while a poll is held: for the record and for `status`. Commands look by themselves. */
-async function lookOften(clock: Clock, look: () => void, stop: AbortSignal): Promise<void> {
+async function lookOften(clock: Clock, look: () => Promise<void>, stop: AbortSignal): Promise<void> {
   for (;;) {
     await clock.sleep(LOOK_SECONDS * 1000, stop).catch(() => undefined);
     if (stop.aborted) return;
-    look();
+    await look();
   }
 }
 

@@ -24,7 +24,7 @@ export function watchOwner(road: Road, clock: ReturnType<typeof watchClock>, say
       return { state: "ready", reason: "" };
     },
     look() {
-      const now = readSwitch(road.host.disk, road.config.owner);
+      const now = readSwitch(road.owner);
       why = now.on ? null : now.why;
       if (road.log.memory.switchOn !== now.on) {
         write(road, { kind: "switch", on: now.on, why: why ?? "" });
