@@ -7,6 +7,7 @@ import { AbsolutePath } from "./providerConfig/fields.ts";
 import { local } from "./providerConfig/local.ts";
 import { OwnerConfig, providerOfOwner } from "./providerConfig/owner.ts";
 import { Base64Url32, ClusterName, Sha256Hex } from "./wire/names.ts";
+import { WitnessesConfig } from "./witness/config.ts";
 
 /** Every provider that the config may name, with its own field: a line each. */
 const PROVIDERS = { local, aws } as const;
@@ -72,7 +73,7 @@ export const Config = z
     ...FIELDS,
     key_rotation: z.enum(["approve", "automatic"]).default("approve"),
     egress: Egress.default({ proxy: "none", endpoints: {} }),
-    witnesses: z.array(z.never()).max(0).default([]),
+    witnesses: WitnessesConfig.default([]),
     artifacts: z.literal("none").default("none"),
     log: z
       .strictObject({ retention: z.string().regex(/^\d+[hd]$/), segment: z.string().regex(/^\d+(?:KiB|MiB)$/) })

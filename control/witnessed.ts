@@ -32,7 +32,13 @@ export async function takeWitness(
   asked: WitnessRequest,
 ): Promise<WitnessAnswer | Faulted> {
   for (const { witness, code } of asked.refused)
-    await raiseAlarm(sql, peer.cluster, "witness-refused", `${peer.epoch}/${witness}/${code}`, refusedWords(witness, code));
+    await raiseAlarm(
+      sql,
+      peer.cluster,
+      "witness-refused",
+      `${peer.epoch}/${witness}/${code}`,
+      refusedWords(witness, code),
+    );
   const fault = await takeCheckpoint(sql, plane.trustDomain, peer, asked.checkpoint);
   if (fault !== null) return fault;
   const head = parseCheckpoint(asked.checkpoint);
@@ -98,7 +104,8 @@ async function keepReceipts(
     receipts.from,
     receipts.from + receipts.paths.length,
   );
-  if (lines.length !== receipts.paths.length) return new Faulted("malformed", "receipts of entries that were not handed in");
+  if (lines.length !== receipts.paths.length)
+    return new Faulted("malformed", "receipts of entries that were not handed in");
   for (const [at, { position, line }] of lines.entries()) {
     const path = (receipts.paths[at] ?? []).map((hash) => Buffer.from(hash, "base64"));
     if (verifyInclusion(leafHash(line), position, head.size, path, head.root)) continue;

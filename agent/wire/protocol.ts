@@ -131,9 +131,7 @@ export const WitnessRequest = z.strictObject({
   receipts: z
     .strictObject({ from: z.number().int().min(0), paths: z.array(z.array(Hash).max(63)).max(MAX_RECEIPTS) })
     .nullable(),
-  refused: z
-    .array(z.strictObject({ witness: z.string().max(128), code: z.enum(["rolled-back", "forked"]) }))
-    .max(16),
+  refused: z.array(z.strictObject({ witness: z.string().max(128), code: z.enum(["rolled-back", "forked"]) })).max(16),
 });
 export type WitnessRequest = z.infer<typeof WitnessRequest>;
 /** `cosignature`: one signature line (c2sp.org/tlog-cosignature). `receipts`: the first entry without one. */

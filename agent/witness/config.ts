@@ -23,7 +23,10 @@ export const WitnessConfig = z.strictObject({
   /** True: no command is taken while it has not cosigned the newest head. */
   required: z.boolean(),
   /** PEM of the only roots that its certificate may lead to; without it, those that the runtime brings. */
-  ca: z.string().regex(/^\/[^\0]*$/, "an absolute path").optional(),
+  ca: z
+    .string()
+    .regex(/^\/[^\0]*$/, "an absolute path")
+    .optional(),
 });
 export type WitnessConfig = z.infer<typeof WitnessConfig>;
 

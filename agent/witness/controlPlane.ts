@@ -2,7 +2,7 @@ import { inclusionProofs } from "../audit/consistency.ts";
 import { cosignedAt, withLines } from "../audit/cosignature.ts";
 import type { Log } from "../audit/log.ts";
 import { parseCheckpoint } from "../audit/note.ts";
-import { emptyTree, type Tree } from "../audit/tree.ts";
+import type { Tree } from "../audit/tree.ts";
 import { REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
 import type { Post } from "../poll.ts";
 import { MAX_RECEIPTS, WitnessAnswer, type WitnessRequest } from "../wire/protocol.ts";

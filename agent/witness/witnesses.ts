@@ -1,5 +1,5 @@
-import { timeText } from "../audit/time.ts";
 import type { Log } from "../audit/log.ts";
+import { timeText } from "../audit/time.ts";
 import type { Host } from "../host/host.ts";
 import type { Logger } from "../logger.ts";
 import type { Post } from "../poll.ts";
@@ -28,6 +28,8 @@ export type Witnesses = {
   settled(): Promise<void>;
   /** Why no command is taken: a required witness has not cosigned the newest entries. Null when all have. */
   heldBack(): string | null;
+  /** The same, when it is not merely on its way: that witness does not cosign. */
+  waitingFor(): string | null;
 };
 
 type Deps = {
@@ -109,6 +111,8 @@ export function watchWitnesses(deps: Deps): Witnesses {
       return stop.aborted ? null : control.attempt();
     },
   });
+  const behind = (): Followed[] =>
+    followed.filter(({ config, follower: one }) => config.required && one.cosigned().size < log.size);
   const said = new Map<string, boolean>();
   /** Once when it is lost, once when it is back. */
   function report(): void {
@@ -144,15 +148,13 @@ export function watchWitnesses(deps: Deps): Witnesses {
       return control.head() === null ? outside : [...outside, vendor];
     },
     async settled() {
-      await Promise.all(
-        followed.filter((one) => one.config.required || !one.asked).map((one) => one.loop.settled()),
-      );
+      await Promise.all(followed.filter((one) => one.config.required || !one.asked).map((one) => one.loop.settled()));
     },
-    heldBack() {
-      const behind = followed.find(
-        ({ config, follower: one }) => config.required && one.cosigned().size < log.size,
-      );
-      return behind === undefined ? null : `waiting for the witness ${behind.config.name}`;
-    },
+    heldBack: () => waitingText(behind()),
+    waitingFor: () => waitingText(behind().filter(({ loop }) => loop.failing() !== null)),
   };
+}
+
+function waitingText([first]: readonly Followed[]): string | null {
+  return first === undefined ? null : `waiting for the witness ${first.config.name}`;
 }
