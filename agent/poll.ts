@@ -99,7 +99,10 @@ export function reporter(to: Contact): Reporter {
   return {
     wake: () => wakeUp(),
     flushed: () =>
-      next !== null && next >= to.log.size ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
+      // Once this is to end nobody releases who waits.
+      to.stop.aborted || (next !== null && next >= to.log.size)
+        ? Promise.resolve()
+        : new Promise((resolve) => waiting.push(resolve)),
     async run() {
       while (!to.stop.aborted) {
         if (next !== null && next >= to.log.size) {

@@ -1,11 +1,12 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { type ChildProcess, spawn } from "node:child_process";
+import { afterEach, beforeAll, expect, test } from "bun:test";
+import type { ChildProcess } from "node:child_process";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseCosigner } from "../../agent/audit/cosignature.ts";
-import { send, type World, world } from "../e2e/world.ts";
+import { cosignerText } from "../../agent/audit/cosignature.ts";
+import { verifierKey } from "../../agent/audit/note.ts";
+import { CONTROL, send, type World, world } from "../e2e/world.ts";
 import { beside, counterpart, ended, started } from "./counterpart.ts";
-import { type Witness, witness } from "./world.ts";
+import { linesIn, type Witness, witness } from "./world.ts";
 
 /** The compiled agent with witnesses: ours, and transparency-dev's. */
 beforeAll(() => {
@@ -62,8 +63,167 @@ test("each entry is cosigned by the witness and the control plane, with a receip
   const fleet = JSON.parse(w.vendor("fleet", "--json").stdout) as {
     clusters: { entries: number; witnessed: { cosigned: { size: number }; receipts: number; missing: null } }[];
   };
-  expect(fleet.clusters[0]).toMatchObject({ entries: size, witnessed: { cosigned: { size }, receipts: size, missing: null } });
+  expect(fleet.clusters[0]).toMatchObject({
+    entries: size,
+    witnessed: { cosigned: { size }, receipts: size, missing: null },
+  });
   const cosigned = readFileSync(join(w.state, "audit/cosigned"), "utf8");
   expect(cosigned).toContain(`\u2014 ${to.ready.name} `);
   expect(w.reeve(["status"]).stdout).toContain(`witness  ours: cosigned ${size} entries`);
-});
+}, 240_000);
+
+test("a witness that dies stops nothing; back again, it is brought up to the newest head", async () => {
+  const { w, to } = await stage(false);
+  await w.until("it has cosigned all", () => covered(w, "ours"), LONG);
+  await to.stop("SIGKILL");
+  expect(send(w, "scale", "--group", "brokers", "--count", "1").code).toBe(0);
+  await w.until("status says that it is away", () => failing(w, "ours") === "connection-refused", LONG);
+  expect(w.reeve(["status"]).code).toBe(0);
+  await to.start();
+  await w.until("it has cosigned all again", () => covered(w, "ours"), LONG);
+  expect(to.show()).toMatchObject({ code: 0, told: { refused: [] } });
+}, 240_000);
+
+test("while a required witness is away commands wait and none is refused; when it is back they run", async () => {
+  const { w, to } = await stage(true);
+  await w.until("it has cosigned all", () => covered(w, "ours"), LONG);
+  await to.stop("SIGKILL");
+  // The owner's hand makes an entry that the witness has not seen.
+  rmSync(join(w.owner, "on"));
+  await w.until("the agent is suspended", () => told(w).state === "suspended", LONG);
+  writeFileSync(join(w.owner, "on"), "on\n", { mode: 0o644 });
+  await w.until("the agent waits", () => told(w).state === "waiting", LONG);
+  expect(w.reeve(["status"])).toMatchObject({ code: 1 });
+  const sent = sending(w, "2");
+  await w.until("the command is there", () => commands(w).length === 1, LONG);
+  await w.until("the vendor sees why", () => w.vendor("fleet").stdout.includes("waiting for the witness ours"), LONG);
+  expect(commands(w)).toMatchObject([{ state: "queued" }]);
+  expect(w.pids()).toEqual([]);
+  await to.start();
+  expect((await sent).code).toBe(0);
+  expect(w.pids()).toHaveLength(2);
+  expect(w.entries().map(({ kind }) => kind)).not.toContain("refused");
+}, 300_000);
+
+test("a restored older copy of the state is refused by the witness, stops the agent, and is raised in fleet", async () => {
+  const { w, to, agent } = await stage(false);
+  await w.until("it has cosigned all", () => covered(w, "ours"), LONG);
+  await ended(agent, "SIGTERM");
+  cpSync(w.state, join(w.folder, "older"), { recursive: true });
+  const again = w.startAgent();
+  expect(send(w, "scale", "--group", "brokers", "--count", "1").code).toBe(0);
+  await w.until("it has cosigned all", () => covered(w, "ours"), LONG);
+  await ended(again, "SIGTERM");
+
+  restore(w, "older");
+  // The witness alone: the vendor's control plane is away.
+  await w.stopControl("SIGKILL");
+  expect(await exitOf(w.startAgent())).toBe(7);
+  expect(told(w)).toMatchObject({
+    state: "stopped",
+    reason: expect.stringContaining("the witness ours contradicts this log"),
+  });
+  expect(to.show()).toMatchObject({ code: 1, told: { refused: [{ kind: "rolled-back" }] } });
+  // And with it: whoever of the two says so first, the vendor hears of it.
+  await w.startControl();
+  expect(await exitOf(w.startAgent())).toBe(7);
+  await w.until("fleet raises it", () => alarms(w).length > 0, LONG);
+  expect(alarms(w).every((kind) => ["log-shorter", "log-forked", "witness-refused"].includes(kind))).toBe(true);
+  expect(w.pids()).toHaveLength(1);
+}, 300_000);
+
+test("of two copies that diverge the second is refused as a fork, and the witness keeps the evidence", async () => {
+  const { w, to, agent } = await stage(false);
+  await w.until("it has cosigned all", () => covered(w, "ours"), LONG);
+  await ended(agent, "SIGTERM");
+  cpSync(w.state, join(w.folder, "copy"), { recursive: true });
+  const again = w.startAgent();
+  await w.until("the first goes on", () => covered(w, "ours"), LONG);
+  const { size } = told(w).log ?? { size: 0 };
+  await ended(again, "SIGTERM");
+
+  restore(w, "copy");
+  await w.stopControl("SIGKILL");
+  await to.stop("SIGTERM");
+  // Nobody watches the copy: it grows past what the witness has seen.
+  while (linesOf(w) <= size) {
+    const alone = w.startAgent();
+    const before = linesOf(w);
+    await w.until("the copy goes on by itself", () => linesOf(w) > before, LONG);
+    await ended(alone, "SIGTERM");
+  }
+  await to.start();
+  expect(await exitOf(w.startAgent())).toBe(7);
+  expect(told(w).reason).toContain("that this log does not go on from");
+  expect(to.show().told.refused).toMatchObject([{ kind: "forked" }]);
+}, 300_000);
+
+test("a witness that was not written here cosigns the agent's heads, and independent programs verify them", async () => {
+  const { w, agent } = await stage(false);
+  await w.until("it has cosigned all", () => covered(w, "ours"), LONG);
+  await ended(agent, "SIGTERM");
+  const [first] = w.entries() as { origin: string; log_keys: { key: string }[] }[];
+  const logKey = verifierKey(first?.origin ?? "", Buffer.from(first?.log_keys[0]?.key ?? "", "base64"));
+  const theirs = await started<{ url: string; name: string; vkey: string }>(counterpart(), [
+    "serve",
+    "theirs.example/w",
+    logKey,
+  ]);
+  ends.push(() => ended(theirs.child, "SIGKILL"));
+  const publicKey = Buffer.from(theirs.said.vkey.split("+").slice(2).join("+"), "base64").subarray(1);
+  const key = cosignerText({ name: theirs.said.name, publicKey });
+  configure(w, { name: "theirs", url: theirs.said.url, key, required: true });
+  w.startAgent();
+  await w.until("it has cosigned all", () => covered(w, "theirs"), LONG);
+  expect(send(w, "scale", "--group", "brokers", "--count", "1").code).toBe(0);
+  await w.until("it has cosigned all again", () => covered(w, "theirs"), LONG);
+  const notes = notesOf(w).filter((note) => note.includes(`\u2014 ${theirs.said.name} `));
+  expect(notes.length).toBeGreaterThan(1);
+  for (const note of notes.slice(-3)) {
+    const done = await beside(counterpart(), ["check", logKey, key], note);
+    expect(done).toMatchObject({ code: 0, stdout: `${first?.origin}\n${theirs.said.name}\n` });
+  }
+}, 300_000);
+
+function failing(w: World, name: string): string | undefined {
+  return told(w).witnesses.find((each) => each.name === name)?.failing?.reason;
+}
+
+function commands(w: World): { state: string }[] {
+  return (
+    JSON.parse(w.vendor("fleet commands", "--json", "--cluster", "prod-eu-1").stdout) as {
+      commands: { state: string }[];
+    }
+  ).commands;
+}
+
+function alarms(w: World): string[] {
+  const shown = JSON.parse(w.vendor("fleet", "--json").stdout) as { clusters: { alarms: { kind: string }[] }[] };
+  return shown.clusters.flatMap((one) => one.alarms.map(({ kind }) => kind));
+}
+
+/** `send --wait`, beside this process. */
+function sending(w: World, count: string): ReturnType<typeof beside> {
+  const who = ["--keys", w.keys, "--cluster", "prod-eu-1", "--by", "maria@vendor.example", "--why", "INC-1"];
+  const what = ["--wait", "--json", "scale", "--group", "brokers", "--count", count];
+  return beside(CONTROL, ["send", "--dir", w.data, ...who, ...what]);
+}
+
+function restore(w: World, name: string): void {
+  rmSync(w.state, { recursive: true });
+  cpSync(join(w.folder, name), w.state, { recursive: true });
+}
+
+async function exitOf(agent: ChildProcess): Promise<number | null> {
+  if (agent.exitCode === null && agent.signalCode === null) await new Promise((resolve) => agent.once("exit", resolve));
+  return agent.exitCode;
+}
+
+function linesOf(w: World): number {
+  return linesIn(join(w.state, "audit")).length;
+}
+
+function notesOf(w: World): string[] {
+  const parts = readFileSync(join(w.state, "audit/cosigned"), "utf8").split("\n\n");
+  return parts.flatMap((text, at) => (at % 2 === 0 && at + 1 < parts.length ? [`${text}\n\n${parts[at + 1]}\n`] : []));
+}
