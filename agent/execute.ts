@@ -52,8 +52,9 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
-  const outcome = await call(intended, road);
-  write(road, outcome);
+  // In the owner's bucket before anything is changed: the next machine counts it, and of two agents one is stopped here.
+  const unseen = await road.head.put();
+  write(road, unseen === null ? await call(intended, road) : notBegun(intended, unseen, road));
 }
 
 function verifyNow(command: Command, road: Road, waited: WaitingEntry | null): Verified | Refusal {
@@ -96,10 +97,10 @@ function matchNow(command: Verified, road: Road): MatchedNow {
   const cannot = cannotOf(command.asked);
   const read = road.readPolicy(cannot);
   if ("refusal" in read) return { refusal: read.refusal, digest: read.digest };
-  const older = checkRevision(read.policy, road.log.memory.history, cannot);
+  const older = checkRevision(read.policy, road.history(), cannot);
   if (older !== null) return { refusal: older, digest: read.digest };
   // On record before anything is decided by it, so that an older file put back is seen to be older.
-  if (read.policy.revision > road.log.memory.history.revision)
+  if (read.policy.revision > road.history().revision)
     write(road, { kind: "policy", policy: read.digest, revision: read.policy.revision, code: null });
   const matched = match(read.policy, command.asked, {
     vendor: command.claims.iss,
@@ -175,7 +176,7 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
   if ("code" in now) return end(command, now, road, null);
   if (now.refusal !== null) return end(command, now.refusal, road, now.digest);
   const consent = consentNow(road, now.policy, now.matched.rules, waited);
-  const decision = authorize(now.matched, seen.found, road.log.memory.history, decisionTime(road), consent.approvals);
+  const decision = authorize(now.matched, seen.found, road.history(), decisionTime(road), consent.approvals);
   if (decision.decided === "refused") return end(command, decision.refusal, road, now.digest);
   const waits = decision.decided === "wait" ? decision.approval : null;
   const allowed = { policy: now.digest, rule: decision.rule.id };
@@ -259,6 +260,12 @@ function noSpace(cannot: string): Refusal {
     "the log's disk is full; what is left is kept for outcomes",
     "Free space on the state folder's disk.",
   );
+}
+
+/** The owner's bucket does not hold the head that names the intent: nothing is called. */
+function notBegun({ command, intent }: Intended, because: string, road: Road): ReturnType<typeof outcomeBody> {
+  const none = { result: "failed", code: "head-unwritten", changed: [], certificate: null, words: because } as const;
+  return outcomeBody(command.claims.jti, intent, none, "answer", [], keepWords(because, road));
 }
 
 /** The permitted call. Whatever happens in it becomes exactly one outcome; only a breach of the gate and our own mistakes throw. */

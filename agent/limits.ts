@@ -86,3 +86,9 @@ export const MAX_RECONCILED_CALLS = 1_000_000;
 export const MAX_LISTED_CALLS = 1000;
 /** How late the cloud may deliver an event. CloudTrail: about five minutes on average, fifteen as a rule, without a promise. */
 export const TRAIL_LATE_SECONDS = 15 * 60;
+/** Of `log/head` in the owner's bucket. */
+export const MAX_HEAD_BYTES = 4 * 1024 * 1024;
+/** How long putting it may take, all its calls together: then nothing is changed. */
+export const BUCKET_HEAD_SECONDS = 30;
+/** How far back a head names intents: the longest window of a rate is a week. */
+export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;

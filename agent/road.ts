@@ -1,3 +1,4 @@
+import type { History } from "../policy/asked.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Log } from "./audit/log.ts";
@@ -5,6 +6,7 @@ import type { Config } from "./config.ts";
 import type { Host } from "./host/host.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import type { ReadPolicy } from "./owner/policy.ts";
+import type { OwnersHead } from "./owner/putHead.ts";
 
 /** All that a command meets on its way, handed in: DESIGN section 3. */
 export type Road = {
@@ -22,6 +24,10 @@ export type Road = {
   commandKeys(): ReadonlyMap<string, string>;
   readonly owner: OwnersFolder;
   readPolicy(cannot: string): ReadPolicy;
+  /** Where the log's head goes before anything is changed. */
+  readonly head: OwnersHead;
+  /** What counts in rates: this log's, and what the owner's bucket tells of the epochs before. */
+  history(): History;
   /** Null when the owner's switch is on; else why not. Read anew each time; in a bucket, as `owner` was refreshed last. */
   suspended(): string | null;
   clockAgrees(): boolean;

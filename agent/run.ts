@@ -16,6 +16,7 @@ import type { Logger } from "./logger.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
+import { openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
@@ -142,6 +143,10 @@ async function serve(
   const intake = trustIntake();
   const clock = watchClock(host.clock);
   const readPolicy = policyReader(agent.owner);
+  const folder = `${config.state}/audit`;
+  const head = await openOwnersHead(agent.provider.bucket, { host, identity, log, folder }, (because) =>
+    end({ why: "fenced", message: because }),
+  );
   const road: Road = {
     host,
     config,
@@ -154,6 +159,8 @@ async function serve(
     enrolledAt: Math.floor(identity.enrolledAtMs / 1000),
     commandKeys: () => identity.commandKeys(),
     owner: agent.owner,
+    head,
+    history: () => head.history(log.memory.history),
     readPolicy,
     suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
@@ -169,8 +176,20 @@ async function serve(
     failure ??= { error };
     stop.abort();
   };
+  function end(how: Ended): void {
+    if (ended === null && how.why === "fenced")
+      identity.markFenced(how.message, (digest) => {
+        log.append([{ kind: "fenced", digest, says: how.message.slice(0, 512) }]);
+        reports?.wake();
+      });
+    ended ??= how;
+    stop.abort();
+  }
   const processId = host.random.uuidv7();
   write(road, { kind: "started", version: agent.version, process: processId, runtime: agent.runtime });
+  // The owner's bucket said so.
+  const atOnce = ended as Ended | null;
+  if (atOnce !== null) return finish(atOnce, road, say, () => undefined);
   recordTrust(identity, road);
   if (!unfence(identity, road, say))
     return finish({ why: "fenced", message: "the owner's approval does not hold" }, road, say, () => undefined);
@@ -192,14 +211,7 @@ async function serve(
       if (reason === null) lost = null;
       else lost ??= { since: timeText(host.clock.now()), reason };
     },
-    end(how: Ended) {
-      if (ended === null && how.why === "fenced")
-        identity.markFenced(how.message, (digest) =>
-          write(road, { kind: "fenced", digest, says: how.message.slice(0, 512) }),
-        );
-      ended ??= how;
-      stop.abort();
-    },
+    end,
   };
   const handing = reporter(contact);
   reports = handing;
@@ -231,7 +243,7 @@ async function serve(
       policy: owner.policy(),
       out_of_contact: lost,
       last_contact: lastContact,
-      ...remembered(log.memory, owner.inForce(), host.clock.now()),
+      ...remembered(log.memory, road.history(), owner.inForce(), host.clock.now()),
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       witnesses: watched.status(),
       running: dispatch.running(),

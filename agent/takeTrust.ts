@@ -10,7 +10,7 @@ import type { Approvable } from "./wire/approval.ts";
 const HOUR_MS = 3_600_000;
 
 function consent(road: Road, what: Approvable): Consent {
-  const { revision } = road.log.memory.history;
+  const { revision } = road.history();
   const { readPolicy, cluster } = road;
   return ownersConsent({ owner: road.owner, cluster, revision, readPolicy }, what);
 }

@@ -6,6 +6,7 @@ import { execute } from "../agent/execute.ts";
 import { realHost } from "../agent/host/real.ts";
 import { directoryFolder } from "../agent/owner/folder.ts";
 import { policyReader } from "../agent/owner/policy.ts";
+import { NO_BUCKET } from "../agent/owner/putHead.ts";
 import { readSwitch } from "../agent/owner/switch.ts";
 import type { Road } from "../agent/road.ts";
 import { canonical } from "../agent/wire/canonical.ts";
@@ -132,12 +133,15 @@ function roadIn(scratch: string, keys: ReadonlyMap<string, string>, now: number)
     provider: "local",
   });
   const owner = directoryFolder(host.disk, { directory, uid: process.getuid?.() ?? 0 });
+  const log = benchLog(scratch);
   return {
     host,
     config,
     owner,
+    head: NO_BUCKET,
+    history: () => log.memory.history,
     provider: instantProvider(),
-    log: benchLog(scratch),
+    log,
     trustDomain: "vendor.example",
     agentId: AGENT_ID,
     cluster: CLUSTER,

@@ -15,8 +15,11 @@ export type Bucket = {
    * refused. Throws BucketFailed.
    */
   add(name: BucketName, bytes: Uint8Array, signal: AbortSignal): Promise<void>;
-  /** Puts a new version of the head. Throws BucketFailed. */
-  putHead(bytes: Uint8Array, signal: AbortSignal): Promise<void>;
+  /**
+   * Puts a new version of `log/head` in place of the one with the mark `after`, null for none, and returns its mark. Another one that lies
+   * there is refused as `there`, in one step with the writing: of two agents only one goes on. Throws BucketFailed.
+   */
+  putHead(bytes: Uint8Array, after: string | null, signal: AbortSignal): Promise<string>;
 };
 
 /** `mark`: another for each time that it was put there, also with the same bytes. */

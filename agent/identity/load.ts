@@ -197,6 +197,7 @@ function identityOf(
     epoch: stored.epoch,
     enrolledAtMs: stored.enrolled_at_ms,
     chain: () => newestSlot(stored).chain,
+    roots,
     rootPem: certificatePem(pinned),
     logKey: logKeyOf(stored.log_key),
     commandKeys: () => commandKeysOf(trust),

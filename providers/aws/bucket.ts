@@ -68,7 +68,7 @@ export function s3Bucket(
   async function put(name: string, bytes: Uint8Array, headers: Record<string, string>, signal: AbortSignal) {
     const sum = createHash("sha256").update(bytes).digest("base64");
     // S3 compares the bytes with this sum before it stores them; a bucket with Object Lock takes nothing without.
-    const sums = { ...headers, "x-amz-checksum-sha256": sum };
+    const sums = { ...headers, "x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": sum };
     const answer = await call({ method: "PUT", name, headers: sums, body: bytes, max: 0 }, signal);
     const stored = answer.headers["x-amz-checksum-sha256"];
     if (stored !== undefined && stored !== sum)
@@ -79,17 +79,24 @@ export function s3Bucket(
     place,
     get: (name, max, signal) => get(name, signal, max),
     async add(name: BucketName, bytes, signal) {
-      try {
-        await put(name, bytes, { "if-none-match": "*" }, signal);
-      } catch (error) {
-        if (!(error instanceof There)) throw error;
-      }
+      await put(name, bytes, { "if-none-match": "*" }, signal).catch(theirs);
       // What lies there is read back: ours of now, or of an earlier try that was not heard of.
       const found = await get(name, signal, MAX_BUCKET_OBJECT_BYTES);
       if (found === "absent" || Buffer.compare(found.bytes, bytes) !== 0)
         throw new BucketFailed("there", `${place}/${name} holds other bytes`, "Look at who else writes there.");
     },
-    putHead: (bytes, signal) => put("log/head", bytes, {}, signal),
+    async putHead(bytes, after, signal) {
+      const condition = after === null ? { "if-none-match": "*" } : { "if-match": etagOf(after) };
+      const refused = await put("log/head", bytes, condition, signal).then(() => false, theirs);
+      const found = await get("log/head", signal, MAX_BUCKET_OBJECT_BYTES);
+      if (found !== "absent" && Buffer.compare(found.bytes, bytes) === 0) return found.mark;
+      const how = refused ? "another agent wrote it" : "it was written over at once";
+      throw new BucketFailed(
+        "there",
+        `${place}/log/head is not as it was left: ${how}`,
+        "Look at who else writes there.",
+      );
+    },
   };
 }
 
@@ -105,6 +112,16 @@ type Call = {
 class Absent extends Error {}
 class There extends Error {}
 
+/** S3 says that another object lies there. What lies there is then looked at. */
+function theirs(error: unknown): true {
+  if (error instanceof There) return true;
+  throw error;
+}
+
+function etagOf(mark: string): string {
+  return mark.slice(0, mark.indexOf(" "));
+}
+
 function reach(base: URL): string {
   return `See that ${base.host} can be reached from this machine.`;
 }
@@ -115,7 +132,8 @@ function failure(place: string, base: URL, answer: WireAnswer, forget: () => voi
   const code = /<Code>([A-Za-z0-9]{1,64})<\/Code>/.exec(text)?.[1] ?? `HTTP ${answer.status}`;
   const said = `S3 answered ${answer.status} ${code}`;
   if (code === "NoSuchKey") return new Absent();
-  if (answer.status === 412) return new There();
+  // 409: another conditional write was under way.
+  if (answer.status === 412 || code === "ConditionalRequestConflict") return new There();
   if (/^(?:ExpiredToken|InvalidToken|InvalidAccessKeyId|TokenRefreshRequired)$/.test(code)) {
     forget();
     return new BucketFailed(
