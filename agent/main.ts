@@ -83,7 +83,7 @@ async function main(): Promise<void> {
         options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
       ),
     );
-  program.addCommand(auditCommand(async () => ({ actions: AWS_OPERATIONS, checks: AWS_OPERATIONS.identity })));
+  program.addCommand(auditCommand(machine, async () => ({ actions: AWS_OPERATIONS, checks: AWS_OPERATIONS.identity })));
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();

@@ -39,6 +39,7 @@ function faulty(before: (what: "append" | "sync", path: string) => void, clock?:
         before("sync", path);
         file.sync();
       },
+      intact: () => file.intact(),
       close: () => file.close(),
     };
   };
@@ -70,9 +71,11 @@ test("files are the agent's alone, whatever the umask", async () => {
   const w = await world({ segmentBytes: 3000 });
   fill(w.open());
   process.umask(before);
-  for (const name of realDisk.list(w.folder))
+  for (const name of realDisk.list(w.folder).filter((one) => one !== ".leaves"))
     expect({ name, mode: realDisk.stat(join(w.folder, name)).mode }).toEqual({ name, mode: 0o600 });
-  expect(realDisk.stat(w.folder).mode).toBe(0o700);
+  for (const name of realDisk.list(join(w.folder, ".leaves")))
+    expect(realDisk.stat(join(w.folder, ".leaves", name)).mode).toBe(0o600);
+  for (const folder of [w.folder, join(w.folder, ".leaves")]) expect(realDisk.stat(folder).mode).toBe(0o700);
 });
 
 test("a second opener is refused while the first lives, in this process and in another, and let in after it", async () => {
@@ -189,13 +192,11 @@ test("EIO of a real fdatasync, injected by strace, ends the log before anything 
   const w = await world();
   fill(w.open());
   const size = statSync(join(w.folder, SEGMENT)).size;
-  const key = Buffer.alloc(32, 7).toString("base64");
   const script = `
     import { realHost } from ${JSON.stringify(join(import.meta.dir, "../../agent/host/real.ts"))};
     import { openLog } from ${JSON.stringify(join(import.meta.dir, "../../agent/audit/log.ts"))};
-    import { ed25519Private } from ${JSON.stringify(join(import.meta.dir, "../../agent/audit/note.ts"))};
-    const privateKey = ed25519Private(Buffer.from(${JSON.stringify(key)}, "base64"));
-    const log = openLog(realHost(), ${JSON.stringify(w.folder)}, { ...${JSON.stringify({ ...w.as, logKey: undefined })}, logKey: { privateKey, publicKey: ${JSON.stringify(w.as.logKey.publicKey)} }, first() { throw new Error("new"); } });
+    import { savedIdentity } from ${JSON.stringify(join(import.meta.dir, "world.ts"))};
+    const log = openLog(realHost(), ${JSON.stringify(w.folder)}, savedIdentity(${JSON.stringify(w.folder)}));
     for (let n = 0; n < 2; n++) try { log.append([${JSON.stringify(started)}]); console.log("believed", log.size); } catch (error) { console.log(error.name, log.size); }`;
   const file = join(scratch(), "append.ts");
   writeFileSync(file, script);
@@ -227,14 +228,12 @@ test("EIO of a real fdatasync, injected by strace, ends the log before anything 
 test("kill -9 at any moment of writing leaves a log that opens, with every entry that was believed", async () => {
   const w = await world({ segmentBytes: 20_000 });
   w.open().close();
-  const key = Buffer.alloc(32, 7).toString("base64");
   const script = `
     import { writeSync } from "node:fs";
     import { realHost } from ${JSON.stringify(join(import.meta.dir, "../../agent/host/real.ts"))};
     import { openLog } from ${JSON.stringify(join(import.meta.dir, "../../agent/audit/log.ts"))};
-    import { ed25519Private } from ${JSON.stringify(join(import.meta.dir, "../../agent/audit/note.ts"))};
-    const privateKey = ed25519Private(Buffer.from(${JSON.stringify(key)}, "base64"));
-    const log = openLog(realHost(), ${JSON.stringify(w.folder)}, { ...${JSON.stringify({ ...w.as, logKey: undefined })}, logKey: { privateKey, publicKey: ${JSON.stringify(w.as.logKey.publicKey)} }, first() { throw new Error("new"); } });
+    import { savedIdentity } from ${JSON.stringify(join(import.meta.dir, "world.ts"))};
+    const log = openLog(realHost(), ${JSON.stringify(w.folder)}, savedIdentity(${JSON.stringify(w.folder)}));
     for (;;) { log.append(Array(7).fill(${JSON.stringify(started)})); writeSync(1, log.size + "\\n"); }`;
   const file = join(scratch(), "append.ts");
   writeFileSync(file, script);

@@ -20,7 +20,7 @@ afterAll(async () => {
   for (const one of all) await one.end();
 });
 
-const logKey = (w: World): string => verifierKey(w.as.origin, Buffer.from(w.as.logKey.publicKey, "base64"));
+const logKey = (w: World): string => verifierKey(w.as.origin, Buffer.from(w.firstKey, "base64"));
 
 async function running(entries = ENTRIES): Promise<{ w: World; to: Witness }> {
   const w = await world();
