@@ -25,7 +25,6 @@ export async function addCheckpoint(sql: Sql, witness: WitnessKey, asked: Submis
   const log = await readLog(sql, checkpoint.origin);
   if (log === null) return { status: 404, because: "this log is not known here" };
   const signer = signerOf(asked.note, checkpoint, await readKeys(sql, checkpoint.origin));
-  if ("because" in signer) return { status: 403, because: signer.because };
   const refuse = (kind: RefusalKind, words: string): Promise<void> =>
     keepRefusal(sql, {
       origin: log.origin,
@@ -34,6 +33,9 @@ export async function addCheckpoint(sql: Sql, witness: WitnessKey, asked: Submis
       words,
       note: asked.note,
     });
+  if ("older" in signer) await refuse("older-key", OLDER_KEY);
+  if ("older" in signer || "because" in signer)
+    return { status: 403, because: "older" in signer ? OLDER_KEY : signer.because };
   if (log.ended_by !== null) {
     await refuse("older-epoch", `a checkpoint of ${checkpoint.size} entries came after ${log.ended_by} had begun`);
     return { status: 403, because: `${log.ended_by} has taken this log's place` };
@@ -62,11 +64,16 @@ export async function addCheckpoint(sql: Sql, witness: WitnessKey, asked: Submis
   return { status: 200, lines };
 }
 
-/** The key that may sign a head of this size, if it signed this one. */
-function signerOf(note: string, { origin, size }: Checkpoint, keys: readonly KeyRow[]): KeyRow | { because: string } {
+const OLDER_KEY = "a key whose range was over signed a head of this size";
+type Signer = KeyRow | { readonly because: string } | { readonly older: true };
+
+/** The key that may sign a head of this size, if it signed this one; or that one did whose successor is known. */
+function signerOf(note: string, { origin, size }: Checkpoint, keys: readonly KeyRow[]): Signer {
+  const signed = ({ log_key }: KeyRow): boolean => verifyNote(note, origin, Buffer.from(log_key, "base64")) !== null;
   const due = keys.findLast(({ position }) => size > position) ?? keys[0];
   if (due === undefined) return { because: "no key of this log is known here" };
-  if (verifyNote(note, origin, Buffer.from(due.log_key, "base64")) !== null) return due;
+  if (signed(due)) return due;
+  if (keys.some((key) => key.position < due.position && signed(key))) return { older: true };
   return { because: "the key that may sign a head of this size did not sign this one" };
 }
 

@@ -2,15 +2,16 @@ import { createHash } from "node:crypto";
 import { type Context, Hono } from "hono";
 import type { Store } from "../store.ts";
 import { addCheckpoint } from "./add.ts";
-import { AddLog, addLog, judgeNaming } from "./enrol.ts";
+import { AddLog, judgeNamings } from "./enrol.ts";
+import { follow } from "./follow.ts";
 import type { WitnessKey } from "./key.ts";
 import { parseSubmission } from "./request.ts";
 import { readLogs } from "./state.ts";
 
 /** 63 proof lines and a note with its signatures are under 12 KiB. */
 const MAX_SUBMISSION_BYTES = 64 * 1024;
-/** An entry, its proof, a note, as JSON. */
-const MAX_LOG_BYTES = 256 * 1024;
+/** Some lines of 4 KiB each, their proofs, a note, as JSON. */
+const MAX_LOG_BYTES = 4 * 1024 * 1024;
 const BODY_TIMEOUT_MS = 20_000;
 const TEXT = "text/plain; charset=utf-8";
 
@@ -45,10 +46,10 @@ export function witnessApp(witness: Witness): Hono {
   app.post("/add-log", async (c) => {
     const asked = AddLog.safeParse(parsedJson(await readText(c, MAX_LOG_BYTES)));
     if (!asked.success) return c.text("the body is not of its form\n", 400);
-    const judged = await judgeNaming(asked.data, witness.ca);
+    const named = await judgeNamings(asked.data, witness.ca);
     const answer =
-      "naming" in judged ? await witness.store.transaction((sql) => addLog(sql, asked.data, judged.naming)) : judged;
-    if (answer.status === 200) return c.body("", 200, { "content-type": TEXT });
+      "status" in named ? named : await witness.store.transaction((sql) => follow(sql, named, asked.data.checkpoint));
+    if (answer === null) return c.body("", 200, { "content-type": TEXT });
     witness.said(`add-log ${answer.status}`, answer.because);
     return c.text(`${answer.because}\n`, answer.status);
   });

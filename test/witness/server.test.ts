@@ -95,10 +95,15 @@ test("a log that no one has shown is unknown; one under another CA is not taken"
   const other = await world();
   filled(other, 6);
   expect((await to.post("/add-log", addLogBody(other.folder, 5))).status).toBe(403);
-  const body = JSON.parse(addLogBody(w.folder, 9)) as { entry: string; proof: string[]; checkpoint: string };
+  type Body = { namings: { entry: string; proof: string[] }[]; checkpoint: string };
+  const body = JSON.parse(addLogBody(w.folder, 9)) as Body;
+  const [naming = { entry: "", proof: [] }] = body.namings;
   const wrong = [
-    { ...body, proof: body.proof.slice(1) },
-    { ...body, entry: linesIn(w.folder)[1] },
+    { ...body, namings: [] },
+    { ...body, namings: [naming, naming] },
+    { ...body, namings: [{ ...naming, proof: naming.proof.slice(1) }] },
+    { ...body, namings: [{ ...naming, entry: linesIn(w.folder)[1] }] },
+    { ...body, namings: [{ ...naming, entry: naming.entry.replace("prod-eu-1", "prod-eu-2") }] },
     { ...body, checkpoint: headsIn(w.folder).get(8) },
     { ...body, checkpoint: headsIn(other.folder).get(5) },
     { ...body, more: 1 },

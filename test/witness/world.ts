@@ -95,5 +95,5 @@ export function copied(w: World, name: string): World {
 export function addLogBody(folder: string, size: number): string {
   const lines = linesIn(folder);
   const proof = inclusionProof(lines.slice(0, size).map(leafHash), 0).map((hash) => hash.toString("base64"));
-  return JSON.stringify({ entry: lines[0], proof, checkpoint: headsIn(folder).get(size) });
+  return JSON.stringify({ namings: [{ entry: lines[0], proof }], checkpoint: headsIn(folder).get(size) });
 }
