@@ -172,6 +172,7 @@ async function serve(
     readPolicy,
     suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
+    cleared: () => witnesses?.cleared() ?? Promise.resolve(),
     stopping: () => stop.signal.aborted,
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),

@@ -42,7 +42,7 @@ export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (no
     const note = withLines(`${of}${lines}`, (name) => name === origin || name === cosigner.name);
     const at = note === null ? null : cosignedAt(note, cosigner);
     if (note === null || at === null) return "answer: no cosignature by its key";
-    const further = grown(log, known, size);
+    const further = grown(log, known, size) ?? frontierAt(log, size);
     if (further === null) return MOVED_AWAY;
     keep(note);
     known = further;

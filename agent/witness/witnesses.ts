@@ -28,7 +28,9 @@ export type Witnesses = {
   settled(): Promise<void>;
   /** Why no command is taken: a required witness has not cosigned the newest entries. Null when all have. */
   heldBack(): string | null;
-  /** The same, when it is not merely on its way: that witness does not cosign. */
+  /** Resolves when nothing is held back, or this agent is to end. */
+  cleared(): Promise<void>;
+  /** The same as heldBack, when it is not merely on its way: that witness does not cosign. */
   waitingFor(): string | null;
 };
 
@@ -76,6 +78,14 @@ export function watchWitnesses(deps: Deps): Witnesses {
     keep: deps.keep,
   });
 
+  let waiting: (() => void)[] = [];
+  const release = (): void => {
+    const all = waiting;
+    waiting = [];
+    for (const resolve of all) resolve();
+  };
+  stop.addEventListener("abort", release, { once: true });
+
   async function contradicted(name: string, { code, words }: Contradiction): Promise<string> {
     const message = `the witness ${name} contradicts this log: ${words}`;
     deps.end(message);
@@ -95,6 +105,7 @@ export function watchWitnesses(deps: Deps): Witnesses {
         async attempt() {
           const result = await one.attempt();
           self.asked = true;
+          release();
           if (result === null) return null;
           return "failed" in result ? result.failed : contradicted(config.name, result);
         },
@@ -151,6 +162,9 @@ export function watchWitnesses(deps: Deps): Witnesses {
       await Promise.all(followed.filter((one) => one.config.required || !one.asked).map((one) => one.loop.settled()));
     },
     heldBack: () => waitingText(behind()),
+    async cleared() {
+      while (!stop.aborted && behind().length > 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
     waitingFor: () => waitingText(behind().filter(({ loop }) => loop.failing() !== null)),
   };
 }
