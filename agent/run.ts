@@ -316,7 +316,9 @@ async function serve(
   await Promise.all(loops);
   await Promise.all([dispatch.idle(), ...recovering]);
   if (failure !== null) throw (failure as { error: unknown }).error;
-  return finish(ended, road, say, show);
+  const exit = finish(ended, road, say, show);
+  if (ended === null) await watched.last();
+  return exit;
 }
 
 /** What the owner does is seen within seconds, also while a poll is held: for the record and for `status`. Commands look by themselves. */

@@ -7,7 +7,7 @@ import { isFull } from "./details.ts";
 import { Entry, type EntryBody } from "./entry.ts";
 import { expireSegments } from "./expire.ts";
 import { LogDamaged, LogUnavailable } from "./fault.ts";
-import { carryDigest, carryName, carryText, segmentName, segmentsIn, tornIn, tornName } from "./folder.ts";
+import { CHECKPOINTS, carryDigest, carryName, carryText, segmentName, segmentsIn, tornIn, tornName } from "./folder.ts";
 import { keepLeaves } from "./leaves.ts";
 import { lineReader } from "./lineReader.ts";
 import { type Loaded, loadLog, type TornTail } from "./load.ts";
@@ -203,7 +203,10 @@ function writer(
     const entries = entriesOf(bodies);
     const lines = entries.map(lineOf);
     const outcome = entries.some(({ kind }) => kind === "outcome");
-    final(() => segment.write(groupOf(lines), outcome));
+    final(() => {
+      if (!checkpoints.intact()) throw tampered(folder);
+      segment.write(groupOf(lines), outcome);
+    });
     final(() => take(entries, lines));
     return entries;
   }
@@ -241,9 +244,10 @@ function writer(
       }
       // Durable from here on: the new segment is the one to write to, with its own key.
       const fresh = openSegment(disk, folder, tree.size, reserve, unavailable);
-      segment.close();
-      keepLeaves(disk, folder, segment.first, leaves.bytes());
+      const older = segment;
       segment = fresh;
+      older.close();
+      keepLeaves(disk, folder, older.first, leaves.bytes());
       leaves.clear();
       began = null;
       take(entries, lines);
@@ -314,6 +318,13 @@ function writer(
       lock.free();
     },
   };
+}
+
+function tampered(folder: string): LogDamaged {
+  return new LogDamaged(
+    `${folder}/${CHECKPOINTS} was cut, replaced or removed under the running agent`,
+    "Find out by whom, restore the file from a copy, then: reeve audit verify --log FOLDER --ca FILE.",
+  );
 }
 
 function groupOf(lines: readonly string[]): Uint8Array {

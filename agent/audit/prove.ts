@@ -68,7 +68,8 @@ function namingLine(disk: Disk, folders: readonly string[], sources: readonly So
   for (const source of sources.filter(({ first }) => first < size).reverse()) {
     const naming = namingOf(disk, source);
     if (naming !== null) return canonical(naming as unknown as Json);
-    const epoch = carryOf(disk, folders, source.first)?.memory;
+    const carry = carryOf(disk, folders, source.first);
+    const epoch = carry === "broken" ? null : carry?.memory;
     // Before segments had keys: entry 0 names it, and the carry file holds entry 0.
     if (epoch?.logKey?.from === 0 && epoch.first !== null) return canonical(epoch.first as unknown as Json);
   }
@@ -103,7 +104,7 @@ function startFor(disk: Disk, folders: readonly string[], sources: readonly Sour
   const naming = source === undefined || source.first >= size ? null : namingOf(disk, source);
   if (source !== undefined && naming?.kind === "segment") return treeOf({ size: source.first, peaks: naming.peaks });
   const carry = source === undefined ? null : carryOf(disk, folders, source.first);
-  return carry?.tree ?? treeOf({ size: 0, peaks: [] });
+  return carry === null || carry === "broken" ? treeOf({ size: 0, peaks: [] }) : carry.tree;
 }
 
 /** Leaf hashes of the segment that begins at `at`: of its lines, or those that were kept of them. */

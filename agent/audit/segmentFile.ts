@@ -24,6 +24,7 @@ export function openSegment(
 ): SegmentFile {
   const path = `${folder}/${segmentName(first)}`;
   let file: Appender = disk.appender(path, 0o600);
+  let isOpen = true;
 
   function holdIntact(when: string): void {
     if (file.intact()) return;
@@ -42,10 +43,12 @@ export function openSegment(
       } catch (error) {
         if (!isFull(error)) throw error;
         file.close();
+        isOpen = false;
         // What was written in part is cut off, on another descriptor.
         disk.truncate(path, whole);
         const spent = reserve.spend(outcome);
         file = disk.appender(path, 0o600);
+        isOpen = true;
         // Not final: nothing of this group is in the file. Outcomes of what was begun may still come, and have their own reserve.
         if (!spent) throw unavailable(error as DiskError);
       }
@@ -64,7 +67,10 @@ export function openSegment(
       file.sync();
       holdIntact("while");
     },
-    close: () => file.close(),
+    close() {
+      if (isOpen) file.close();
+      isOpen = false;
+    },
   };
 }
 

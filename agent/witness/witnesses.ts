@@ -30,6 +30,8 @@ export type Witnesses = {
   heldBack(): string | null;
   /** Resolves when nothing is held back, or this agent is to end. */
   cleared(): Promise<void>;
+  /** Has the last entries of a process that ends well cosigned, once each: what is not done within seconds is done at the next start. */
+  last(): Promise<void>;
   /** The same as heldBack, when it is not merely on its way: that witness does not cosign. */
   waitingFor(): string | null;
 };
@@ -162,6 +164,9 @@ export function watchWitnesses(deps: Deps): Witnesses {
       await Promise.all(followed.filter((one) => one.config.required || !one.asked).map((one) => one.loop.settled()));
     },
     heldBack: () => waitingText(behind()),
+    async last() {
+      await Promise.all(followed.filter((one) => one.loop.failing() === null).map((one) => one.follower.attempt()));
+    },
     async cleared() {
       while (!stop.aborted && behind().length > 0) await new Promise<void>((resolve) => waiting.push(resolve));
     },

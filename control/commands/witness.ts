@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { openSqlite } from "../sqlite.ts";
 import { Complaint } from "../terminal.ts";
-import { openWitnessKey, witnessKeyText } from "../witness/key.ts";
+import { openWitnessKey, WITNESS_KEY_FILE, witnessKeyText } from "../witness/key.ts";
 import { serveWitness, WITNESS_DB } from "../witness/serve.ts";
 import { readWitness, witnessText } from "../witness/show.ts";
 import { WITNESS_SCHEMA } from "../witness/state.ts";
@@ -65,10 +65,13 @@ function addKey(witness: Command): void {
   witness
     .command("key")
     .description("Print the witness's verifier key, for a config's `witnesses` and for `audit verify`.")
-    .requiredOption("--dir <folder>", "the witness's folder")
+    .requiredOption(
+      "--dir <folder>",
+      "the witness's folder; of a control plane DIR/ca, which holds its own witness key",
+    )
     .option("--json", "print JSON")
     .action((options: { dir: string; json?: boolean }) => {
-      needState(options.dir);
+      needState(options.dir, WITNESS_KEY_FILE);
       const key = openWitnessKey(options.dir, undefined);
       const text = witnessKeyText(key);
       out(options.json === true ? `${JSON.stringify({ name: key.name, key: text })}\n` : `${text}\n`);
@@ -82,7 +85,7 @@ function addShow(witness: Command): void {
     .requiredOption("--dir <folder>", "the witness's folder")
     .option("--json", "print JSON")
     .action(async (options: { dir: string; json?: boolean }) => {
-      needState(options.dir);
+      needState(options.dir, WITNESS_DB);
       const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_SCHEMA);
       try {
         const shown = await store.transaction(readWitness);
@@ -94,7 +97,7 @@ function addShow(witness: Command): void {
     });
 }
 
-function needState(dir: string): void {
-  if (existsSync(join(dir, WITNESS_DB))) return;
+function needState(dir: string, file: string): void {
+  if (existsSync(join(dir, file))) return;
   throw new Complaint(3, `use ${dir}`, "it holds no witness yet", "Start `reeve-control witness serve` on it once.");
 }

@@ -14,7 +14,7 @@ import { type Log, type LogIdentity, openLog } from "../../agent/audit/log.ts";
 import type { LogKeys } from "../../agent/audit/logKeys.ts";
 import { logKeyBinding, signBinding } from "../../agent/audit/note.ts";
 import type { Host } from "../../agent/host/host.ts";
-import { realHost } from "../../agent/host/real.ts";
+import { realDisk, realHost } from "../../agent/host/real.ts";
 import { logKeysOf, newLogKeyPem } from "../../agent/identity/keys.ts";
 
 /** An agent's log as tests open it: a CA, a certificate, a log key, a folder. */
@@ -86,7 +86,7 @@ function keysBeside(folder: string): LogKeys {
   const path = beside(folder, "keys.json");
   return logKeysOf({
     stored: () => JSON.parse(readFileSync(path, "utf8")),
-    save: (keys) => writeFileSync(path, JSON.stringify(keys)),
+    save: (keys) => realDisk.replace(path, Buffer.from(JSON.stringify(keys)), 0o600),
   });
 }
 

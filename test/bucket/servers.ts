@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { ROOT } from "../../build/command.ts";
-import { startMoto } from "../aws/world/moto.ts";
+import { type Moto, startMoto } from "../aws/world/moto.ts";
 import { freePort } from "../demo/bind.ts";
 import { python } from "../python.ts";
 
@@ -97,8 +97,10 @@ async function lockedBucket(owner: Owner): Promise<void> {
   await good(owner.say("s3", "put_object_lock_configuration", { Bucket: BUCKET, ObjectLockConfiguration }));
 }
 
-export async function motoS3(): Promise<S3Server> {
-  const moto = await startMoto();
+/** moto that is running already, so that a bucket lies in the account that a test's world is in. */
+export async function motoS3(running: Moto | null = null): Promise<S3Server> {
+  const moto = running ?? (await startMoto());
+  await moto.judge(false);
   const endpoint = `http://127.0.0.1:${moto.port}`;
   // Nobody is judged yet.
   const nobody = ownerAt(endpoint, "AKIAIOSFODNN7EXAMPLE", "nobody");
@@ -133,7 +135,9 @@ export async function motoS3(): Promise<S3Server> {
     sessionToken: SessionToken ?? "",
   };
   await moto.judge(true);
-  return serverOf("moto", endpoint, key, owner, () => moto.stop());
+  return serverOf("moto", endpoint, key, owner, async () => {
+    if (running === null) await moto.stop();
+  });
 }
 
 /** Built once from the Go proxy; the checksums of all its modules are in go.sum. */

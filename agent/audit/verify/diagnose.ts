@@ -28,6 +28,8 @@ export function kindOf(
   const isNextHere = indexes[place + 1] === bad.index;
   if (bad.says === null) return indexes.length > should && isNextHere ? "inserted" : "edited";
   if (bad.says === bad.index) return "edited";
+  // Beyond every head, at the end of the log: nothing says how many there should be.
+  if (upTo === null && bad.says < bad.index) return "inserted";
   if (indexes.length > should) return bad.says < bad.index || isNextHere ? "inserted" : "reordered";
   const elsewhere = isLater(disk, sources, at, bad.index, indexes.slice(place + 1));
   if (elsewhere) return "reordered";

@@ -53,6 +53,7 @@ function begin({ disk, folders, sources }: Looking, at: number, progress: Progre
   if (first < size)
     throw fail("inserted", "segment", `the segment begins at ${first}, and the one before it goes to ${size - 1}`);
   const carry = first === 0 ? null : carryOf(disk, folders, first);
+  if (carry === "broken") throw fail("edited", "carry", "its carry file is not what the agent wrote", carryName(first));
   if (first === size && progress.rooted) {
     if (carry === null || !progress.remembers) return carry;
     const same =
@@ -138,7 +139,8 @@ function lookAtSegment(looking: Looking, at: number, carry: CarryFile | null, pr
       const says = "entry" in read ? read.entry.index : text === null ? null : indexIn(text);
       const upTo = sources[at + 1]?.first ?? (covered > index ? covered : null);
       const found = kind ?? kindOf(disk, sources, at, { index, says: "entry" in read ? says : null, ended }, upTo);
-      return new Found({ ...placeOf(sources, index), kind: found, what, because });
+      const line = index - source.first + 1;
+      return new Found({ kind: found, index, to: index, file: source.name, line, what, because });
     };
     if (!("entry" in read)) {
       const last = isLast && index >= covered && (!ended || lines.next().done === true);
@@ -156,8 +158,10 @@ function lookAtSegment(looking: Looking, at: number, carry: CarryFile | null, pr
       memory: progress.memory,
       carry: opens ? (carry?.digest ?? null) : null,
     });
+    // Held to the entries before, the carry file says what it should: then the line is what was changed.
+    const isUnheld = progress.missing.at(-1)?.to === index;
     if (opening !== null)
-      throw opening.what === "carry"
+      throw opening.what === "carry" && isUnheld
         ? new Found({ ...placeOf(sources, index), kind: "edited", file: carryName(index), ...opening })
         : wrong(opening.what, opening.because, "edited");
     const fault = senseFault(entry, index, progress);

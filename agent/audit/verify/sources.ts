@@ -1,5 +1,5 @@
 import type { Disk } from "../../host/host.ts";
-import { type CarryFile, linesOf, readCarry, segmentName, segmentsIn, textOf } from "../folder.ts";
+import { type CarryFile, carryName, linesOf, readCarry, segmentName, segmentsIn, textOf } from "../folder.ts";
 import { readLine } from "../line.ts";
 import type { Naming } from "../vouch.ts";
 import type { Damage } from "./verdict.ts";
@@ -42,13 +42,15 @@ export function placeOf(
   return { index, to: index, file: source?.name ?? segmentName(0), line: index - first + 1 };
 }
 
-/** The carry file of a segment, wherever it lies; null when there is no whole one. */
-export function carryOf(disk: Disk, folders: readonly string[], first: number): CarryFile | null {
+/** The carry file of a segment, wherever it lies; null when there is none, "broken" when there is one and it is not whole. */
+export function carryOf(disk: Disk, folders: readonly string[], first: number): CarryFile | null | "broken" {
+  let broken = false;
   for (const folder of folders) {
     const carry = readCarry(disk, folder, first, null);
     if (carry !== null) return carry;
+    broken ||= disk.exists(`${folder}/${carryName(first)}`);
   }
-  return null;
+  return broken ? "broken" : null;
 }
 
 /** A segment's first line where it is one that names a key; null otherwise, also when it cannot be read. */
