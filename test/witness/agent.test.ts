@@ -4,7 +4,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { cosignerText } from "../../agent/audit/cosignature.ts";
 import { verifierKey } from "../../agent/audit/note.ts";
-import { CONTROL, send, type World, world } from "../e2e/world.ts";
+import { CONTROL, ran, send, type World, world } from "../e2e/world.ts";
 import { beside, counterpart, ended, started } from "./counterpart.ts";
 import { linesIn, type Witness, witness } from "./world.ts";
 
@@ -55,7 +55,7 @@ const covered = (w: World, name: string): boolean => {
 };
 
 test("each entry is cosigned by the witness and the control plane, with a receipt at the vendor's, and both are shown", async () => {
-  const { w, to } = await stage(false);
+  const { w, to, agent } = await stage(false);
   expect(send(w, "scale", "--group", "brokers", "--count", "2").code).toBe(0);
   await w.until("both have cosigned all", () => covered(w, "ours") && covered(w, "the control plane"), LONG);
   const { size } = told(w).log ?? { size: 0 };
@@ -70,6 +70,16 @@ test("each entry is cosigned by the witness and the control plane, with a receip
   const cosigned = readFileSync(join(w.state, "audit/cosigned"), "utf8");
   expect(cosigned).toContain(`\u2014 ${to.ready.name} `);
   expect(w.reeve(["status"]).stdout).toContain(`witness  ours: cosigned ${size} entries`);
+
+  // What is on record after an orderly end is cosigned too, and `audit verify` says by whom.
+  const then = new Date().toISOString();
+  await ended(agent, "SIGTERM");
+  const control = ran(CONTROL, "witness", "key", "--dir", join(w.data, "ca")).stdout.trim();
+  const verified = (...more: string[]) => w.reeve(["audit", "verify"], "--ca", w.root, ...more);
+  expect(verified("--witness", to.ready.key, "--control-witness", control)).toMatchObject({ code: 0 });
+  expect(verified("--control-witness", control, "--as-of", then)).toMatchObject({ code: 10 });
+  expect(verified("--control-witness", control)).toMatchObject({ code: 11 });
+  expect(verified()).toMatchObject({ code: 11 });
 }, 240_000);
 
 test("a witness that dies stops nothing; back again, it is brought up to the newest head", async () => {
