@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { cosign, cosignerText } from "../../agent/audit/cosignature.ts";
 import type { Log } from "../../agent/audit/log.ts";
-import { ed25519Private, ed25519Public, parseNote } from "../../agent/audit/note.ts";
+import { ed25519Private, ed25519Public, parseNote, verifierKey } from "../../agent/audit/note.ts";
 import { witnessLines } from "../../agent/doctor/witnesses.ts";
 import { type WitnessConfig, WitnessesConfig } from "../../agent/witness/config.ts";
 import { type AskWitness, follower } from "../../agent/witness/follow.ts";
@@ -39,7 +39,7 @@ test("a witness is named by https, or http on this very machine, and by a cosign
   ];
   for (const url of bad) expect([url, WitnessesConfig.safeParse([{ ...CONFIG, url }]).success]).toEqual([url, false]);
   const { required: _, ...unsaid } = CONFIG;
-  const log = CONFIG.key.replace("+BA", "+AQ");
+  const log = verifierKey("witness.example/w1", ed25519Public(key));
   for (const one of [unsaid, { ...CONFIG, key: log }, { ...CONFIG, ca: "ca.pem" }, { ...CONFIG, more: 1 }])
     expect(WitnessesConfig.safeParse([one]).success).toBe(false);
   const other = { ...CONFIG, name: "w2", url: "https://other.example" };
