@@ -117,7 +117,7 @@ function startOf(
 }
 
 function shorter(size: number, newest: Checkpoint, folder: string): LogDamaged {
-  return new LogDamaged(`${folder} holds ${size} entries, but its newest checkpoint covers ${newest.size}`, HINT);
+  return new LogDamaged(`${folder} holds ${size} entries, but its newest head covers ${newest.size}`, HINT);
 }
 
 /** Adds the segments' lines to `carry`, and the last one's to `leaves`. Returns how the last one begins and ends. */

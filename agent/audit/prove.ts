@@ -34,14 +34,19 @@ export function prove(
   if (line === null) return { cannot: `the segment with entry ${index} is not here; name its folder with --with` };
   const key = namingLine(disk, folders, sources, head.at.size);
   if (key === null) return { cannot: `the line that names the key of the head of size ${head.at.size} is not here` };
+  const { size } = head.at;
+  const pathOf = (at: number): Buffer[] =>
+    hashesOf(inclusionRanges(at, size), nodesOf(disk, folders, sources, at, size));
   let hashes: Buffer[];
+  let keyPath: Buffer[];
   try {
-    hashes = hashesOf(inclusionRanges(index, head.at.size), nodesOf(disk, folders, sources, index, head.at.size));
+    hashes = pathOf(index);
+    keyPath = pathOf((JSON.parse(key) as { index: number }).index);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return { cannot: `${error.message}; name the folder that these segments were moved to with --with` };
   }
-  const proof: TlogProof = { index, hashes, note: head.note, entry: line, key };
+  const proof: TlogProof = { index, hashes, note: head.note, entry: line, key, keyPath };
   const proven = provenBy(proof);
   return "fault" in proven
     ? { cannot: `the log does not hold together: ${proven.fault}` }

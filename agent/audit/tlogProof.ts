@@ -8,7 +8,8 @@ import type { Naming } from "./vouch.ts";
 
 /**
  * A proof that one entry stands in the log, c2sp.org/tlog-proof. Its extra data, which that format leaves to us, is canonical JSON of
- * {entry, key, v}: the entry's line, and the line (entry 0, or a segment's first) that names the key that signed the head.
+ * {entry, key, path, v}: the entry's line, the line (entry 0, or a segment's first) that names the key that signed the head, and that
+ * line's own audit path.
  */
 const FIRST_LINE = "c2sp.org/tlog-proof@v1";
 const MAX_HASHES = 63;
@@ -24,10 +25,13 @@ export type TlogProof = {
   /** The lines, without newline. */
   readonly entry: string;
   readonly key: string;
+  /** Of the line that names the key. */
+  readonly keyPath: readonly Buffer[];
 };
 
-export function tlogProofText({ index, hashes, note, entry, key }: TlogProof): string {
-  const extra = Buffer.from(canonical({ entry, key, v: 1 }), "utf8").toString("base64");
+export function tlogProofText({ index, hashes, note, entry, key, keyPath }: TlogProof): string {
+  const lines = { entry, key, path: keyPath.map((hash) => hash.toString("base64")), v: 1 };
+  const extra = Buffer.from(canonical(lines), "utf8").toString("base64");
   const path = hashes.map((hash) => `${hash.toString("base64")}\n`).join("");
   return `${FIRST_LINE}\nextra ${extra}\nindex ${index}\n${path}\n${note}`;
 }
@@ -41,19 +45,25 @@ export function parseTlogProof(text: string): TlogProof | null {
   const index = /^index (0|[1-9]\d{0,15})$/.exec(indexLine ?? "")?.[1];
   if (first !== FIRST_LINE || extra === undefined || index === undefined || path.length > MAX_HASHES) return null;
   const lines = extraOf(extra);
-  const hashes = path.map((line) => Buffer.from(line, "base64"));
-  if (lines === null || hashes.some((hash, at) => hash.length !== 32 || hash.toString("base64") !== path[at]))
-    return null;
+  const hashes = hashesFrom(path);
+  if (lines === null || hashes === null) return null;
   return { index: Number(index), hashes, note: text.slice(gap + 2), ...lines };
 }
 
-function extraOf(base64: string): { entry: string; key: string } | null {
+function hashesFrom(texts: readonly unknown[]): Buffer[] | null {
+  const hashes = texts.map((text) => Buffer.from(typeof text === "string" ? text : "", "base64"));
+  const fits = hashes.every((hash, at) => hash.length === 32 && hash.toString("base64") === texts[at]);
+  return fits && hashes.length <= MAX_HASHES ? hashes : null;
+}
+
+function extraOf(base64: string): Pick<TlogProof, "entry" | "key" | "keyPath"> | null {
   const bytes = Buffer.from(base64, "base64");
   const parsed = parseCanonical(bytes.toString("utf8"));
   if (bytes.toString("base64") !== base64 || !("value" in parsed)) return null;
-  const { entry, key, v, ...more } = parsed.value as Record<string, unknown>;
+  const { entry, key, path, v, ...more } = parsed.value as Record<string, unknown>;
   if (v !== 1 || typeof entry !== "string" || typeof key !== "string" || Object.keys(more).length > 0) return null;
-  return { entry, key };
+  const keyPath = Array.isArray(path) ? hashesFrom(path) : null;
+  return keyPath === null ? null : { entry, key, keyPath };
 }
 
 export type Proven = {
@@ -78,6 +88,8 @@ export function provenBy(proof: TlogProof): Proven | { readonly fault: string } 
     return { fault: "its head, its key and its line are not of one log" };
   if (!maySign(key, at.size) || verifyNote(proof.note, at.origin, Buffer.from(key.key, "base64")) === null)
     return { fault: "its head is not signed by the key that its line names" };
+  if (!verifyInclusion(leafHash(proof.key), naming.entry.index, at.size, proof.keyPath, at.root))
+    return { fault: "the line that names its key is not of that head" };
   if (!verifyInclusion(leafHash(proof.entry), proof.index, at.size, proof.hashes, at.root))
     return { fault: `its line is not entry ${proof.index} of that head` };
   return { entry: entry.entry, at, note: proof.note, naming: naming.entry };

@@ -19,6 +19,8 @@ export type Looking = {
   readonly sources: readonly Source[];
   /** Sizes of heads, rising. */
   readonly heads: readonly { readonly size: number; readonly root: Buffer }[];
+  /** What the newest of the log's own heads covers. */
+  readonly ownSize: number;
   /** Entries up to this moment are asked about, milliseconds since 1970. */
   readonly asOf: number;
   hold(): void;
@@ -34,12 +36,14 @@ export function lookAtLines(looking: Looking, progress: Progress): void {
   const covered = looking.heads.at(-1)?.size ?? 0;
   const last = looking.sources.at(-1);
   if (covered <= progress.tree.size || last === undefined) return;
+  // The log's own heads know of no more: it is as it once was, and a witness has seen it since.
+  const isOlder = looking.ownSize <= progress.tree.size;
   throw new Found({
-    kind: "truncated",
+    kind: isOlder ? "rolled-back" : "truncated",
     ...placeOf(looking.sources, progress.tree.size),
     to: covered - 1,
     what: "cut-off",
-    because: `the log ends here, and its newest checkpoint covers ${covered} entries`,
+    because: `the log ends here, and ${isOlder ? "a cosigned head" : "its newest checkpoint"} covers ${covered} entries`,
   });
 }
 
