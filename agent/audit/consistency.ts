@@ -1,19 +1,10 @@
-import { emptyTree, grow, nodeHash, rootOfTree, type Tree } from "./tree.ts";
+import { hashesOf, type Node, peaksAsNodes, type Range } from "./proof.ts";
+import { nodeHash, split, type Tree } from "./tree.ts";
 
 /** Proofs over a tree of which only a frontier (its peaks at some size) and the leaves after it are at hand. RFC 6962 section 2.1. */
 const HASH_BYTES = 32;
 /** The most lines that an inclusion or consistency proof can have here: c2sp.org/tlog-witness takes 63. */
 export const MAX_PROOF_HASHES = 63;
-
-/** The largest power of two smaller than `size`, for `size` of 2 and more. */
-export function split(size: number): number {
-  let power = 1;
-  while (power * 2 < size) power *= 2;
-  return power;
-}
-
-/** A part of the tree: leaves from `from` to before `to`. */
-type Range = { readonly from: number; readonly to: number };
 
 /** The parts that prove the tree of `old` leaves to begin the one of `size`, in the proof's order. */
 function parts(old: number, size: number): Range[] {
@@ -37,20 +28,9 @@ function parts(old: number, size: number): Range[] {
   return found.reverse();
 }
 
-/** Roots of the complete subtrees that a tree's peaks are, by where they begin. */
-function peaksByStart(tree: Tree): ReadonlyMap<number, Buffer> {
-  const found = new Map<number, Buffer>();
-  let start = 0;
-  let power = 1;
-  while (power * 2 <= tree.size) power *= 2;
-  let at = 0;
-  for (let left = tree.size; left > 0; power /= 2) {
-    if (left < power) continue;
-    found.set(start, tree.peaks[at++] as Buffer);
-    start += power;
-    left -= power;
-  }
-  return found;
+function* leafNodes(from: number, leaves: Iterable<Buffer>): Generator<Node> {
+  let at = from;
+  for (const hash of leaves) yield { from: at++, height: 0, hash };
 }
 
 /**
@@ -59,31 +39,14 @@ function peaksByStart(tree: Tree): ReadonlyMap<number, Buffer> {
  */
 export function consistencyProof(old: Tree, size: number, leaves: Iterable<Buffer>): Buffer[] {
   if (old.size < 1 || old.size > size) throw new RangeError("no such consistency proof");
-  if (old.size === size) return [];
-  const peaks = peaksByStart(old);
-  const wanted = parts(old.size, size);
-  // What lies in the old tree is a peak of its; what does not lies beyond it, and together that is everything from there on.
-  const after = wanted.filter(({ from }) => from >= old.size).sort((one, other) => one.from - other.from);
-  const roots = rootsOf(after, old.size, leaves);
-  return wanted.map(({ from }) => partAt(from >= old.size ? roots : peaks, from));
+  const wanted = old.size === size ? [] : parts(old.size, size);
+  // What lies in the old tree is a peak of its.
+  return hashesOf(wanted, nodesOf(old, leaves));
 }
 
-/** Roots of adjoining parts from `at` on, by where they begin. */
-function rootsOf(ranges: readonly Range[], at: number, leaves: Iterable<Buffer>): Map<number, Buffer> {
-  const roots = new Map<number, Buffer>();
-  const each = leaves[Symbol.iterator]();
-  let index = at;
-  for (const { from, to } of ranges) {
-    if (from !== index) throw new Error("the parts of a proof do not adjoin");
-    const tree = emptyTree();
-    for (; index < to; index++) {
-      const next = each.next();
-      if (next.done === true) throw new RangeError("leaves are missing");
-      grow(tree, next.value);
-    }
-    roots.set(from, rootOfTree(tree));
-  }
-  return roots;
+function* nodesOf(old: Tree, leaves: Iterable<Buffer>): Generator<Node> {
+  yield* peaksAsNodes(old);
+  yield* leafNodes(old.size, leaves);
 }
 
 /** RFC 9162 section 2.1.4.2: whether `proof` shows that the tree of `old` leaves with this root begins the other. */
@@ -139,22 +102,23 @@ export function inclusionProofs(old: Tree, to: number, size: number, leaves: Ite
   if (to <= old.size || to > size) throw new RangeError("no such inclusion proofs");
   const each = leaves[Symbol.iterator]();
   const near: Buffer[] = [];
-  for (let index = old.size; index < to; index++) {
+  while (near.length < to - old.size) {
     const next = each.next();
     if (next.done === true) throw new RangeError("leaves are missing");
     near.push(next.value);
   }
   const beyond = to === size ? [] : parts(to, size).filter(({ from }) => from >= to);
-  const after = rootsOf(
-    beyond.sort((one, other) => one.from - other.from),
-    to,
-    { [Symbol.iterator]: () => each },
-  );
-  const before = peaksByStart(old);
+  const hashes = hashesOf(beyond, leafNodes(to, { [Symbol.iterator]: () => each }));
   const known = new Map<string, Buffer>();
+  const far = new Map<number, Buffer>();
+  for (const { from, hash } of peaksAsNodes(old)) far.set(from, hash);
+  for (const [at, { from }] of beyond.entries()) far.set(from, hashes[at] as Buffer);
   const rootBetween = (from: number, end: number): Buffer => {
-    if (end <= old.size) return partAt(before, from);
-    if (from >= to) return partAt(after, from);
+    if (end <= old.size || from >= to) {
+      const part = far.get(from);
+      if (part === undefined) throw new Error("a part of a path is neither a peak nor beyond");
+      return part;
+    }
     if (end - from === 1) return near[from - old.size] as Buffer;
     const key = `${from} ${end}`;
     const memo = known.get(key);
@@ -178,10 +142,4 @@ export function inclusionProofs(old: Tree, to: number, size: number, leaves: Ite
     }
     return path.reverse();
   });
-}
-
-function partAt(parts: ReadonlyMap<number, Buffer>, start: number): Buffer {
-  const found = parts.get(start);
-  if (found === undefined) throw new Error("a part of a proof is neither a peak nor beyond the old tree");
-  return found;
 }
