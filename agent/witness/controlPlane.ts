@@ -40,11 +40,12 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
   let proven: Tree | null = null;
 
   async function attempt(): Promise<string | null> {
+    // One head for all of it: the one that the others' lines are below.
+    const head = log.checkpoint();
+    const size = parseCheckpoint(head)?.size ?? 0;
+    const checkpoint = `${head}${others(head)}`;
     for (;;) {
-      const head = log.checkpoint();
-      const size = parseCheckpoint(head)?.size ?? 0;
       const receipts = proven === null || proven.size >= size ? null : receiptsFrom(proven, size);
-      const checkpoint = `${head}${others(head)}`;
       const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: stop };
       const answer = await post("/v1/witness", { checkpoint, receipts, refused: [] }, WitnessAnswer, options);
       if ("unreachable" in answer) return answer.unreachable;

@@ -55,6 +55,8 @@ type Deps = {
 
 /** Between two cosignatures by a witness that nothing waits for. */
 const PAUSE_MS = 1000;
+/** How often the newest head is waited for while there is always a newer one. */
+const MAX_LOOKS = 8;
 const CONTROL_PLANE = "the control plane";
 
 type Followed = { readonly config: WitnessConfig; readonly follower: Follower; readonly loop: Loop; asked: boolean };
@@ -115,12 +117,20 @@ export function watchWitnesses(deps: Deps): Witnesses {
     };
     return self;
   });
+  /** Waits until the newest head was handed in and has the lines of all that can be had: the log may grow meanwhile, but not for ever. */
+  async function newestAtOthers(): Promise<void> {
+    const has = (one: Followed): boolean => one.loop.failing() !== null || one.follower.head() === log.checkpoint();
+    for (let looks = 0; looks < MAX_LOOKS && !stop.aborted; looks++) {
+      await Promise.all(followed.map((one) => one.loop.settled()));
+      await deps.handedIn();
+      if (followed.every(has)) return;
+    }
+  }
   const own = loop(host, stop, {
     pauseMs: PAUSE_MS,
     done: () => control.head() === null || control.head() === log.checkpoint(),
     async attempt() {
-      await Promise.all(followed.map((one) => one.loop.settled()));
-      await deps.handedIn();
+      await newestAtOthers();
       return stop.aborted ? null : control.attempt();
     },
   });

@@ -1,7 +1,7 @@
 import { afterEach, beforeAll, expect, test } from "bun:test";
 import type { ChildProcess } from "node:child_process";
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { cosignerText } from "../../agent/audit/cosignature.ts";
 import { verifierKey } from "../../agent/audit/note.ts";
 import { CONTROL, ran, send, type World, world } from "../e2e/world.ts";
@@ -31,13 +31,19 @@ function told(w: World): Told {
 }
 
 /** A vendor, a machine, and one witness of ours that the config names. */
-async function stage(required: boolean, config = ""): Promise<{ w: World; to: Witness; agent: ChildProcess }> {
+async function stage(
+  required: boolean,
+  config = "",
+  secure = false,
+): Promise<{ w: World; to: Witness; agent: ChildProcess }> {
   const w = await world({ config });
   ends.push(() => w.end());
   const to = witness(readFileSync(w.root, "utf8"));
   ends.push(() => to.end());
-  await to.start();
-  configure(w, { name: "ours", url: to.ready.url, key: to.ready.key, required });
+  // With TLS it shows a certificate by a root of its own, which the config names.
+  await to.start(...(secure ? ["--name", "witness.customer.example/reeve"] : []));
+  const roots = to.ready.ca === null ? {} : { ca: to.ready.ca };
+  configure(w, { name: "ours", url: to.ready.url, key: to.ready.key, required, ...roots });
   const agent = w.startAgent();
   await w.until("the agent says ready", () => w.reeve(["status"], "--json").code === 0, LONG);
   return { w, to, agent };
@@ -71,6 +77,22 @@ test("each entry is cosigned by the witness and the control plane, with a receip
   expect(cosigned).toContain(`\u2014 ${to.ready.name} `);
   expect(w.reeve(["status"]).stdout).toContain(`witness  ours: cosigned ${size} entries`);
 
+  // The vendor's receipt proves an entry to whoever has the CA and the witness's key; both sides hold the same cosignatures.
+  const index = String(size - 1);
+  const receipt = w.vendor("fleet receipt", index, "--cluster", "prod-eu-1");
+  expect(receipt).toMatchObject({ code: 0, stderr: "" });
+  const proof = join(w.folder, "receipt.tlog-proof");
+  writeFileSync(proof, receipt.stdout);
+  const proven = (...more: string[]) => w.reeve(["audit", "verify"], "--proof", proof, "--ca", w.root, ...more).code;
+  expect(proven("--witness", to.ready.key)).toBe(0);
+  expect(proven()).toBe(11);
+  const lines = receipt.stdout.split("\n").filter((line) => line.startsWith("\u2014 "));
+  expect(lines).toHaveLength(3);
+  for (const line of lines) expect(cosigned).toContain(line);
+  writeFileSync(proof, receipt.stdout.replace(/\nindex \d+\n/, "\nindex 1\n"));
+  expect(proven("--witness", to.ready.key)).toBe(13);
+  expect(w.vendor("fleet receipt", "999999", "--cluster", "prod-eu-1").code).toBe(1);
+
   // What is on record after an orderly end is cosigned too, and `audit verify` says by whom.
   const then = new Date().toISOString();
   await ended(agent, "SIGTERM");
@@ -83,13 +105,24 @@ test("each entry is cosigned by the witness and the control plane, with a receip
 }, 240_000);
 
 test("a witness that dies stops nothing; back again, it is brought up to the newest head", async () => {
-  const { w, to } = await stage(false);
+  const { w, to } = await stage(false, "", true);
+  expect(to.ready.url).toStartWith("https://");
   await w.until("it has cosigned all", () => covered(w, "ours"), LONG);
   await to.stop("SIGKILL");
   expect(send(w, "scale", "--group", "brokers", "--count", "1").code).toBe(0);
   await w.until("status says that it is away", () => failing(w, "ours") === "connection-refused", LONG);
   expect(w.reeve(["status"]).code).toBe(0);
-  await to.start();
+  // Another certificate, by a root that the config does not name, is no witness.
+  const { ca } = to.ready;
+  if (ca === null) throw new Error("it shows no certificate");
+  renameSync(dirname(ca), `${dirname(ca)}-away`);
+  await to.start("--name", "witness.customer.example/reeve");
+  copyFileSync(join(`${dirname(ca)}-away`, "root.pem"), ca);
+  await w.until("it is not taken for the witness", () => failing(w, "ours")?.startsWith("tls") === true, LONG);
+  await to.stop("SIGKILL");
+  rmSync(dirname(ca), { recursive: true });
+  renameSync(`${dirname(ca)}-away`, dirname(ca));
+  await to.start("--name", "witness.customer.example/reeve");
   await w.until("it has cosigned all again", () => covered(w, "ours"), LONG);
   expect(to.show()).toMatchObject({ code: 0, told: { refused: [] } });
 }, 240_000);
