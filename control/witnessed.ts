@@ -32,13 +32,8 @@ export async function takeWitness(
   asked: WitnessRequest,
 ): Promise<WitnessAnswer | Faulted> {
   for (const { witness, code } of asked.refused)
-    await raiseAlarm(
-      sql,
-      peer.cluster,
-      "witness-refused",
-      `${peer.epoch}/${witness}/${code}`,
-      refusedWords(witness, code),
-    );
+    // One for each kind: an agent that makes up names fills nothing.
+    await raiseAlarm(sql, peer.cluster, "witness-refused", `${peer.epoch}/${code}`, refusedWords(witness, code));
   const fault = await takeCheckpoint(sql, plane.trustDomain, peer, asked.checkpoint);
   if (fault !== null) return fault;
   const head = parseCheckpoint(asked.checkpoint);
