@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
-import { AWS_OPERATIONS } from "../policy/permissions/aws/operations.ts";
+import { AWS_OPERATIONS, SIMULATE } from "../policy/permissions/aws/operations.ts";
 import { askText } from "../providers/ask.ts";
 import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
@@ -83,7 +83,13 @@ async function main(): Promise<void> {
         options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
       ),
     );
-  program.addCommand(auditCommand(machine, async () => ({ actions: AWS_OPERATIONS, checks: AWS_OPERATIONS.identity })));
+  program.addCommand(
+    auditCommand(machine, provider, async () => ({
+      actions: AWS_OPERATIONS,
+      checks: AWS_OPERATIONS.identity,
+      doctor: [SIMULATE],
+    })),
+  );
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();

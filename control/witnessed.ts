@@ -31,8 +31,8 @@ export async function takeWitness(
   peer: Peer,
   asked: WitnessRequest,
 ): Promise<WitnessAnswer | Faulted> {
+  // One for each kind: an agent that makes up names fills nothing.
   for (const { witness, code } of asked.refused)
-    // One for each kind: an agent that makes up names fills nothing.
     await raiseAlarm(sql, peer.cluster, "witness-refused", `${peer.epoch}/${code}`, refusedWords(witness, code));
   const fault = await takeCheckpoint(sql, plane.trustDomain, peer, asked.checkpoint);
   if (fault !== null) return fault;

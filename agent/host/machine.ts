@@ -27,14 +27,27 @@ export type Machine = {
   onTerminate(then: () => void): void;
   /** Tells systemd, where it asked to be told. A child does it: the runtime has no unix datagrams. */
   notify(...words: string[]): void;
+  /** Collects what is not used any more, at once, and gives the memory back to the kernel. */
+  giveBack(): void;
   /** Whether a process lives; true also when it is another user's. */
   alive(pid: number): boolean;
 };
 
+/** Bytes that were taken, 0 when a pipe is full whose reader is slow: the runtime makes pipes non-blocking. */
+function written(descriptor: number, bytes: Uint8Array): number {
+  try {
+    return writeSync(descriptor, bytes);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "EAGAIN") throw error;
+    Bun.sleepSync(1);
+    return 0;
+  }
+}
+
 export function realMachine(): Machine {
   const out = (descriptor: number) => (text: string) => {
     let bytes = Buffer.from(text);
-    while (bytes.length > 0) bytes = bytes.subarray(writeSync(descriptor, bytes));
+    while (bytes.length > 0) bytes = bytes.subarray(written(descriptor, bytes));
   };
   return {
     uid: process.getuid?.() ?? -1,
@@ -67,6 +80,10 @@ export function realMachine(): Machine {
       if (socket === undefined) return;
       const child = spawn("/usr/bin/systemd-notify", words, { stdio: "ignore", env: { NOTIFY_SOCKET: socket } });
       child.on("error", (error) => out(2)(`warn: systemd could not be told: ${error.message}\n`));
+    },
+    giveBack: () => {
+      Bun.gc(true);
+      Bun.shrink();
     },
     alive(pid) {
       try {
