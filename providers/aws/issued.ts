@@ -10,8 +10,8 @@ import {
 } from "@peculiar/x509";
 import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import type { Usage } from "../../policy/asked.ts";
+import { links, sameChain } from "../chain.ts";
 import { CallFailed, type JudgedCertificateArgs } from "../provider.ts";
-import { links, sameChain } from "./chain.ts";
 
 /** When an issued certificate is valid: unix seconds, both ends inclusive (RFC 5280 section 4.1.2.5). */
 export type Validity = { readonly from: number; readonly until: number };

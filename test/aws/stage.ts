@@ -1,9 +1,9 @@
 /** A vendor and a customer's machine, both compiled, with the provider for AWS on an account of the world that stands for it. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, ran } from "../e2e/world.ts";
+import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, ran, running } from "../e2e/world.ts";
 import type { Moto } from "./world/moto.ts";
 import { makeRequest } from "./world/requests.ts";
 import { startWorld, type World, type WorldOptions } from "./world/world.ts";
@@ -88,21 +88,6 @@ aws:
   partition: aws
   endpoints: ${JSON.stringify({ ...endpoints, ...more })}
 `;
-}
-
-/** Without blocking: the world that stands for AWS answers out of this very process. */
-export function running(program: string, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk.toString();
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    child.once("exit", (code) => resolve({ code, stdout, stderr }));
-  });
 }
 
 /** moto's IAM judges actions only: a copy for it, whose every statement is about everything and under no condition. */
