@@ -10,6 +10,7 @@ import { gcp } from "./providerConfig/gcp.ts";
 import { local } from "./providerConfig/local.ts";
 import { OwnerConfig, providerOfOwner } from "./providerConfig/owner.ts";
 import { Base64Url32, ClusterName, Sha256Hex } from "./wire/names.ts";
+import { WitnessesConfig } from "./witness/config.ts";
 
 /** Whole hours or days. */
 const LogTime = z.string().regex(/^[1-9]\d{0,5}[hd]$/, "hours or days, such as 400d");
@@ -80,7 +81,7 @@ export const Config = z
     acme: AcmeConfig,
     key_rotation: z.enum(["approve", "automatic"]).default("approve"),
     egress: Egress.default({ proxy: "none", endpoints: {} }),
-    witnesses: z.array(z.never()).max(0).default([]),
+    witnesses: WitnessesConfig.default([]),
     artifacts: z.literal("none").default("none"),
     log: z
       .strictObject({

@@ -30,6 +30,8 @@ export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatch
     running++;
     const before = chains.get(key) ?? Promise.resolve();
     const own = before
+      // A required witness that is away lets commands wait here: a poll that was held may bring some although none was to be taken.
+      .then(() => road.cleared())
       // What is not begun is not on record either: the control plane hands it out again.
       .then(() => (road.stopping() ? undefined : execute(text, road, waited)))
       .catch(fail)

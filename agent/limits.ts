@@ -75,6 +75,8 @@ export const MAX_TRUST_STATEMENTS = 1000;
 export const MAX_TRUST_CHAIN_BYTES = 2 * 1024 * 1024;
 /** Trust statements that are looked at in an hour; those beyond come with a later poll. */
 export const MAX_TRUST_PER_HOUR = 64;
+/** After a witness did not cosign, it is asked again within this. */
+export const WITNESS_RETRY_MAX_SECONDS = 15;
 /** How often the owner's folder is looked at when no command does. */
 export const LOOK_SECONDS = 2;
 /** Of a cloud's own log, `audit reconcile`: one file unpacked, one event, one file of checksums; and how deep an event nests. */

@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
+import { askText } from "../providers/ask.ts";
 import type { Provider, Setting } from "../providers/provider.ts";
 import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
@@ -20,12 +21,14 @@ import { realNetwork } from "./host/network.ts";
 import { realHost } from "./host/real.ts";
 import { realSurvey } from "./host/survey.ts";
 import { complaint } from "./render.ts";
+import type { AskWitness } from "./witness/follow.ts";
 
 declare const REEVE_VERSION: string | undefined;
 const VERSION = typeof REEVE_VERSION === "string" ? REEVE_VERSION : "0.0.0-source";
 
 const EXIT_USAGE = 2;
 const EXIT_BROKEN = 70;
+const MAX_CA_BYTES = 1024 * 1024;
 
 /** Starts everything: the only file that knows every part. */
 async function main(): Promise<void> {
@@ -63,7 +66,19 @@ async function main(): Promise<void> {
     const { localProvider } = await import("../providers/local/local.ts");
     return localProvider(setting, config.local, `${config.state}/local`);
   };
-  runCommand(program, { host, machine, net, version: VERSION, exit, provider });
+  const askWitness = (config: Config, uid: number): AskWitness => {
+    const dial = dialer(egressOf(host.disk, config.egress, uid));
+    return async ({ url, ca }, path, body) => {
+      try {
+        const roots = ca === undefined ? null : [Buffer.from(host.disk.read(ca, MAX_CA_BYTES).bytes).toString("utf8")];
+        return await askText(dial, new URL(`${url}${path}`), roots, body);
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        return { unreachable: `ca: ${error.code}` };
+      }
+    };
+  };
+  runCommand(program, { host, machine, net, version: VERSION, exit, provider, askWitness });
   doctorCommand(program, { host, machine, survey: realSurvey(), net, version: VERSION, provider }, exit);
   statusCommand(program, { host, machine, exit });
   ownerCommands(program, host, machine.stdout);

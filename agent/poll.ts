@@ -25,10 +25,12 @@ export type Post = <T>(
   options: { timeoutSeconds: number; signal: AbortSignal },
 ) => Promise<Answer<T>>;
 
-/** What the control plane says that ends this agent. */
+/** What others say that ends this agent. */
 export type Ended =
   | { readonly why: "fenced"; readonly message: string }
-  | { readonly why: "shorter"; readonly message: string };
+  | { readonly why: "shorter"; readonly message: string }
+  /** A witness has seen another history of this log, or more of it. */
+  | { readonly why: "witness"; readonly message: string };
 
 export type Contact = {
   readonly host: Host;
@@ -100,7 +102,10 @@ export function reporter(to: Contact): Reporter {
   return {
     wake: () => wakeUp(),
     flushed: () =>
-      next !== null && next >= to.log.size ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
+      // Once this is to end nobody releases who waits.
+      to.stop.aborted || (next !== null && next >= to.log.size)
+        ? Promise.resolve()
+        : new Promise((resolve) => waiting.push(resolve)),
     async run() {
       while (!to.stop.aborted) {
         if (next !== null && next >= to.log.size) {
@@ -154,6 +159,10 @@ export type Poller = {
   before(): Promise<void>;
   trust(statements: readonly string[]): Promise<void>;
   cancel(ids: readonly string[]): void;
+  /** Resolves when the witnesses have seen what is on record, as far as a command depends on it. */
+  settled(): Promise<void>;
+  /** Why no command may be begun now; null when one may. */
+  heldBack(): string | null;
   /** Something waits for people: the next poll is a short one. */
   waits(): boolean;
   /** After an answer: what has its approvals now, at most so many. Never without contact, so that one firewall rule ends all change. */
@@ -173,8 +182,9 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
   while (!to.stop.aborted) {
     await agent.before();
     await reports.flushed();
+    await agent.settled();
     if (to.stop.aborted) return;
-    const take = dispatch.room();
+    const take = agent.heldBack() === null ? dispatch.room() : 0;
     const body = {
       ...agent.state(),
       checkpoint: to.log.checkpoint(),
@@ -198,7 +208,8 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
     await agent.trust(answer.ok.trust);
     // More than was asked for is not taken: the intake's limits hold against a hostile sender too.
     dispatch.accept(answer.ok.commands.slice(0, take));
-    dispatch.resume(agent.approved(MAX_RUNNING_COMMANDS - dispatch.running()));
+    await agent.settled();
+    if (agent.heldBack() === null) dispatch.resume(agent.approved(MAX_RUNNING_COMMANDS - dispatch.running()));
     if (take === 0) await pause(to, 1000);
     else if (answer.ok.commands.length === 0) await pause(to, 50);
   }

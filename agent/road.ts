@@ -31,6 +31,8 @@ export type Road = {
   /** Null when the owner's switch is on; else why not. Read anew each time; in a bucket, as `owner` was refreshed last. */
   suspended(): string | null;
   clockAgrees(): boolean;
+  /** Resolves when every required witness has cosigned what is on record, or nothing more is to be begun. */
+  cleared(): Promise<void>;
   /** True once this process is to end: nothing more is begun. */
   stopping(): boolean;
   /** True once another agent acts, or we made a mistake: nothing more is changed. */

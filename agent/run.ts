@@ -1,4 +1,5 @@
 import { GateBreach, type Provider } from "../providers/provider.ts";
+import { cosignedWriter } from "./audit/cosigned.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
 import { logKeyBinding } from "./audit/note.ts";
@@ -28,6 +29,8 @@ import { recordTrust, takeTrust, trustIntake, unfence } from "./takeTrust.ts";
 import { watchWaits } from "./waiting.ts";
 import { watchOwner } from "./watchOwner.ts";
 import { logOrigin } from "./wire/names.ts";
+import type { AskWitness } from "./witness/follow.ts";
+import { type Witnesses, watchWitnesses } from "./witness/witnesses.ts";
 
 export type Started = {
   readonly host: Host;
@@ -39,6 +42,8 @@ export type Started = {
   readonly runtime: string;
   readonly provider: Provider;
   readonly owner: OwnersFolder;
+  /** Asks a witness, as the config's `egress` wants it. */
+  readonly askWitness: AskWitness;
   readonly say: Logger;
   /** SIGTERM: finish what runs, then stop. */
   readonly stop: AbortController;
@@ -60,6 +65,7 @@ export async function run(agent: Started): Promise<number> {
     epoch: null,
     policy: null,
     log: null,
+    witnesses: [],
     out_of_contact: null,
     last_contact: null,
     waiting: [],
@@ -149,6 +155,7 @@ async function serve(
   let lost: { since: string; reason: string } | null = null;
   let lastContact: string | null = null;
   let reports: Reporter | null = null;
+  let witnesses: Witnesses | null = null;
   const intake = trustIntake();
   const clock = watchClock(host.clock);
   const readPolicy = policyReader(agent.owner);
@@ -173,10 +180,14 @@ async function serve(
     readPolicy,
     suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
+    cleared: () => witnesses?.cleared() ?? Promise.resolve(),
     stopping: () => stop.signal.aborted,
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
-    appended: () => reports?.wake(),
+    appended() {
+      reports?.wake();
+      witnesses?.wake();
+    },
   };
   const fail = (error: unknown): void => {
     failure ??= { error };
@@ -239,6 +250,21 @@ async function serve(
   const handing = reporter(contact);
   reports = handing;
   const sharing = sharer(contact, road, handing);
+  const cosigned = cosignedWriter(host.disk, `${config.state}/audit`);
+  const watched = watchWitnesses({
+    host,
+    log,
+    say,
+    stop: stop.signal,
+    witnesses: config.witnesses,
+    ask: agent.askWitness,
+    post: contact.post,
+    keys: () => identity.witnessKeys(),
+    handedIn: () => handing.flushed(),
+    keep: (note) => cosigned.add(note),
+    end: (message) => contact.end({ why: "witness", message }),
+  });
+  witnesses = watched;
   const show = (state: Status["state"], reason: string): void =>
     status({
       state,
@@ -253,6 +279,7 @@ async function serve(
       last_contact: lastContact,
       ...remembered(log.memory, road.history(), owner.inForce(), host.clock.now()),
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
+      witnesses: watched.status(),
       running: dispatch.running(),
     });
   const rest = resting(agent.giveBack);
@@ -261,13 +288,19 @@ async function serve(
     owner.look();
     waits.end();
     sharing.wake();
-    const { state, reason } = owner.state();
-    show(state, reason);
+    const { state, reason } = stateNow();
+    show(watched.waitingFor() !== null && state === "ready" ? "waiting" : state, reason);
     rest(dispatch.running() > 0 ? null : log.size, host.clock.monotonic());
+  };
+  /** A required witness that is away is no state of the protocol: the reason says it. */
+  const stateNow = (): ReturnType<typeof owner.state> => {
+    const now = owner.state();
+    const held = watched.waitingFor();
+    return now.state === "ready" && held !== null ? { ...now, reason: held } : now;
   };
   const poller: Poller = {
     state: () => ({
-      ...owner.state(),
+      ...stateNow(),
       epoch: identity.epoch,
       process: processId,
       trust_version: identity.trustVersion(),
@@ -277,7 +310,11 @@ async function serve(
       log.tick();
       await look();
       await renew(identity, road, say, contact.end);
+      // A head may have been signed without an entry.
+      watched.wake();
     },
+    settled: () => watched.settled(),
+    heldBack: () => watched.heldBack(),
     async trust(statements) {
       if (statements.length > 0) await takeTrust(identity, statements, road, say, intake);
     },
@@ -299,6 +336,7 @@ async function serve(
   const loops = [
     handing.run().catch(fail),
     sharing.run().catch(fail),
+    watched.run().catch(fail),
     keeper.run(stop.signal).catch(fail),
     poll(contact, dispatch, handing, poller).catch(fail),
     lookOften(host.clock, look, stop.signal).catch(fail),
@@ -306,7 +344,9 @@ async function serve(
   await Promise.all(loops);
   await Promise.all([dispatch.idle(), ...recovering]);
   if (failure !== null) throw (failure as { error: unknown }).error;
-  return finish(ended, road, say, show);
+  const exit = finish(ended, road, say, show);
+  if (ended === null) await watched.last();
+  return exit;
 }
 
 /** What the owner does is seen within seconds, also while a poll is held: for the record and for `status`. Commands look by themselves. */
@@ -339,7 +379,8 @@ function finish(
     });
     return 6;
   }
-  say("error", "Cannot go on: this log is shorter than what was handed in.", {
+  const what = ended.why === "shorter" ? "this log is shorter than what was handed in" : "a witness has seen otherwise";
+  say("error", `Cannot go on: ${what}.`, {
     said: ended.message,
     hint: "Restore the state folder that belongs to this machine, or `reeve leave`.",
   });

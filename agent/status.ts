@@ -3,6 +3,7 @@ import type { Policy } from "../policy/policy.ts";
 import type { Memory, Recent } from "./audit/memory.ts";
 import { timeText } from "./audit/time.ts";
 import type { Disk } from "./host/host.ts";
+import type { WitnessStatus } from "./witness/witnesses.ts";
 
 /** One thing that waits for people: a command's id, or `trust-2`. `until`: RFC 3339; null for ever. */
 export type WaitingStatus = {
@@ -20,7 +21,8 @@ export type RateStatus = { readonly rule: string; readonly used: number; readonl
 
 /** What the agent keeps in `status.json` of its runtime folder, for `reeve status`. Times are RFC 3339. */
 export type Status = {
-  readonly state: "enrolling" | "ready" | "suspended" | "refusing" | "stopped" | "fenced";
+  /** `waiting`: for a required witness; commands wait, and none is refused for it. */
+  readonly state: "enrolling" | "ready" | "waiting" | "suspended" | "refusing" | "stopped" | "fenced";
   readonly reason: string;
   readonly since: string;
   readonly pid: number;
@@ -34,6 +36,7 @@ export type Status = {
   /** The control plane's newest good answer; null before the first. */
   readonly last_contact: string | null;
   readonly log: { readonly size: number; readonly root: string } | null;
+  readonly witnesses: readonly WitnessStatus[];
   readonly running: number;
   readonly waiting: readonly WaitingStatus[];
   readonly rates: readonly RateStatus[];

@@ -150,6 +150,7 @@ function roadIn(scratch: string, keys: ReadonlyMap<string, string>, now: number)
     commandKeys: () => keys,
     readPolicy: policyReader(owner),
     suspended: () => (readSwitch(owner).on ? null : "suspended"),
+    cleared: () => Promise.resolve(),
     stopping: () => false,
     halted: () => false,
     clockAgrees: () => true,

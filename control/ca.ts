@@ -84,7 +84,13 @@ async function makeFirstRoot(folder: string): Promise<void> {
   writeDurably(join(folder, "root.pem"), root.pem, 0o644);
 }
 
-async function makeServer(folder: string, root: Root, issuer: Issuer, hosts: readonly string[]): Promise<void> {
+/** Sees to it that FOLDER/server.key and server.pem are there, by this root, for all these names, and good for a month. */
+export async function makeServer(
+  folder: string,
+  root: Pick<Root, "pem">,
+  issuer: Issuer,
+  hosts: readonly string[],
+): Promise<void> {
   const wanted = [...new Set([...hosts, "localhost", "127.0.0.1"])];
   if (serverIsGood(folder, root, wanted)) return;
   const made = await makeServerCertificate(issuer, wanted);
@@ -93,7 +99,7 @@ async function makeServer(folder: string, root: Root, issuer: Issuer, hosts: rea
   writeDurably(join(folder, "server.pem"), made.pem, 0o644);
 }
 
-function serverIsGood(folder: string, root: Root, hosts: readonly string[]): boolean {
+function serverIsGood(folder: string, root: Pick<Root, "pem">, hosts: readonly string[]): boolean {
   if (!existsSync(join(folder, "server.pem")) || !existsSync(join(folder, "server.key"))) return false;
   const leaf = new X509Certificate(readFileSync(join(folder, "server.pem")));
   const key = createPrivateKey(readFileSync(join(folder, "server.key")));

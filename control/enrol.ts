@@ -7,11 +7,14 @@ import { type AgentCsr, readAgentCsr } from "./csr.ts";
 import { highestEpoch, letAct } from "./epoch.ts";
 import { Faulted } from "./fault.ts";
 import { ensureCluster, nowSeconds, raiseAlarm, type Sql, type Store } from "./store.ts";
+import type { WitnessKey } from "./witness/key.ts";
 
 /** What the control plane is to its agents. */
 export type Plane = {
   readonly store: Store;
   readonly authority: Authority;
+  /** By which it cosigns agents' heads: named in trust statements. */
+  readonly witness: WitnessKey;
   readonly trustDomain: string;
   readonly enrolUrl: string;
   readonly agentsUrl: string;

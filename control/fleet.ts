@@ -1,6 +1,7 @@
 import { type Alarm, alarmText, readAlarms } from "./alarms.ts";
 import { type ClusterRow, type CommandRow, nowSeconds, OPEN_STATES, type Sql } from "./store.ts";
 import { table } from "./terminal.ts";
+import { readWitnessed, type Witnessed } from "./witnessed.ts";
 
 /** An agent polls at least this often; one that did not for so long is not heard from. */
 const SILENT_SECONDS = 120;
@@ -16,6 +17,7 @@ export type FleetCluster = {
   readonly trust_version: number;
   readonly open_commands: number;
   readonly entries: number;
+  readonly witnessed: Witnessed;
   readonly alarms: readonly Alarm[];
 };
 
@@ -40,6 +42,7 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
       trust_version: row.trust_version,
       open_commands: open.length,
       entries: log?.size ?? 0,
+      witnessed: await readWitnessed(sql, row.cluster, row.epoch),
       alarms,
     });
   }
@@ -72,7 +75,10 @@ export function fleetText(fleet: readonly FleetCluster[]): string {
     one.last_seen === null ? "-" : `${Math.max(0, nowSeconds() - one.last_seen)} s ago`,
     String(one.open_commands),
   ]);
-  const alarms = fleet.flatMap((one) => one.alarms.map(alarmText));
+  const late = fleet.flatMap(({ cluster, witnessed: { missing } }) =>
+    missing === null ? [] : [`${cluster}: no receipt of entry ${missing} and of what came after it`],
+  );
+  const alarms = [...late, ...fleet.flatMap((one) => one.alarms.map(alarmText))];
   return table([["cluster", "state", "epoch", "last seen", "open commands"], ...rows], alarms);
 }
 

@@ -11,6 +11,7 @@ import {
   RenewRequest,
   ReportRequest,
   SharedRequest,
+  WitnessRequest,
 } from "../agent/wire/protocol.ts";
 import { MAX_POLICY_BYTES } from "../policy/limits.ts";
 import { enrol, type Plane } from "./enrol.ts";
@@ -21,6 +22,7 @@ import { makeNonces, renew, renewInGrace } from "./renew.ts";
 import { takeReport } from "./report.ts";
 import { takeShared } from "./share.ts";
 import type { Sql } from "./store.ts";
+import { takeWitness } from "./witnessed.ts";
 
 const MAX_ENROL_BYTES = 128 * 1024;
 const MAX_SMALL_BYTES = 64 * 1024;
@@ -97,7 +99,8 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
   });
   app.post("/v1/witness", async (c) => {
     await asPeer(c, async (_sql, peer) => peer);
-    throw new Faulted("not-available", "this control plane takes no cosignatures yet");
+    const body = await readBody(c, WitnessRequest, MAX_REPORT_BYTES);
+    return c.json(await asPeer(c, (sql, peer) => takeWitness(sql, plane, peer, body)));
   });
   return app;
 }

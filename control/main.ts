@@ -10,6 +10,7 @@ import { addServe } from "./commands/serve.ts";
 import { out } from "./commands/state.ts";
 import { addToken } from "./commands/token.ts";
 import { addUnfence } from "./commands/unfence.ts";
+import { addWitness } from "./commands/witness.ts";
 
 const VERSION = "0.1.0";
 
@@ -32,6 +33,7 @@ function program(): Command {
   addCancel(top);
   addFleet(top);
   addUnfence(top);
+  addWitness(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;

@@ -283,7 +283,8 @@ function isSigned(note: string, size: number, { keys }: Log): boolean {
   return due !== undefined && verifyNote(note, due.origin, Buffer.from(due.key, "base64")) !== null;
 }
 
-async function rootAt(sql: Sql, peer: Peer, size: number): Promise<string | null> {
+/** The root of the first `size` entries that were handed in, base64; null when they were not. */
+export async function rootAt(sql: Sql, peer: Peer, size: number): Promise<string | null> {
   const text = "select root from entries where cluster = $1 and epoch = $2 and position = $3";
   const [row] = await sql.rows<{ root: string }>(text, peer.cluster, peer.epoch, size - 1);
   return row?.root ?? null;

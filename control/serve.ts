@@ -7,6 +7,7 @@ import { REDELIVER_SECONDS } from "./poll.ts";
 import { openSqlite } from "./sqlite.ts";
 import { readMeta, type Store, writeMeta } from "./store.ts";
 import { Complaint } from "./terminal.ts";
+import { openWitnessKey } from "./witness/key.ts";
 
 const WATCH_MS = 150;
 
@@ -36,12 +37,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const agentsAt = address(options.agents);
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const authority = await openAuthority(options.dir, [enrolAt.host, agentsAt.host]);
+  const witness = openWitnessKey(join(options.dir, "ca"), undefined);
   const store = await openSqlite(join(options.dir, "state.db"));
   const trustDomain = await settleTrustDomain(store, options.trustDomain);
   const stopping = new AbortController();
   const wake = await watch(store, stopping.signal);
   // Ports are known only when bound; nobody is answered before both are.
-  const plane = { store, authority, trustDomain, enrolUrl: "", agentsUrl: "" };
+  const plane = { store, authority, witness, trustDomain, enrolUrl: "", agentsUrl: "" };
   const settings = { redeliverSeconds: options.redeliverSeconds ?? REDELIVER_SECONDS };
   const agents = await bind(
     agentsApp(plane, wake, settings),

@@ -9,6 +9,7 @@ import { firstRoots } from "./roots.ts";
 import { type Signer, signJws } from "./signer.ts";
 import { bumpChanges, ensureCluster, nowSeconds, readMeta, type Sql, type Store } from "./store.ts";
 import { Complaint } from "./terminal.ts";
+import { ownWitness } from "./witnessed.ts";
 
 /** A stored trust statement. What it says was judged when it was stored. */
 export type Statement = {
@@ -95,13 +96,19 @@ export async function signFirstStatement(store: Store, dir: string, cluster: str
     known: (await sql.rows("select version from trust where cluster = $1", cluster)).length > 0,
   }));
   if (found.known) return false;
-  const claims = firstClaims(found.trustDomain, cluster, signer, firstRoots(dir));
+  const claims = firstClaims(found.trustDomain, cluster, signer, firstRoots(dir), ownWitness(dir));
   const jws = signStatement(claims, signer);
   await store.transaction((sql) => addStatement(sql, cluster, found.trustDomain, jws));
   return true;
 }
 
-function firstClaims(iss: string, aud: string, key: NamedKey, roots: readonly string[]): TrustClaims {
+function firstClaims(
+  iss: string,
+  aud: string,
+  key: NamedKey,
+  roots: readonly string[],
+  witness: NamedKey | null,
+): TrustClaims {
   return {
     iss,
     aud,
@@ -109,6 +116,6 @@ function firstClaims(iss: string, aud: string, key: NamedKey, roots: readonly st
     iat: nowSeconds(),
     roots: [...roots],
     command_keys: [{ kid: key.kid, x: key.x }],
-    witness_keys: [],
+    witness_keys: witness === null ? [] : [witness],
   };
 }

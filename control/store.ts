@@ -44,6 +44,10 @@ export const SCHEMA: readonly string[] = [
   `create table if not exists intents (cluster text not null, epoch bigint not null, position bigint not null, rule text not null,
     at bigint not null, primary key (cluster, epoch, position))`,
   "create index if not exists intents_by_rule on intents (cluster, epoch, rule, at)",
+  `create table if not exists cosigned (cluster text not null, epoch bigint not null, size bigint not null, note text not null,
+    at bigint not null, primary key (cluster, epoch, size))`,
+  `create table if not exists receipts (cluster text not null, epoch bigint not null, position bigint not null, size bigint not null,
+    path text not null, primary key (cluster, epoch, position))`,
   `create table if not exists cleared_alarms (id text not null, cluster text not null, kind text not null, about text not null,
     words text not null, at bigint not null, cleared_at bigint not null, cleared_by text not null, cleared_why text not null)`,
 ];

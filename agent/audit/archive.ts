@@ -1,6 +1,6 @@
 import type { Disk, Host } from "../host/host.ts";
 import { LogDamaged, LogUnavailable } from "./fault.ts";
-import { CHECKPOINTS, linesOf, readCheckpoints, segmentName, segmentsIn, textOf } from "./folder.ts";
+import { CHECKPOINTS, COSIGNED, linesOf, readCheckpoints, segmentName, segmentsIn, textOf } from "./folder.ts";
 import { readLine } from "./line.ts";
 import { loadLog } from "./load.ts";
 import type { Memory } from "./memory.ts";
@@ -15,6 +15,8 @@ export type Archived = {
   memory(): Memory | null;
 };
 
+/** Of entry 0's `before`. */
+const MAX_HEAD_CHARS = 4096;
 const EPOCH_FOLDER = /^epoch-([1-9]\d*)$/;
 const OF_A_LOG = /^(?:\d{20}\.(?:jsonl|carry\.json)|torn-.*|\.leaves|cosigned)$/;
 
@@ -80,11 +82,22 @@ function lockOf(host: Host, folder: string): { free(): void } {
   }
 }
 
+/** The newest head, with the cosignatures that it has: as many lines as entry 0 has room for. */
+function lastHead(disk: Disk, path: string): string | null {
+  const head = readCheckpoints(disk, path).notes.at(-1);
+  if (head === undefined) return null;
+  const cosigned = readCheckpoints(disk, path, COSIGNED).notes.filter((note) => note.startsWith(head));
+  return cosigned.reduce((whole, note) => {
+    const more = `${whole}${note.slice(head.length)}`;
+    return more.length <= MAX_HEAD_CHARS ? more : whole;
+  }, head);
+}
+
 function archived(disk: Disk, folder: string, epoch: number): Archived {
   const path = `${folder}/epoch-${epoch}`;
   return {
     epoch,
-    checkpoint: readCheckpoints(disk, path).notes.at(-1) ?? null,
+    checkpoint: lastHead(disk, path),
     memory() {
       try {
         return loadLog(disk, path, null, null).memory;

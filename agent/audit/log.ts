@@ -7,7 +7,7 @@ import { isFull } from "./details.ts";
 import { Entry, type EntryBody } from "./entry.ts";
 import { expireSegments } from "./expire.ts";
 import { LogDamaged, LogUnavailable } from "./fault.ts";
-import { CHECKPOINTS, carryDigest, carryName, carryText, segmentName, tornIn, tornName } from "./folder.ts";
+import { CHECKPOINTS, carryDigest, carryName, carryText, segmentName, segmentsIn, tornIn, tornName } from "./folder.ts";
 import { keepLeaves } from "./leaves.ts";
 import { lineReader } from "./lineReader.ts";
 import { type Loaded, loadLog, type TornTail } from "./load.ts";
@@ -55,6 +55,8 @@ export type Log = {
   checkpoint(): string;
   /** Lines, without newline, from an index on, as they are on disk; none where that segment was moved away. */
   lines(from: number, max: number): string[];
+  /** First indexes of the segments that are here, rising. */
+  segments(): readonly number[];
   /** Entries below this index are held by the control plane too: only these may be dropped once their retention is over. */
   handedIn(next: number): void;
   /** To be called now and then: signs a head each hour, begins a segment when one is old, and takes the reserve back when there is room. */
@@ -294,6 +296,7 @@ function writer(
     },
     checkpoint: () => head,
     lines: (from, max) => read(from, max, tree.size),
+    segments: () => segmentsIn(disk, folder),
     handedIn(next) {
       handed = Math.max(handed, next);
     },

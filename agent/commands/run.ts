@@ -11,6 +11,7 @@ import { logger } from "../logger.ts";
 import { ownersFolder } from "../owner/place.ts";
 import { run } from "../run.ts";
 import { digestOf } from "../wire/envelope.ts";
+import type { AskWitness } from "../witness/follow.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
 
 export type RunDeps = {
@@ -21,6 +22,7 @@ export type RunDeps = {
   readonly version: string;
   /** Loads the configured provider, and only that one. `uid`: the agent's, as for `net`. */
   provider(config: Config, uid: number): Promise<Provider>;
+  askWitness(config: Config, uid: number): AskWitness;
   exit(code: number): void;
 };
 
@@ -61,6 +63,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       runtime: machine.runtime,
       provider,
       owner,
+      askWitness: deps.askWitness(config, machine.uid),
       say,
       stop,
       identify: () => loadOrEnrol({ host, net, config, owner, credentials: machine.credentials, uid: machine.uid }),

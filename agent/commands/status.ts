@@ -94,10 +94,17 @@ function head(kept: Status, alive: boolean, owner: ReturnType<typeof switchNow>)
     ["policy", kept.policy === null ? "none in force" : `revision ${kept.policy.revision}, ${kept.policy.digest}`],
     ["contact", lost === null ? `yes${last}` : `none since ${lost.since}: ${lost.reason}${last}`],
     ["log", kept.log === null ? "none" : `${kept.log.size} entries, root ${kept.log.root}`],
+    ...kept.witnesses.map((one): [string, string] => ["witness", witnessText(one)]),
     ["running", String(kept.running)],
     ["version", kept.version],
   ];
   return lines.map(([name, value]) => `${name.padEnd(8)} ${value}`);
+}
+
+function witnessText({ name, required, size, at, failing }: Status["witnesses"][number]): string {
+  const seen = at === null ? "nothing cosigned yet" : `cosigned ${size} entries, last ${at}`;
+  const lost = failing === null ? "" : `; not since ${failing.since}: ${failing.reason}`;
+  return `${name}${required ? " (required)" : ""}: ${seen}${lost}`;
 }
 
 function waiting({ waiting }: Status): string[] {
@@ -132,7 +139,7 @@ function readStatus(host: Host, path: string): Status {
   try {
     const kept = JSON.parse(new TextDecoder().decode(host.disk.read(path, MAX_STATUS_BYTES).bytes)) as Status;
     // A file that an older version left has less in it.
-    return { ...{ waiting: [], rates: [], recent: [], last_contact: null }, ...kept };
+    return { ...{ waiting: [], rates: [], recent: [], witnesses: [], last_contact: null }, ...kept };
   } catch (error) {
     if (!(error instanceof DiskError) && !(error instanceof SyntaxError)) throw error;
     const because =

@@ -4,6 +4,7 @@ import type { Stat } from "../host/host.ts";
 import type { Space } from "../host/survey.ts";
 import type { ReadPolicy } from "../owner/policy.ts";
 import type { Switch } from "../owner/switch.ts";
+import type { WitnessStatus } from "../witness/witnesses.ts";
 import type { AgentUser, PathFact } from "./user.ts";
 
 /** What doctor gathered: no secret is in any of it. `judge` turns it into lines. Times are milliseconds since 1970. */
@@ -172,6 +173,7 @@ export type StatusFact =
       readonly reason: string;
       readonly pid: number;
       readonly contact: { readonly since: string; readonly reason: string } | null;
+      readonly witnesses: readonly Pick<WitnessStatus, "name" | "size" | "at" | "failing">[];
     };
 
 export type ProviderFact =

@@ -12,6 +12,17 @@ const Kept = z.object({
   reason: Word,
   pid: z.number().int().min(1),
   out_of_contact: z.object({ since: Word, reason: Word }).nullable(),
+  /** Not in the file of an agent from before there were witnesses. */
+  witnesses: z
+    .array(
+      z.object({
+        name: Word,
+        size: z.number(),
+        at: Word.nullable(),
+        failing: z.object({ since: Word, reason: Word }).nullable(),
+      }),
+    )
+    .default([]),
 });
 
 export function statusFact(disk: Disk, config: Config, alive: (pid: number) => boolean): StatusFact {
@@ -20,8 +31,8 @@ export function statusFact(disk: Disk, config: Config, alive: (pid: number) => b
   if ("code" in read) return { state: read.code === "ENOENT" ? "none" : "unreadable", path };
   const kept = Kept.safeParse(json(read.value));
   if (!kept.success) return { state: "unreadable", path };
-  const { state, reason, pid, out_of_contact } = kept.data;
-  return { state: "kept", alive: alive(pid), says: state, reason, pid, contact: out_of_contact };
+  const { state, reason, pid, out_of_contact, witnesses } = kept.data;
+  return { state: "kept", alive: alive(pid), says: state, reason, pid, contact: out_of_contact, witnesses };
 }
 
 function json(bytes: Uint8Array): unknown {

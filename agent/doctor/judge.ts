@@ -6,6 +6,7 @@ import { dnsLines, endpointLines, pinLines, proxyLines } from "./network.ts";
 import { approvalsLines, configLines, ownerLines, policyLines, switchLines } from "./owner.ts";
 import { contactLines, logLines, providerLines } from "./record.ts";
 import { permissionLines } from "./state.ts";
+import { witnessLines } from "./witnesses.ts";
 
 /** What the facts mean, in doctor's order. Pure: the same facts give the same lines. */
 export function judge({ ran, config, clock, installed }: Facts): Line[] {
@@ -31,6 +32,7 @@ export function judge({ ran, config, clock, installed }: Facts): Line[] {
     ...trustLines(identity),
     ...logLines(log),
     ...contactLines(installed.status),
+    ...witnessLines(installed.config, installed.status),
     ...providerLines(installed.provider),
   ];
 }

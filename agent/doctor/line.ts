@@ -18,6 +18,7 @@ export const CHECKS = [
   "trust",
   "log",
   "contact",
+  "witness",
   "provider",
 ] as const;
 export type Check = (typeof CHECKS)[number];

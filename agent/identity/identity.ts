@@ -48,6 +48,8 @@ export type Identity = {
   readonly logKeys: LogKeys;
   /** Ed25519 command keys of the newest trust statement: kid to `x` in base64url. Empty until there is one. */
   commandKeys(): ReadonlyMap<string, string>;
+  /** Ed25519 keys by which the control plane cosigns, of the newest trust statement: kid to `x` in base64url. */
+  witnessKeys(): ReadonlyMap<string, string>;
   /** 0 until there is one. */
   trustVersion(): number;
   /** The statement in force, as its entry names it; null until there is one. */

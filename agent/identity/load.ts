@@ -15,7 +15,7 @@ import { leafOf, newestSlot, promoted, type RenewDeps, renew } from "./renew.ts"
 import { type Credentials, openSession } from "./session.ts";
 import { damaged, diskFault, fencingDigest, openStore, type Store, type Stored } from "./store.ts";
 import { readTokenText, removeToken, type TokenSource, tokenSource } from "./token.ts";
-import { commandKeysOf, extendTrust, newestOf, rootsOf, type Trust, walkTrust } from "./trust.ts";
+import { commandKeysOf, extendTrust, newestOf, rootsOf, type Trust, walkTrust, witnessKeysOf } from "./trust.ts";
 
 /**
  * The identity on disk, or a new one by the join token. `uid`: the user that this process runs as.
@@ -202,6 +202,7 @@ function identityOf(
     rootPem: certificatePem(pinned),
     logKeys: logKeysOf({ stored: () => stored, save: (keys) => save({ ...stored, ...keys }) }),
     commandKeys: () => commandKeysOf(trust),
+    witnessKeys: () => witnessKeysOf(trust),
     trustVersion: () => trust.newest?.version ?? 0,
     newestTrust: () => newestOf(trust),
     sign: (bytes) => signWith(newestSlot(stored).key, bytes),

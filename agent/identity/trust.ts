@@ -101,6 +101,10 @@ export function commandKeysOf(trust: Trust): ReadonlyMap<string, string> {
   return new Map(trust.newest?.command_keys.map((key) => [key.kid, key.x]) ?? []);
 }
 
+export function witnessKeysOf(trust: Trust): ReadonlyMap<string, string> {
+  return new Map(trust.newest?.witness_keys.map((key) => [key.kid, key.x]) ?? []);
+}
+
 /** DER of the roots in force; the pinned one until a statement names them. */
 export function rootsOf(trust: Trust, pinned: Uint8Array): readonly Uint8Array[] {
   return trust.newest === null

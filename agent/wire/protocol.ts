@@ -118,6 +118,29 @@ export type ReportRequest = z.infer<typeof ReportRequest>;
 /** The index that the control plane wants next; it takes again what it has if the bytes are equal. */
 export const ReportAnswer = z.strictObject({ next: z.number().int().min(0) });
 
+const Hash = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
+/** Entries that a receipt covers, one path each; and lines in one request. */
+export const MAX_RECEIPTS = 200;
+/**
+ * Asks the control plane for its cosignature, and hands in receipts. `checkpoint`: a head of the log with the cosignatures that it has;
+ * `receipts`: the inclusion proofs (RFC 6962 section 2.1.1, base64, from the leaf's side up) of entries from `from` on in that head.
+ * `refused`: what other witnesses said that ends this agent.
+ */
+export const WitnessRequest = z.strictObject({
+  checkpoint: z.string().max(8192),
+  receipts: z
+    .strictObject({ from: z.number().int().min(0), paths: z.array(z.array(Hash).max(63)).max(MAX_RECEIPTS) })
+    .nullable(),
+  refused: z.array(z.strictObject({ witness: z.string().max(128), code: z.enum(["rolled-back", "forked"]) })).max(16),
+});
+export type WitnessRequest = z.infer<typeof WitnessRequest>;
+/** `cosignature`: one signature line (c2sp.org/tlog-cosignature). `receipts`: the first entry without one. */
+export const WitnessAnswer = z.strictObject({
+  cosignature: z.string().max(1024),
+  receipts: z.number().int().min(0),
+});
+export type WitnessAnswer = z.infer<typeof WitnessAnswer>;
+
 /**
  * What the owner's policy lists under `share`, and nothing else. `digest`: SHA-256 of the text's UTF-8 bytes, which the newest `policy`
  * entry names. `text` null: what was shared under this digest is not shared any more, and is to be forgotten.

@@ -1,5 +1,6 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { commandsText, fleetText, readCommands, readFleet } from "../fleet.ts";
+import { receiptOf } from "../receipt.ts";
 import { resultOf } from "../show.ts";
 import { clusterName } from "../statement.ts";
 import { addAlarms } from "./alarms.ts";
@@ -27,5 +28,26 @@ export function addFleet(top: Command): void {
       const rows = await withStore(options.dir, (store) => store.transaction((sql) => readCommands(sql, cluster)));
       out(options.json ? `${JSON.stringify({ commands: rows.map((row) => resultOf(row)) })}\n` : commandsText(rows));
     });
+  fleet
+    .command("receipt")
+    .description("The receipt of one entry, as a proof (c2sp.org/tlog-proof): `reeve audit verify --proof` checks it.")
+    .argument("<index>", "the entry")
+    .requiredOption("--cluster <name>", "the cluster")
+    .option("--epoch <n>", "of this epoch's log (default: of the one that acts)", wholeNumber)
+    .action(async (index: string, own: { cluster: string; epoch?: number }) => {
+      const options: { dir: string } = fleet.opts();
+      const cluster = clusterName(own.cluster);
+      const at = wholeNumber(index);
+      out(
+        await withStore(options.dir, (store) =>
+          store.transaction((sql) => receiptOf(sql, cluster, own.epoch ?? null, at)),
+        ),
+      );
+    });
   addPlan(fleet);
+}
+
+function wholeNumber(text: string): number {
+  if (!/^(?:0|[1-9]\d{0,14})$/.test(text)) throw new InvalidArgumentError("A whole number.");
+  return Number(text);
 }

@@ -17,6 +17,7 @@ function road(stopping = false) {
     },
     commandKeys: () => new Map(),
     appended: () => undefined,
+    cleared: () => Promise.resolve(),
     stopping: () => stopping,
   } as unknown as Road;
   return {

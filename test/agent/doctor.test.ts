@@ -144,7 +144,15 @@ describe("identity, epoch, trust and log together", () => {
     expect(logLines({ ...WHOLE, head: null })[0]?.level).toBe("warn");
   });
   test("what the agent says of itself: refusing, fenced and stopped fail while it lives", () => {
-    const kept = { state: "kept", alive: true, says: "ready", reason: "", pid: 7, contact: null } as const;
+    const kept = {
+      state: "kept",
+      alive: true,
+      says: "ready",
+      reason: "",
+      pid: 7,
+      contact: null,
+      witnesses: [],
+    } as const;
     expect(contactLines(kept)[0]?.level).toBe("ok");
     for (const says of ["refusing", "fenced", "stopped"])
       expect(contactLines({ ...kept, says })[0]?.level).toBe("fail");

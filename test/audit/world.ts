@@ -23,9 +23,10 @@ const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 export const DIGEST = `sha256:${"ab".repeat(32)}`;
 const DAY = 24 * 3600 * 1000;
 
-type Authority = { readonly keys: CryptoKeyPair; readonly certificate: X509Certificate };
+export type Authority = { readonly keys: CryptoKeyPair; readonly certificate: X509Certificate };
 
-async function authority(name: string, notBefore = new Date(Date.now() - DAY)): Promise<Authority> {
+/** A root CA. */
+export async function authority(name: string, notBefore = new Date(Date.now() - DAY)): Promise<Authority> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     keys,
@@ -57,6 +58,7 @@ async function leaf(ca: Authority, wish: LeafWish): Promise<{ certificate: X509C
 
 export type World = {
   readonly folder: string;
+  readonly ca: Authority;
   readonly caPem: string;
   readonly as: LogIdentity;
   /** The key that the log begins with, 32 bytes in base64. */
@@ -119,8 +121,12 @@ export function savedIdentity(folder: string): LogIdentity {
   };
 }
 
-export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}): Promise<World> {
-  const ca = await authority("vendor.example root", wish.caFrom);
+export async function world(
+  more: Partial<LogIdentity> = {},
+  wish: LeafWish = {},
+  by: Authority | null = null,
+): Promise<World> {
+  const ca = by ?? (await authority("vendor.example root", wish.caFrom));
   const { certificate, pkcs8 } = await leaf(ca, wish);
   const epoch = more.epoch ?? 1;
   const folder = join(scratch(), "audit");
@@ -138,6 +144,7 @@ export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}
   const as = { ...savedIdentity(folder), ...more };
   return {
     folder,
+    ca,
     caPem: ca.certificate.toString("pem"),
     as,
     firstKey: as.keys.current,

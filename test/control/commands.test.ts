@@ -242,6 +242,6 @@ test("bad bodies are refused, and the server goes on", async () => {
   }
   expect((await agent.post("/v1/commands", { a: "x".repeat(70_000) })).body["code"]).toBe("too-large");
   expect((await agent.post("/v1/nothing", {})).body["code"]).toBe("not-found");
-  expect((await agent.post("/v1/witness", {})).body["code"]).toBe("not-available");
+  expect((await agent.post("/v1/witness", {})).body["code"]).toBe("malformed");
   expect((await agent.poll()).status).toBe(200);
 });

@@ -67,7 +67,7 @@ async function grace(agent: Agent) {
   return call(there, "/v1/renew", { csr, chain: agent.chain, nonce, signature }, { ca: world.rootPem });
 }
 const FENCED = ["fenced", "fenced", "fenced", "fenced", "fenced"];
-const ACTS = ["200", "200", "200", "not-available", "200"];
+const ACTS = ["200", "200", "200", "malformed", "200"];
 
 test("one agent acts: the one whose epoch the operator named, on both listeners, whichever enrolled last", async () => {
   const first = await enrolled(world);
@@ -157,7 +157,7 @@ test("an epoch that never was, acts already, or is of a cluster that nobody join
   expect(await refused(act(0))).toBe("1 there never was such an epoch");
   expect(await refused(act(1))).toBe("1 it acts already");
   expect(await refused(unfence(world.store, "nobody", 1, "m", "w"))).toBe("1 no agent has enrolled for this cluster");
-  expect(await hears(agent)).toEqual(["200", "200", "200", "not-available", "200"]);
+  expect(await hears(agent)).toEqual(["200", "200", "200", "malformed", "200"]);
   expect(await world.store.transaction((sql) => readAlarms(sql, null))).toEqual([]);
 });
 

@@ -87,10 +87,11 @@ describe("what the policy shares, through the compiled executables", () => {
       };
       await w.until("it polls", () => sent("/v1/commands").length > 0);
       await polls(3);
+      await w.until("its head is cosigned", () => sent("/v1/witness").length > 0, 60);
       const everything = (): string =>
         plane.recorded.map((call) => `${call.path}${call.headers}${call.body}`).join("\n");
       expect(new Set(plane.recorded.map((call) => call.path))).toEqual(
-        new Set(["/v1/enroll", "/v1/commands", "/v1/reports"]),
+        new Set(["/v1/enroll", "/v1/commands", "/v1/reports", "/v1/witness"]),
       );
       expect(everything()).not.toContain(SECRET);
       expect(everything()).not.toContain("count: {");

@@ -5,6 +5,7 @@ import { openAuthority } from "../../control/ca.ts";
 import { agentsApp, enrolmentApp, listen } from "../../control/listeners.ts";
 import { openSqlite } from "../../control/sqlite.ts";
 import { writeMeta } from "../../control/store.ts";
+import { openWitnessKey } from "../../control/witness/key.ts";
 
 /** Everything that one call brought: method, path, headers, body. */
 export type Recorded = { readonly path: string; readonly headers: string; readonly body: string };
@@ -22,7 +23,8 @@ export async function recorder(dir: string): Promise<Recorder> {
   let knowsShared = true;
   const authority = await openAuthority(dir, ["127.0.0.1"]);
   const store = await openSqlite(join(dir, "state.db"));
-  const plane = { store, authority, trustDomain: "vendor.example", enrolUrl: "", agentsUrl: "" };
+  const witness = openWitnessKey(join(dir, "ca"), undefined);
+  const plane = { store, authority, witness, trustDomain: "vendor.example", enrolUrl: "", agentsUrl: "" };
   const stopping = new AbortController();
   const wake = {
     stopping: stopping.signal,

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { PAGE, transcript } from "./transcript.ts";
 
-/** What is another in each run: ids, times, digests, keys, sizes. */
+/** What is another in each run: ids, times, digests, keys, sizes, and how many heads were cosigned on the way. */
 function constant(page: string): string {
   return page
     .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, "ID")
@@ -13,6 +13,7 @@ function constant(page: string): string {
     .replace(/\(\d+ (?:h|min) [^)]*left\)/g, "LEFT")
     .replace(/cmd-\d{4}-\d\d/g, "KID")
     .replace(/\d+ s ago/g, "AGO")
+    .replace(/\d+ checkpoints signed/g, "HEADS")
     .replace(/\d+ bytes/g, "BYTES");
 }
 

@@ -164,6 +164,10 @@ async function play(w: World, page: Page, alice: Person, bob: Person, desk: stri
   const waiting = send(8, "5");
   const id = /command (\S+)/.exec(waiting.stderr + waiting.stdout)?.[1] ?? "";
   await w.until("status lists it", () => w.reeve(["status"]).stdout.includes(id));
+  await w.until("every entry is cosigned", () => {
+    const shown = w.reeve(["status"]).stdout;
+    return shown.includes(`cosigned ${/(\d+) entries, root/.exec(shown)?.[1]} entries`);
+  });
   page.type("customer", 0, REEVE, "status", "--config", w.config);
 
   page.say(
