@@ -1,0 +1,88 @@
+import { expect, test } from "bun:test";
+import { Entry } from "../../agent/audit/entry.ts";
+import { carryDigest, carryName, carryText, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
+import { emptyMemory, fold } from "../../agent/audit/memory.ts";
+import { checkpointText, signNote } from "../../agent/audit/note.ts";
+import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts";
+import { type Given, verifyLog } from "../../agent/audit/verify.ts";
+import { newCheck } from "../../agent/ui/page/check.ts";
+import { canonical, type Json } from "../../agent/wire/canonical.ts";
+import { started, type World, world } from "../audit/world.ts";
+import { type Copy, copyOf, diskOf, fileOf, linesIn } from "./copy.ts";
+
+/** What whoever holds the folder, and at most today's log key, could write in the place of what was signed before. */
+async function filled(): Promise<{ w: World; whole: Copy; segments: string[] }> {
+  const w = await world({ segmentBytes: 4000 });
+  const log = w.open();
+  while (log.segments().length < 5) log.append([started]);
+  log.append([started]);
+  log.close();
+  const whole = copyOf(w.folder);
+  return { w, whole, segments: [...whole.keys()].filter((name) => name.endsWith(".jsonl")).sort() };
+}
+
+function look(copy: Copy, given: Partial<Given>) {
+  return verifyLog(diskOf({ "/log": copy }), "/log", { ca: null, ...given });
+}
+
+/** What the page's own reader says of a copy. */
+async function shown(copy: Copy, ca: string) {
+  const disk = diskOf({ "/log": copy });
+  const names = [...copy.keys()].filter((name) => name.endsWith(".jsonl")).sort();
+  const segments = names.map((name) => Number(name.slice(0, 20)));
+  const check = newCheck({ notes: readCheckpoints(disk, "/log").notes, bad: false, segments, ca, witnesses: [] });
+  try {
+    for (const name of names) {
+      const lines = linesIn(copy.get(name) ?? Buffer.alloc(0)).map((line) => Buffer.from(line));
+      await check.begin(Number(name.slice(0, 20)), lines[0] ?? Buffer.alloc(0));
+      for (const line of lines) await check.take(line);
+    }
+    return await check.end();
+  } catch (error) {
+    return check.verdictOf(error);
+  }
+}
+
+/** Every `started` entry written anew, with all that follows from it, and one head by today's key. */
+function rewrittenBy({ as }: World, whole: Copy, segments: readonly string[]): Copy {
+  const key = as.keys.privateKey(as.keys.current);
+  if (key === null) throw new Error("today's key is held");
+  const forged = new Map([...whole].filter(([name]) => !name.startsWith(".leaves/") && name !== "checkpoints"));
+  const [tree, memory] = [emptyTree(), emptyMemory(null)];
+  let time = 0;
+  for (const name of segments) {
+    const lines = linesIn(whole.get(name) ?? Buffer.alloc(0)).map((line) => {
+      let entry = Entry.parse(JSON.parse(line));
+      if (entry.kind === "started") entry = { ...entry, version: "0.6.6" };
+      if (entry.kind === "segment") {
+        const carry = carryText({ tree, memory });
+        forged.set(carryName(entry.index), Buffer.from(carry));
+        const peaks = tree.peaks.map((peak) => peak.toString("base64"));
+        entry = { ...entry, peaks, carry: carryDigest(carry) };
+      }
+      const forgedLine = canonical(entry as unknown as Json);
+      grow(tree, leafHash(forgedLine));
+      fold(memory, entry);
+      time = memory.newest;
+      return forgedLine;
+    });
+    forged.set(name, fileOf(lines));
+  }
+  const text = checkpointText({ origin: as.origin, size: tree.size, root: rootOfTree(tree), time });
+  return forged.set("checkpoints", Buffer.from(checkpointRecord(signNote(text, as.origin, key))));
+}
+
+test("who holds today's log key cannot write what older keys signed anew: each key handed over with the root of all before it", async () => {
+  const { w, whole, segments } = await filled();
+  expect(await look(whole, { ca: w.caPem })).toMatchObject({ exit: 11 });
+  expect(await shown(whole, w.caPem)).toMatchObject({ state: "whole", damage: null });
+  const forged = rewrittenBy(w, whole, segments);
+  expect(await look(forged, { ca: w.caPem })).toMatchObject({
+    exit: 13,
+    damage: { kind: "edited", file: segments[1], line: 1, what: "segment" },
+  });
+  expect(await shown(forged, w.caPem)).toMatchObject({
+    state: "damaged",
+    damage: { index: Number(segments[1]?.slice(0, 20)) },
+  });
+});
