@@ -91,9 +91,14 @@ export function holdTo(head: Head, progress: Progress, holding: Holding): void {
   progress.head = head;
   for (const witness of witnesses) {
     const seconds = cosignedAt(note, witness);
-    if (seconds !== null) progress.witnessed.set(witness, { size: at.size, seconds });
+    if (seconds !== null) progress.witnessed.set(witness, newer(progress.witnessed.get(witness), at.size, seconds));
     else if (names(note, witness)) throw fail("edited", `has a line of ${witness.name} that is not its cosignature`);
   }
+}
+
+/** A head may be cosigned again, later, while nothing is added. */
+function newer(before: { size: number; seconds: number } | undefined, size: number, seconds: number) {
+  return { size, seconds: before?.size === size ? Math.max(before.seconds, seconds) : seconds };
 }
 
 function names(note: string, { name, publicKey }: Witness): boolean {
