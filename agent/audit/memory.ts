@@ -303,9 +303,11 @@ type State = {
   waiting: [WaitingEntry, RecordedList][];
 };
 
-/** The memory of a state that memoryState made and whose digest was checked. */
+/** The memory of a state as memoryState makes it. Throws TypeError on a value of another shape. */
 export function memoryOf(value: Json, since: number | null): Memory {
   const state = value as unknown as State;
+  for (const name of Object.keys(memoryState(emptyMemory(null)) as object))
+    if (name !== "logKey" && state[name as keyof State] === undefined) throw new TypeError(`a memory without ${name}`);
   const memory: Fold = {
     history: {
       intents: new Map(state.intents.map(([rule, times]) => [rule, [...times]])),

@@ -1,6 +1,9 @@
 import { expect, test } from "bun:test";
+import { hash } from "node:crypto";
 import { Entry } from "../../agent/audit/entry.ts";
 import { carryDigest, carryName, carryText, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
+import { loadLog } from "../../agent/audit/load.ts";
+import { LogDamaged } from "../../agent/audit/log.ts";
 import { emptyMemory, fold } from "../../agent/audit/memory.ts";
 import { checkpointText, signNote } from "../../agent/audit/note.ts";
 import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts";
@@ -8,7 +11,7 @@ import { type Given, verifyLog } from "../../agent/audit/verify.ts";
 import { newCheck } from "../../agent/ui/page/check.ts";
 import { canonical, type Json } from "../../agent/wire/canonical.ts";
 import { started, type World, world } from "../audit/world.ts";
-import { type Copy, copyOf, diskOf, fileOf, linesIn } from "./copy.ts";
+import { type Copy, copyOf, diskOf, fileOf, linesIn, withFile } from "./copy.ts";
 
 /** What whoever holds the folder, and at most today's log key, could write in the place of what was signed before. */
 async function filled(): Promise<{ w: World; whole: Copy; segments: string[] }> {
@@ -85,4 +88,34 @@ test("who holds today's log key cannot write what older keys signed anew: each k
     state: "damaged",
     damage: { index: Number(segments[1]?.slice(0, 20)) },
   });
+});
+
+test("a carry file of the right digest that holds no carry is damage for verify, and for the agent that starts: neither falls over it", async () => {
+  const { w, whole, segments } = await filled();
+  const last = Number(segments.at(-1)?.slice(0, 20));
+  const { content } = JSON.parse(whole.get(carryName(last))?.toString("utf8") ?? "");
+  const { ids: _, ...noIds } = content.memory;
+  const { newest: __, ...noTime } = content.memory;
+  const tampered: Json[] = [
+    { ...content, tree: { ...content.tree, peaks: [] } },
+    { ...content, tree: { ...content.tree, peaks: content.tree.peaks.map(() => "AAAA") } },
+    { ...content, tree: null },
+    { ...content, tree: { peaks: 5, size: last } },
+    { ...content, memory: null },
+    { ...content, memory: noIds },
+    { ...content, memory: noTime },
+    { ...content, memory: { ...content.memory, open: [null] } },
+    { ...content, memory: { ...content.memory, counts: null } },
+    null,
+  ];
+  const files = tampered.map((one) => canonical({ content: one, sha256: hash("sha256", canonical(one), "hex") }));
+  for (const file of [...files, "null", "5", "[]"]) {
+    const copy = withFile(whole, carryName(last), Buffer.from(file));
+    const verdict = await look(copy, { ca: w.caPem });
+    expect({ file, verdict }).toMatchObject({
+      verdict: { exit: 13, damage: { file: carryName(last), what: "carry", index: last } },
+    });
+    const alone = new Map([...copy].filter(([name]) => !segments.slice(0, -1).includes(name)));
+    expect(() => loadLog(diskOf({ "/log": alone }), "/log", null, null)).toThrow(LogDamaged);
+  }
 });
