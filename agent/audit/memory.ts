@@ -287,8 +287,7 @@ function signaturesOf(list: RecordedList): Map<string, Recorded> {
 type State = {
   counts: Record<EntryKind, number>;
   first: EpochEntry | null;
-  /** Not in a carry file from before segments had keys: then it is entry 0's. */
-  logKey?: LogKeyRange | null;
+  logKey: LogKeyRange | null;
   ids: [string, string, number, number, Decided["kind"]][];
   intents: [string, number[]][];
   newest: number;
@@ -307,7 +306,7 @@ type State = {
 export function memoryOf(value: Json, since: number | null): Memory {
   const state = value as unknown as State;
   for (const name of Object.keys(memoryState(emptyMemory(null)) as object))
-    if (name !== "logKey" && state[name as keyof State] === undefined) throw new TypeError(`a memory without ${name}`);
+    if (state[name as keyof State] === undefined) throw new TypeError(`a memory without ${name}`);
   const memory: Fold = {
     history: {
       intents: new Map(state.intents.map(([rule, times]) => [rule, [...times]])),
@@ -327,7 +326,7 @@ export function memoryOf(value: Json, since: number | null): Memory {
     switchOn: state.switchOn,
     policy: state.policy,
     first: state.first,
-    logKey: state.logKey ?? (state.first === null ? null : keyOfEpoch(state.first)),
+    logKey: state.logKey,
     counts: new Map(Object.entries(state.counts) as [EntryKind, number][]),
   };
   return memory;

@@ -119,6 +119,7 @@ function beginning(): Progress {
     witnessed: new Map(),
     checked: 0,
     good: 0,
+    after: 0,
   };
 }
 
@@ -153,15 +154,15 @@ function look(
   // Entry 0 names the first key; a segment's line that comes first is looked at where it is begun.
   if (naming?.kind === "epoch") progress.namings.push(naming);
   lookAtLines(looking, progress);
-  if (progress.tree.size > 0 && heads.length === 0)
+  if (progress.oldest !== null && progress.head === null)
     throw new Found({
       kind: "removed",
-      index: 0,
+      index: progress.after,
       to: progress.tree.size - 1,
       file: "checkpoints",
       line: null,
       what: "checkpoint",
-      because: "there is no signed head: nobody vouches for a single entry",
+      because: "no signed head covers what is here: nobody vouches for a single entry",
     });
   const unsigned = progress.tree.size - (progress.head?.at.size ?? 0);
   if (unsigned > 0 && progress.rooted)

@@ -1,12 +1,14 @@
 import { expect, test } from "bun:test";
-import { hash } from "node:crypto";
+import { hash, type KeyObject } from "node:crypto";
 import { Entry } from "../../agent/audit/entry.ts";
 import { carryDigest, carryName, carryText, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
 import { loadLog } from "../../agent/audit/load.ts";
 import { LogDamaged } from "../../agent/audit/log.ts";
+import { signHandover } from "../../agent/audit/logKeys.ts";
 import { emptyMemory, fold } from "../../agent/audit/memory.ts";
-import { checkpointText, signNote } from "../../agent/audit/note.ts";
-import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts";
+import { checkpointText, ed25519Private, ed25519Public, signNote } from "../../agent/audit/note.ts";
+import { timeText } from "../../agent/audit/time.ts";
+import { emptyTree, grow, leafHash, rootOfTree, type Tree } from "../../agent/audit/tree.ts";
 import { type Given, verifyLog } from "../../agent/audit/verify.ts";
 import { newCheck } from "../../agent/ui/page/check.ts";
 import { canonical, type Json } from "../../agent/wire/canonical.ts";
@@ -118,4 +120,59 @@ test("a carry file of the right digest that holds no carry is damage for verify,
     const alone = new Map([...copy].filter(([name]) => !segments.slice(0, -1).includes(name)));
     expect(() => loadLog(diskOf({ "/log": alone }), "/log", null, null)).toThrow(LogDamaged);
   }
+});
+
+/** Without the first segment, and the second one's first line another; `head` is the only one. */
+function forgedStart(whole: Copy, segments: readonly string[], line: string, head: string): Copy {
+  const [, second = ""] = segments;
+  const forged = new Map([...whole].filter(([name]) => !segments.includes(name) && !name.startsWith(".leaves/")));
+  return forged.set(second, fileOf([line])).set("checkpoints", Buffer.from(checkpointRecord(head)));
+}
+
+test("a log without its oldest segment is not forged with a key of one's own: only a line that names its key, and a head of that key, begin it", async () => {
+  const { w, whole, segments } = await filled();
+  const [first = "", second = ""] = segments;
+  const index = Number(second.slice(0, 20));
+  const evil = ed25519Private(Buffer.alloc(32, 7));
+  const evilKey = ed25519Public(evil).toString("base64");
+  const begun = { origin: w.as.origin, key: evilKey, from: 0 };
+  const [tree, memory] = [emptyTree(), emptyMemory(null)];
+  for (const line of linesIn(whole.get(first) ?? Buffer.alloc(0))) {
+    const entry = Entry.parse(JSON.parse(line));
+    const forged = entry.kind === "started" ? line.replace('"0.1.0"', '"0.6.6"') : line;
+    grow(tree, leafHash(forged));
+    fold(memory, Entry.parse(JSON.parse(forged)));
+  }
+  const headOf = (of: Tree, key: KeyObject): string =>
+    signNote(
+      checkpointText({ origin: w.as.origin, size: of.size, root: rootOfTree(of), time: Date.now() }),
+      w.as.origin,
+      key,
+    );
+  const carry = carryText({ tree, memory: { ...memory, logKey: begun } });
+  const common = { v: 1, index, cluster: w.as.cluster, epoch: 1, time: timeText(memory.newest) };
+
+  // An ordinary line, with entry 0 and the key out of the carry file.
+  const ordinary = canonical({ ...started, ...common } as unknown as Json);
+  const grown: Tree = { size: tree.size, peaks: [...tree.peaks] };
+  grow(grown, leafHash(ordinary));
+  const byCarry = forgedStart(whole, segments, ordinary, headOf(grown, evil));
+  const named = await look(withFile(byCarry, carryName(index), Buffer.from(carry)), { ca: w.caPem });
+  expect(named).toMatchObject({ exit: 13, vouched: null, damage: { file: second, line: 1, what: "segment" } });
+  expect(await shown(byCarry, w.caPem)).toMatchObject({ state: "damaged", damage: { index } });
+
+  // The true line's key, chain and signature, over another past: the key before it is the forger's word, and its head covers nothing that is here.
+  const genuine = Entry.parse(JSON.parse(linesIn(whole.get(second) ?? Buffer.alloc(0))[0] ?? ""));
+  if (genuine.kind !== "segment") throw new Error("a segment begins with its line");
+  const forged = {
+    ...genuine,
+    peaks: tree.peaks.map((peak) => peak.toString("base64")),
+    carry: carryDigest(carry),
+    before: { key: evilKey, from: 0 },
+    handed: signHandover({ origin: w.as.origin, from: index, key: genuine.key, root: rootOfTree(tree) }, evil),
+  };
+  const byLine = forgedStart(whole, segments, canonical(forged as unknown as Json), headOf(tree, evil));
+  const unsigned = await look(withFile(byLine, carryName(index), Buffer.from(carry)), { ca: w.caPem });
+  expect(unsigned).toMatchObject({ exit: 13, damage: { kind: "removed", file: "checkpoints", index } });
+  expect(await shown(byLine, w.caPem)).toMatchObject({ state: "damaged" });
 });

@@ -86,9 +86,12 @@ export function holdTo(head: Head, progress: Progress, holding: Holding): void {
     throw fail("edited", `is not one of ${progress.origin ?? "this log"}, signed by its key`);
   }
   if (!at.root.equals(rootOfTree(progress.tree))) throw otherRoot(head, progress, holding, key.key);
-  progress.checked += 1;
   progress.good = at.size;
-  progress.head = head;
+  // Right after a gap it is of entries that are not here, by a key that only the line after it names.
+  if (at.size > progress.after) {
+    progress.checked += 1;
+    progress.head = head;
+  }
   for (const witness of witnesses) {
     const seconds = cosignedAt(note, witness);
     if (seconds !== null) progress.witnessed.set(witness, newer(progress.witnessed.get(witness), at.size, seconds));

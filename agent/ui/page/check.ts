@@ -74,6 +74,8 @@ export function newCheck({ notes, bad, ca, witnesses }: Heads): Check {
   async function begin(segment: number, firstLine: Uint8Array): Promise<void> {
     const opening = openingOf(new TextDecoder().decode(firstLine));
     if (segment < tree.size) throw new Damage(segment, "a segment begins before the one before it ends");
+    if (segment > 0 && (opening?.kind !== "segment" || opening.index !== segment))
+      throw new Damage(segment, "a segment begins without the line that names its key");
     const peaks = opening === null ? null : peaksOf(opening);
     const named = peaks === null ? null : treeOf(segment, peaks);
     if (segment === tree.size) {
@@ -126,6 +128,8 @@ export function newCheck({ notes, bad, ca, witnesses }: Heads): Check {
     if (bad || read.includes(null)) throw new Damage(tree.size, "a note in the files of heads is no head");
     if (newest !== null && newest.size > tree.size)
       throw new Damage(tree.size, `the log ends here, and its newest head covers ${newest.size} entries`);
+    if (held === 0 && from !== null && tree.size > from)
+      throw new Damage(from, "no head covers what is here: nobody vouches for a single entry");
     return verdict(missing.length > 0 ? "incomplete" : "whole", null);
   }
 

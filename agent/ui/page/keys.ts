@@ -35,7 +35,7 @@ type Opening = {
   readonly handed?: string;
 };
 
-/** A segment's first line, or null when it names no key: as an agent before segments had keys wrote it. */
+/** A segment's first line, or null when it names no key. */
 export function openingOf(line: string): Opening | null {
   try {
     const entry = JSON.parse(line) as Opening;
