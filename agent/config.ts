@@ -23,6 +23,9 @@ type Fields = { readonly [N in Name]: (typeof PROVIDERS)[N]["field"] };
 const NAMES = Object.keys(PROVIDERS) as [Name, ...Name[]];
 const FIELDS = Object.fromEntries(NAMES.map((name) => [name, PROVIDERS[name].field])) as unknown as Fields;
 
+/** A segment is read as a whole when it is added to the owner's bucket. */
+const MAX_SEGMENT_SETTING_BYTES = 64 * 1024 * 1024;
+
 /** HOST:PORT in the one spelling that is compared with an endpoint's. */
 const isEndpoint = (text: string): boolean => {
   const place = placeOf(`https://${text}`);
@@ -90,7 +93,10 @@ export const Config = z
           (text) => milliseconds(text) >= LOG_KEPT_MIN_MS,
           "at least 8d: rates look back a week",
         ),
-        segment: z.string().regex(/^[1-9]\d{0,5}(?:KiB|MiB)$/, "a size such as 16MiB"),
+        segment: z
+          .string()
+          .regex(/^[1-9]\d{0,5}(?:KiB|MiB)$/, "a size such as 16MiB")
+          .refine((text) => bytesOf(text) <= MAX_SEGMENT_SETTING_BYTES, "at most 64MiB"),
         segment_age: LogTime.default("7d"),
       })
       .default({ retention: "400d", segment: "16MiB", segment_age: "7d" }),
@@ -133,7 +139,11 @@ export function milliseconds(text: string): number {
 
 /** Size in bytes of `16MiB`. */
 export function segmentBytes(config: Config): number {
-  const match = /^(\d+)(KiB|MiB)$/.exec(config.log.segment);
+  return bytesOf(config.log.segment);
+}
+
+function bytesOf(size: string): number {
+  const match = /^(\d+)(KiB|MiB)$/.exec(size);
   if (match === null) throw new Error("segment was not checked");
   return Number(match[1]) * (match[2] === "KiB" ? 1024 : 1024 * 1024);
 }

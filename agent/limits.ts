@@ -60,8 +60,12 @@ export const MAX_SWITCH_BYTES = 4096;
 export const MAX_OWNER_VIEW_SECONDS = 30;
 /** How often it is read when no command does. */
 export const BUCKET_LOOK_SECONDS = 10;
-/** How long one reading of it may take, all its objects together. */
-export const BUCKET_REFRESH_TIMEOUT_SECONDS = 15;
+/** How long reading the policy, or the switch, may take; and all approvals together, so many at once. */
+export const BUCKET_REFRESH_TIMEOUT_SECONDS = 10;
+export const BUCKET_APPROVALS_SECONDS = 5;
+export const BUCKET_LANES = 8;
+/** An approval goes on being read so long after it was asked for. */
+export const APPROVAL_ASKED_SECONDS = 60;
 /** Approvals that are looked for in a bucket at once. */
 export const MAX_BUCKET_APPROVALS = 256;
 /** Signatures on record for one thing that waits: more are judged all the same, and not recorded. */

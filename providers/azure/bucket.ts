@@ -38,6 +38,7 @@ export function azureBucket(setting: Setting, suffix: string, config: AzureBucke
       return { request, forget: () => tokens.forget(token) };
     },
     mark: ({ headers }) => headers["etag"] ?? "",
+    marks: /^(?:W\/)?"?[\x21\x23-\x7e]+"?$/,
     judge,
   });
 }
