@@ -32,7 +32,7 @@ const USAGE = 2;
 const MAX_IGNORED = 8;
 
 /** `audit reconcile`: the log beside the cloud's own. Reads both, changes nothing, needs no network. */
-export function reconcileCommand(): Command {
+export function reconcileCommand(stdout: (text: string) => void): Command {
   return new Command("reconcile")
     .description(
       "hold every call by the agent's role, as the cloud has it, to an entry of the log, and the other way round",
@@ -59,7 +59,7 @@ export function reconcileCommand(): Command {
       "after",
       "\nExit codes: 0 nothing unexplained, nothing missing, every answer compared · 1 otherwise · 2 usage · 14 could not look: a file is not of the cloud's log, damaged or too large",
     )
-    .action(reconcile);
+    .action((options: Options) => reconcile(options, stdout));
 }
 
 function instant(text: string): number {
@@ -70,7 +70,7 @@ function instant(text: string): number {
   }
 }
 
-async function reconcile(options: Options): Promise<void> {
+async function reconcile(options: Options, stdout: (text: string) => void): Promise<void> {
   const { disk, clock } = realHost();
   const now = clock.now();
   const period: Period = { from: options.from ?? Number.NEGATIVE_INFINITY, to: options.to ?? Number.POSITIVE_INFINITY };
@@ -90,8 +90,8 @@ async function reconcile(options: Options): Promise<void> {
     from: options.from,
     to: options.to,
   };
-  if (options.json) console.log(JSON.stringify(shown(compared, looked)));
-  else for (const line of reconcileLines(compared, looked)) console.log(printable(line));
+  if (options.json) stdout(`${JSON.stringify(shown(compared, looked))}\n`);
+  else for (const line of reconcileLines(compared, looked)) stdout(`${printable(line)}\n`);
 }
 
 /** The whole log: the epochs before, which lie in folders beside it, and the present one. */
