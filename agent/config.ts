@@ -2,54 +2,18 @@ import { z } from "zod";
 import type { Policy } from "../policy/policy.ts";
 import { strictYaml } from "../policy/yaml.ts";
 import { placeName, placeOf } from "./host/socket.ts";
-import { Base64Url32, ClusterName, ResourceName, Sha256Hex } from "./wire/names.ts";
+import { aws } from "./providerConfig/aws.ts";
+import { AbsolutePath } from "./providerConfig/fields.ts";
+import { local } from "./providerConfig/local.ts";
+import { Base64Url32, ClusterName, Sha256Hex } from "./wire/names.ts";
 
-const AbsolutePath = z.string().regex(/^\/[^\0]*$/, "an absolute path");
-/** The metadata service of the machine's own host, link-local and plain by its nature. */
-const METADATA = "http://169.254.169.254";
-const Address = z.string().regex(/^(?:\[[0-9a-f:]+\]|[a-zA-Z0-9.-]+):\d{1,5}$/, "HOST:PORT");
+/** Every provider that the config may name, with its own field: a line each. */
+const PROVIDERS = { local, aws } as const;
 
-const Group = z.strictObject({
-  /** Program and arguments of one machine of the group; `{n}` in an argument becomes its number, from 0. */
-  command: z.array(z.string().min(1)).min(1).max(64),
-  /** uid:gid the processes run under; without it, the agent's own. */
-  user: z
-    .string()
-    .regex(/^\d+:\d+$/)
-    .optional(),
-  health: z
-    .discriminatedUnion("probe", [
-      z.strictObject({ probe: z.literal("none") }),
-      z.strictObject({
-        probe: z.literal("tcp"),
-        host: z.string(),
-        port: z.number().int().min(1).max(65535),
-        plus_n: z.boolean(),
-      }),
-      z.strictObject({ probe: z.literal("http"), url: z.string(), plus_n: z.boolean() }),
-    ])
-    .default({ probe: "none" }),
-  stop_seconds: z.number().int().min(1).max(120).default(10),
-});
-const Authority = z.strictObject({ directory: AbsolutePath });
-const Zone = z.union([
-  z.strictObject({
-    server: Address,
-    /** A file with the TSIG secret in base64, 0600. */
-    tsig: z.strictObject({
-      name: z.string(),
-      algorithm: z.enum(["hmac-sha256", "hmac-sha512"]),
-      secret_file: AbsolutePath,
-    }),
-  }),
-  z.strictObject({ file: AbsolutePath }),
-]);
-export const LocalConfig = z.strictObject({
-  groups: z.record(ResourceName, Group).default({}),
-  authorities: z.record(ResourceName, Authority).default({}),
-  zones: z.record(ResourceName, Zone).default({}),
-});
-export type LocalConfig = z.infer<typeof LocalConfig>;
+type Name = keyof typeof PROVIDERS;
+type Fields = { readonly [N in Name]: (typeof PROVIDERS)[N]["field"] };
+const NAMES = Object.keys(PROVIDERS) as [Name, ...Name[]];
+const FIELDS = Object.fromEntries(NAMES.map((name) => [name, PROVIDERS[name].field])) as unknown as Fields;
 
 /** HOST:PORT in the one spelling that is compared with an endpoint's. */
 const isEndpoint = (text: string): boolean => {
@@ -82,52 +46,6 @@ const Egress = z.strictObject({
     .default({}),
 });
 
-/** An origin exactly as a URL parser writes it, so that one place has one spelling. Plain http only to this machine itself. */
-function origin(plain: RegExp) {
-  return z.string().refine((text) => {
-    if (!URL.canParse(text)) return false;
-    const url = new URL(text);
-    return url.origin === text && (url.protocol === "https:" || plain.test(text));
-  }, "https://HOST or https://HOST:PORT, in lower case, without a path (plain http only to 127.0.0.1)");
-}
-const LOOPBACK = /^http:\/\/127\.0\.0\.1(?::\d{1,5})?$/;
-const Endpoint = origin(LOOPBACK).optional();
-
-const PARTITION_OF_REGION = { "us-gov": "aws-us-gov", cn: "aws-cn" } as const;
-
-function partitionOf(region: string): string {
-  const found = Object.entries(PARTITION_OF_REGION).find(([start]) => region.startsWith(`${start}-`));
-  return found?.[1] ?? "aws";
-}
-
-export const AwsConfig = z
-  .strictObject({
-    account: z.string().regex(/^\d{12}$/, 'an account of 12 digits, in quotes: "111122223333"'),
-    /** The role's name without its path: what runs under it says the name alone. */
-    role: z.string().regex(/^[\w+=,.@-]{1,64}$/, "the role's name, without its path and not its ARN"),
-    region: z.string().regex(/^(?!us-iso)[a-z]{2}(?:-[a-z]+)+-\d$/, "a region such as eu-west-1"),
-    partition: z.enum(["aws", "aws-us-gov", "aws-cn"]),
-    /** Private endpoints; what is left out is AWS's own public one of the region. */
-    endpoints: z
-      .strictObject({
-        autoscaling: Endpoint,
-        "acm-pca": Endpoint,
-        route53: Endpoint,
-        sts: Endpoint,
-        metadata: z
-          .string()
-          .refine((text) => text === METADATA || LOOPBACK.test(text), `${METADATA} or http://127.0.0.1:PORT`)
-          .default(METADATA),
-      })
-      .prefault({}),
-  })
-  .superRefine((aws, context) => {
-    const of = partitionOf(aws.region);
-    if (of === aws.partition) return;
-    context.addIssue({ code: "custom", path: ["partition"], message: `${aws.region} is in the partition ${of}` });
-  });
-export type AwsConfig = z.infer<typeof AwsConfig>;
-
 /** /etc/reeve/reeve.yaml: as strict as the policy. docs/OPERATIONS.md names every field. */
 export const Config = z
   .strictObject({
@@ -152,9 +70,8 @@ export const Config = z
       z.strictObject({ credential: z.string().regex(/^[A-Za-z0-9._-]+$/) }),
       z.strictObject({ file: AbsolutePath }),
     ]),
-    provider: z.enum(["local", "aws"]),
-    local: LocalConfig.default({ groups: {}, authorities: {}, zones: {} }),
-    aws: AwsConfig.optional(),
+    provider: z.enum(NAMES),
+    ...FIELDS,
     key_rotation: z.enum(["approve", "automatic"]).default("approve"),
     egress: Egress.default({ proxy: "none", endpoints: {} }),
     witnesses: z.array(z.never()).max(0).default([]),
@@ -166,8 +83,11 @@ export const Config = z
   .superRefine((config, context) => {
     const issue = (field: string, message: string): void =>
       context.addIssue({ code: "custom", path: [field], message });
-    if (config.provider === "aws" && config.aws === undefined) issue("provider", "aws needs the field aws");
-    if (config.provider !== "aws" && config.aws !== undefined) issue("aws", "the provider is another one");
+    for (const name of NAMES) {
+      const given = config[name] !== undefined;
+      if (config.provider === name && !given) issue("provider", `${name} needs the field ${name}`);
+      if (config.provider !== name && given && canBeAbsent(name)) issue(name, "the provider is another one");
+    }
   });
 export type Config = z.infer<typeof Config>;
 
@@ -197,8 +117,14 @@ export function segmentBytes(config: Config): number {
 }
 
 /** Where the agent works, in the form of a policy's `place`. */
-export function worksIn({ provider, aws }: Pick<Config, "provider" | "aws">): Policy["place"] {
-  if (provider === "local") return { cloud: "local" };
-  if (aws === undefined) throw new Error("the config was not checked");
-  return { cloud: "aws", account: aws.account, region: aws.region };
+export function worksIn(config: Pick<Config, "provider" | Name>): Policy["place"] {
+  const own = config[config.provider];
+  if (own === undefined) throw new Error("the config was not checked");
+  const { place } = PROVIDERS[config.provider] as { place(own: unknown): Policy["place"] };
+  return place(own);
+}
+
+/** A field that stands there without being written says nothing. */
+function canBeAbsent(name: Name): boolean {
+  return PROVIDERS[name].field.parse(undefined) === undefined;
 }

@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
+import { AWS_OPERATIONS } from "../policy/permissions/aws/operations.ts";
 import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
@@ -64,19 +65,7 @@ async function main(): Promise<void> {
         options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
       ),
     );
-  program.addCommand(
-    auditCommand(async () => {
-      const aws = await import("../providers/aws/operations.ts");
-      return {
-        actions: {
-          scale: aws.SCALE_OPERATIONS,
-          "issue-certificate": aws.CERTIFICATE_OPERATIONS,
-          "update-dns": aws.DNS_OPERATIONS,
-        },
-        checks: aws.IDENTITY_OPERATIONS,
-      };
-    }),
-  );
+  program.addCommand(auditCommand(async () => ({ actions: AWS_OPERATIONS, checks: AWS_OPERATIONS.identity })));
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();

@@ -1,15 +1,12 @@
 /**
  * `bun run check`: says by one command whether all is well. Every gate counts as one check, every test as one; the last line is
- * `N passed, N failed, N skipped`. Exit code 0 only when nothing failed. With CI=true a skip that is not in MAY_SKIP is a failure.
+ * `N passed, N failed, N skipped`. Test files run a few at once; one that fails then is run once more alone, and named as unsteady when
+ * it passes. Exit code 0 only when nothing failed. With CI=true a skip that is not in MAY_SKIP is a failure.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { packageProgram, ROOT, run, toolEnvironment } from "./command.ts";
-
-const TEST_TIMEOUT_MILLISECONDS = 60_000;
-const FILE_TIMEOUT_SECONDS = 600;
+import { packageProgram, run } from "./command.ts";
+import { runAll, runSteadily, testFiles, whatFailed } from "./testFiles.ts";
 
 /** Full names of tests that may be skipped in CI, with the reason why a CI machine cannot run them. */
 const NO_TERRAFORM =
@@ -43,14 +40,13 @@ const NEEDED = [
   { program: "tinyproxy", debian: "tinyproxy" },
   { program: "squid", debian: "squid-openssl" },
   { program: "cc", debian: "gcc" },
-  { program: "/usr/bin/pip3", debian: "python3-pip" },
   { program: "/usr/lib/python3/dist-packages/botocore/data", debian: "python3-botocore" },
   { program: "/usr/include/stdlib.h", debian: "libc6-dev" },
   { program: "/usr/include/openssl/evp.h", debian: "libssl-dev" },
 ] as const;
 
-type Tally = { passed: number; failed: string[]; skipped: string[] };
-const tally: Tally = { passed: 0, failed: [], skipped: [] };
+type Tally = { passed: number; failed: string[]; skipped: string[]; unsteady: string[] };
+const tally: Tally = { passed: 0, failed: [], skipped: [], unsteady: [] };
 
 function count(name: string, good: boolean): void {
   process.stdout.write(`${good ? "pass" : "FAIL"}: ${name}\n`);
@@ -88,70 +84,21 @@ function install(): void {
   count(`installed ${packages.join(" ")}`, good && missing.every(({ program }) => isThere(program)));
 }
 
-/** Test files below a folder of the project. */
-function testFiles(folder: string): string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".test.ts"))
-    .sort()
-    .map((name) => `${folder}/${name}`);
-}
-
-type Case = { name: string; result: "passed" | "failed" | "skipped" };
-
-function plain(text: string): string {
-  return text
-    .replaceAll("&quot;", '"')
-    .replaceAll("&apos;", "'")
-    .replaceAll("&#39;", "'")
-    .replaceAll("&lt;", "<")
-    .replaceAll("&gt;", ">")
-    .replaceAll("&amp;", "&");
-}
-
-/** The cases of a JUnit report as `bun test` writes it: `<testcase …/>`, or with a body that says failure or skipped. */
-export function casesOf(report: string): Case[] {
-  return [...report.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map((found) => {
-    const body = found[2] ?? "";
-    const name = plain(/ name="([^"]*)"/.exec(found[1] ?? "")?.[1] ?? "(without a name)");
-    if (/<(?:failure|error)\b/.test(body)) return { name, result: "failed" };
-    return { name, result: /<skipped\b/.test(body) ? "skipped" : "passed" };
-  });
-}
-
-/** One file in one process, so that what a test leaves behind cannot reach the next. Its output is shown as it comes. */
-function testFile(file: string, scratch: string): void {
-  const report = join(scratch, "report.xml");
-  rmSync(report, { force: true });
-  process.stdout.write(`\n== ${file}\n`);
-  const ended = spawnSync(
-    process.execPath,
-    ["test", `./${file}`, `--timeout=${TEST_TIMEOUT_MILLISECONDS}`, "--reporter=junit", `--reporter-outfile=${report}`],
-    {
-      cwd: ROOT,
-      env: { ...toolEnvironment(), PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` },
-      stdio: ["ignore", "inherit", "inherit"],
-      timeout: FILE_TIMEOUT_SECONDS * 1000,
-      killSignal: "SIGKILL",
-    },
-  );
-  const cases = existsSync(report) ? casesOf(readFileSync(report, "utf8")) : [];
-  for (const { name, result } of cases) {
-    if (result === "passed") tally.passed += 1;
-    else if (result === "failed") tally.failed.push(`${file}: ${name}`);
-    else tally.skipped.push(name);
-  }
-  if (cases.length === 0) tally.failed.push(`${file}: no test ran`);
-  else if (ended.status !== 0 && !cases.some(({ result }) => result === "failed")) {
-    tally.failed.push(`${file}: ended with ${ended.signal ?? `exit code ${ended.status}`}`);
-  }
-}
-
-function tests(folder: string): void {
+async function tests(folder: string): Promise<void> {
   const files = testFiles(folder);
-  if (files.length === 0) count("tests: there are none", false);
-  const scratch = mkdtempSync(join(tmpdir(), "reeve-check-"));
-  process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
-  for (const file of files) testFile(file, scratch);
+  if (files.length === 0) return count("tests: there are none", false);
+  const done = await runSteadily(files, (these, lanes, report) => {
+    if (lanes === "one") process.stdout.write(`\n== once more, alone: ${these.join(" ")}\n`);
+    return runAll(these, lanes, report);
+  });
+  for (const run of done.runs) {
+    for (const { name, result } of run.cases) {
+      if (result === "passed") tally.passed += 1;
+      else if (result === "skipped") tally.skipped.push(name);
+    }
+    tally.failed.push(...whatFailed(run));
+  }
+  tally.unsteady.push(...done.unsteady);
 }
 
 /** Prints what failed and what was skipped, then the last line; returns the exit code. */
@@ -162,20 +109,22 @@ function report(): number {
     process.stdout.write(`skipped: ${name}${reason === undefined ? "" : ` (${reason})`}\n`);
     if (reason === undefined && process.env["CI"] === "true") tally.failed.push(`skipped in CI: ${name}`);
   }
+  for (const name of tally.unsteady)
+    process.stdout.write(`unsteady (failed beside other files, passed alone): ${name}\n`);
   for (const name of tally.failed) process.stdout.write(`failed: ${name}\n`);
   process.stdout.write(`${tally.passed} passed, ${tally.failed.length} failed, ${tally.skipped.length} skipped\n`);
   return tally.failed.length === 0 ? 0 : 1;
 }
 
 /** `--only FOLDER`: what these tests need, the executables, and these tests alone. */
-function only(folder: string): number {
+async function only(folder: string): Promise<number> {
   install();
   gate("build", [process.execPath, "build/build.ts"]);
-  tests(folder);
+  await tests(folder);
   return report();
 }
 
-function check(): number {
+async function check(): Promise<number> {
   install();
   gate("lockfile", [process.execPath, "install", "--frozen-lockfile", "--dry-run"]);
   gate("format and lint", [packageProgram("biome"), "ci", "--colors=off", "."]);
@@ -183,11 +132,11 @@ function check(): number {
   gate("dead code", [packageProgram("knip"), "--no-progress"]);
   gate("trust path", [process.execPath, "build/trust-path.ts"]);
   gate("build", [process.execPath, "build/build.ts"]);
-  tests("test");
+  await tests("test");
   return report();
 }
 
 if (import.meta.main) {
   const [flag, folder] = process.argv.slice(2);
-  process.exit(flag === "--only" && folder !== undefined ? only(folder) : check());
+  process.exit(await (flag === "--only" && folder !== undefined ? only(folder) : check()));
 }

@@ -1,4 +1,5 @@
 import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
+import type { Rule } from "../policy/policy.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
 
 /**
@@ -129,9 +130,10 @@ export type Provider = {
   /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */
   readonly ownGroups: readonly string[];
   /**
-   * For `doctor`: whether each thing that the config names could be used now. Reads only, belongs to no command and so goes through no
-   * gate; holds no secret and none of others' words beyond names. Ends when `signal` aborts.
+   * For `doctor`: whether each thing that the config names could be used now, and each read that the policy's rules make necessary tried on
+   * what they name. `rules`: none where the policy cannot be read. Changes nothing, belongs to no command; holds no secret and none of
+   * others' words beyond names. Ends when `signal` aborts.
    */
-  probe(signal: AbortSignal): Promise<readonly ReachedPart[]>;
+  probe(rules: readonly Rule[], signal: AbortSignal): Promise<readonly ReachedPart[]>;
 };
 export type ProviderAction = Action;

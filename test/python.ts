@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../build/command.ts";
 import { requireDebian } from "./tools.ts";
@@ -16,14 +16,20 @@ export function python(requirements: string): string {
   const program = join(folder, "bin", "python");
   if (existsSync(join(folder, "made"))) return program;
   console.log("making a Python environment under .cache/ from PyPI, once per machine: about a minute");
-  rmSync(folder, { recursive: true, force: true });
   mkdirSync(join(ROOT, ".cache"), { recursive: true });
-  const run = (command: string, words: readonly string[]) => {
-    const done = spawnSync(command, words, { encoding: "utf8", timeout: 500_000 });
-    if (done.status !== 0) throw new Error(`${command} ${words.join(" ")}: ${done.error ?? done.stderr}`);
-  };
-  run("/usr/bin/python3", ["-m", "venv", "--without-pip", folder]);
-  run("/usr/bin/pip3", ["--python", program, "install", "--quiet", "--no-deps", "--requirement", requirements]);
-  writeFileSync(join(folder, "made"), "");
+  // The kernel holds the lock: of two test files that want it at once, the second finds it made.
+  const made = spawnSync("flock", [`${folder}.lock`, "bash", "-euc", MAKE, "make", folder, requirements], {
+    encoding: "utf8",
+    timeout: 500_000,
+  });
+  if (made.status !== 0) throw new Error(`Cannot make ${folder}: ${made.error ?? made.stderr}`);
   return program;
 }
+
+const MAKE = `
+test -e "$1/made" && exit 0
+rm -rf "$1"
+/usr/bin/python3 -m venv --without-pip "$1"
+/usr/bin/pip3 --python "$1/bin/python" install --quiet --no-deps --requirement "$2"
+touch "$1/made"
+`;

@@ -19,7 +19,7 @@ export function requireDebian(programs: Readonly<Record<string, string>>): void 
   const packages = [...new Set(missing.map((name) => programs[name] ?? name))];
   console.log(`installing ${packages.join(" ")} from Debian: the tests run against ${missing.join(", ")}`);
   const apt = (...words: string[]) =>
-    spawnSync("apt-get", ["-qq", "-y", ...words], {
+    spawnSync("apt-get", ["-qq", "-y", "-o", "DPkg::Lock::Timeout=300", ...words], {
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
       encoding: "utf8",
       timeout: 300_000,

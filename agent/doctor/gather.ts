@@ -1,3 +1,4 @@
+import type { Rule } from "../../policy/policy.ts";
 import { warnings } from "../../policy/sentences.ts";
 import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
@@ -111,9 +112,9 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const { host, machine } = deps;
   const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user);
   const network = networkFact(deps, config, identity, pins, user.uid);
-  const provider = providerFact(deps, config);
-  const log = logFact(host.disk, config, identity, pins.logKey);
   const owner = ownerFact(deps, config);
+  const provider = providerFact(deps, config, "policy" in owner.policy ? owner.policy.policy.rules : []);
+  const log = logFact(host.disk, config, identity, pins.logKey);
   return {
     config,
     owner,
@@ -171,12 +172,16 @@ function wantedPaths(config: Config) {
   ];
 }
 
-async function providerFact({ host, provider }: DoctorDeps, config: Config): Promise<ProviderFact> {
+async function providerFact(
+  { host, provider }: DoctorDeps,
+  config: Config,
+  rules: readonly Rule[],
+): Promise<ProviderFact> {
   const name = config.provider;
   const enough = new AbortController();
   const late: ProviderFact = { name, unknown: `it did not say within ${DOCTOR_LOOK_SECONDS} s` };
   const probing = provider(config)
-    .then((made) => made.probe(enough.signal))
+    .then((made) => made.probe(rules, enough.signal))
     .then((parts): ProviderFact => ({ name, parts }));
   const fact = await within(probing, DOCTOR_LOOK_SECONDS * 1000, host.clock.sleep, late);
   enough.abort();

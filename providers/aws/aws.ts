@@ -1,5 +1,5 @@
-import type { AwsConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
+import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { CallFailed, type Provider } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
 import { awsCertificate } from "./certificate.ts";
@@ -44,7 +44,7 @@ export async function awsProvider(host: Host, aws: AwsConfig, version: string): 
     get ownGroups() {
       return [...ownGroups];
     },
-    probe: (signal) => reached(context, own, signal),
+    probe: (_rules, signal) => reached(context, own, signal),
   };
 }
 

@@ -1,5 +1,5 @@
-import type { AwsConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
+import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { CallFailed, type Errand, type Gate, GateBreach, Halted, type Leave } from "../provider.ts";
 import { type ClientOf, type Credentials, clientOf } from "./clients.ts";
 import { inCommonForm } from "./commonError.ts";

@@ -1,4 +1,4 @@
-import type { AwsConfig } from "../../agent/config.ts";
+import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import type { CallPlace } from "../provider.ts";
 import type { Service } from "./operations.ts";
 

@@ -1,6 +1,6 @@
 import type { AutoScalingGroup } from "@aws-sdk/client-auto-scaling";
 import { DescribeAutoScalingGroupsCommand } from "@aws-sdk/client-auto-scaling";
-import type { AwsConfig } from "../../agent/config.ts";
+import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { CallFailed } from "../provider.ts";
 import type { AwsCalls } from "./call.ts";
 import { MAX_PAGES } from "./limits.ts";

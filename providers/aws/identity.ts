@@ -1,4 +1,4 @@
-import type { AwsConfig } from "../../agent/config.ts";
+import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
 
 /** Whose credentials these are: `arn:PARTITION:sts::ACCOUNT:assumed-role/ROLE/SESSION`, where ROLE has no path. */
 const ASSUMED = /^arn:([a-z-]{1,32}):sts::(\d{12}):assumed-role\/([\w+=,.@-]{1,64})\/[\w+=,.@-]{1,64}$/;

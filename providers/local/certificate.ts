@@ -14,9 +14,9 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509";
-import type { LocalConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
 import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { Usage } from "../../policy/asked.ts";
 import {
   type ActionProvider,

@@ -1,5 +1,5 @@
-import type { LocalConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { DnsArgs, DnsType } from "../../policy/asked.ts";
 import {
   type ActionProvider,

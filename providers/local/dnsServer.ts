@@ -1,6 +1,6 @@
 import { connect } from "node:net";
-import type { LocalConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import { CallFailed, type CallPlace, type Errand } from "../provider.ts";
 import { place } from "./call.ts";
 import { type Answer, BadAnswer, decode, encode, encodeName, type Message, type TsigKey } from "./dnsWire.ts";

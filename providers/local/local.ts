@@ -1,6 +1,6 @@
 import { env } from "node:process";
-import type { LocalConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { Provider } from "../provider.ts";
 import { localCertificate } from "./certificate.ts";
 import { localDns } from "./dns.ts";
@@ -18,6 +18,6 @@ export function localProvider(host: Host, config: LocalConfig, state: string): P
     "issue-certificate": localCertificate(host, config),
     "update-dns": localDns(host, config),
     ownGroups: groupsOf(env),
-    probe: (signal) => reached(host, config, state, signal),
+    probe: (_rules, signal) => reached(host, config, state, signal),
   };
 }

@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import type { LocalConfig } from "../../agent/config.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 
 export type GroupConfig = LocalConfig["groups"][string];
 type Health = GroupConfig["health"];

@@ -1,6 +1,6 @@
 import { ZodError } from "zod";
-import type { LocalConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { ScaleArgs } from "../../policy/asked.ts";
 import {
   type ActionProvider,

@@ -1,4 +1,4 @@
-import { AwsConfig } from "../../agent/config.ts";
+import { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { awsProvider } from "../../providers/aws/aws.ts";
 import { hastyHost } from "./fixture.ts";
 import type { World } from "./world/world.ts";

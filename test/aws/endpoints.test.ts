@@ -3,7 +3,7 @@ import { ACMPCAClient, ListPermissionsCommand } from "@aws-sdk/client-acm-pca";
 import { AutoScalingClient, DescribeAccountLimitsCommand } from "@aws-sdk/client-auto-scaling";
 import { ListHostedZonesCommand, Route53Client } from "@aws-sdk/client-route-53";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
-import { AwsConfig } from "../../agent/config.ts";
+import { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { endpointOf, hostText } from "../../providers/aws/endpoints.ts";
 import type { Service } from "../../providers/aws/operations.ts";
 import { CREDENTIALS, caught } from "./fixture.ts";

@@ -1,6 +1,6 @@
-import { AwsConfig } from "../../agent/config.ts";
 import type { Host } from "../../agent/host/host.ts";
 import { realClock, realHost } from "../../agent/host/real.ts";
+import { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { type AwsCalls, type AwsContext, awsCalls, type CredentialSource } from "../../providers/aws/call.ts";
 import { placesOf } from "../../providers/aws/endpoints.ts";
 import type { Service } from "../../providers/aws/operations.ts";

@@ -15,7 +15,7 @@ import {
   type ResourceRecordSet,
   Route53Client,
 } from "@aws-sdk/client-route-53";
-import { AwsConfig } from "../../agent/config.ts";
+import { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
 import { awsProvider } from "../../providers/aws/aws.ts";
 import type { RecordState, ScaleState } from "../../providers/provider.ts";

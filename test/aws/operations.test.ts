@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { AWS_OPERATIONS } from "../../policy/permissions/operations.ts";
+import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
 import {
   CERTIFICATE_OPERATIONS,
   DNS_OPERATIONS,
@@ -7,9 +7,7 @@ import {
   SCALE_OPERATIONS,
 } from "../../providers/aws/operations.ts";
 
-test("the call gate and the rendered permissions are of one table: row by row the same operations, kinds and methods", () => {
-  const rows = (table: readonly { operation: string; kind: string; method: string }[]) =>
-    table.map(({ operation, kind, method }) => `${operation} ${kind} ${method}`);
+test("the call gate and the rendered permissions are of one table", () => {
   const gate = {
     scale: SCALE_OPERATIONS,
     "issue-certificate": CERTIFICATE_OPERATIONS,
@@ -17,7 +15,7 @@ test("the call gate and the rendered permissions are of one table: row by row th
     identity: IDENTITY_OPERATIONS,
   };
   for (const name of ["scale", "issue-certificate", "update-dns", "identity"] as const) {
-    expect(rows(gate[name]).length).toBeGreaterThan(0);
-    expect([name, rows(AWS_OPERATIONS[name])]).toEqual([name, rows(gate[name])]);
+    expect(gate[name].length).toBeGreaterThan(0);
+    expect(gate[name]).toBe(AWS_OPERATIONS[name]);
   }
 });

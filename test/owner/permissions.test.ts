@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AWS_OPERATIONS } from "../../policy/permissions/operations.ts";
+import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
 import { type Ran, REEVE, ran } from "../e2e/world.ts";
 import { EXAMPLE, EXAMPLE_PATH } from "../permissions/world.ts";
 

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Beyond, beyond, type Group } from "../../policy/permissions/audit/beyond.ts";
-import { readRole } from "../../policy/permissions/audit/documents.ts";
 import { duplicateName } from "../../policy/permissions/audit/duplicates.ts";
-import { holdingOf } from "../../policy/permissions/audit/grants.ts";
-import { covers } from "../../policy/permissions/audit/pattern.ts";
+import type { Group } from "../../policy/permissions/audit/report.ts";
+import { type Beyond, beyond } from "../../policy/permissions/aws/audit/beyond.ts";
+import { readRole } from "../../policy/permissions/aws/audit/documents.ts";
+import { holdingOf } from "../../policy/permissions/aws/audit/grants.ts";
+import { covers } from "../../policy/permissions/aws/audit/pattern.ts";
 import { allowed, documents, EXAMPLE, policyOf, renderedOf, scaling } from "./world.ts";
 
 const policy = policyOf(EXAMPLE);

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { partitionOf } from "../../policy/permissions/arn.ts";
-import { WAYS } from "../../policy/permissions/audit/ways.ts";
-import { boundaryOf } from "../../policy/permissions/render.ts";
-import { documentOf } from "../../policy/permissions/statement.ts";
-import { terraformOf } from "../../policy/permissions/terraform.ts";
+import { partitionOf } from "../../policy/permissions/aws/arn.ts";
+import { WAYS } from "../../policy/permissions/aws/audit/ways.ts";
+import { boundaryOf } from "../../policy/permissions/aws/render.ts";
+import { documentOf } from "../../policy/permissions/aws/statement.ts";
+import { terraformOf } from "../../policy/permissions/aws/terraform.ts";
 import { answerOf, linters } from "./python.ts";
 import { EXAMPLE, policyOf, renderedOf } from "./world.ts";
 

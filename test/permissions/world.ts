@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { runSimulation } from "@cloud-copilot/iam-simulate";
 import type { Asked, DnsChange, Usage } from "../../policy/asked.ts";
 import { loadPolicy } from "../../policy/parse.ts";
-import { AWS_OPERATIONS } from "../../policy/permissions/operations.ts";
-import { awsPermissions, boundaryOf, type Rendered } from "../../policy/permissions/render.ts";
-import { type Document, documentOf } from "../../policy/permissions/statement.ts";
+import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
+import { awsPermissions, boundaryOf, type Rendered } from "../../policy/permissions/aws/render.ts";
+import { type Document, documentOf } from "../../policy/permissions/aws/statement.ts";
 import type { Policy } from "../../policy/policy.ts";
 
 /** Rendered permissions, and an IAM that we did not write to judge calls by them: @cloud-copilot/iam-simulate over AWS's own reference. */

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BasicConstraintsExtension } from "@peculiar/x509";
-import { LocalConfig } from "../../agent/config.ts";
+import { LocalConfig } from "../../agent/providerConfig/local.ts";
 import { localProvider } from "../../providers/local/local.ts";
 import type { ReachedPart } from "../../providers/provider.ts";
 import { HOUR, makeCa, makeLeaf } from "../identity/plane.ts";
@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 async function probe(config: object, signal = new AbortController().signal): Promise<readonly ReachedPart[]> {
-  return localProvider(host, LocalConfig.parse(config), join(folder, "state")).probe(signal);
+  return localProvider(host, LocalConfig.parse(config), join(folder, "state")).probe([], signal);
 }
 async function only(config: object): Promise<ReachedPart> {
   const [part, ...more] = await probe(config);

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import type { LocalConfig } from "../../agent/config.ts";
+import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { ScaleArgs } from "../../policy/asked.ts";
 import { localProvider } from "../../providers/local/local.ts";
 import { endpointOf } from "../../providers/local/probe.ts";

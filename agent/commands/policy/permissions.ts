@@ -1,25 +1,19 @@
 import { type Command, Option } from "commander";
 import { MAX_ROLE_BYTES } from "../../../policy/limits.ts";
-import type { Fault } from "../../../policy/permissions/arn.ts";
-import { beyond } from "../../../policy/permissions/audit/beyond.ts";
-import { readRole } from "../../../policy/permissions/audit/documents.ts";
-import { holdingOf } from "../../../policy/permissions/audit/grants.ts";
 import { auditJson, auditLines } from "../../../policy/permissions/audit/report.ts";
-import { notesOf } from "../../../policy/permissions/notes.ts";
-import { AWS_OPERATIONS } from "../../../policy/permissions/operations.ts";
-import { awsPermissions, boundaryOf, type Rendered } from "../../../policy/permissions/render.ts";
-import { documentOf } from "../../../policy/permissions/statement.ts";
-import { iamText, terraformOf } from "../../../policy/permissions/terraform.ts";
+import type { Cloud, Fault, Permissions } from "../../../policy/permissions/cloud.ts";
+import { CLOUD_NAMES, cloudOf, FORMATS } from "../../../policy/permissions/clouds.ts";
 import { complain, type PolicyText, policyAt, print, printJson, readFile } from "./read.ts";
 
 type Options = {
-  readonly format: "iam" | "terraform";
+  /** One of some cloud's; the file's own cloud must have it. */
+  readonly format?: string;
   readonly boundary?: true;
   readonly audit?: string;
   readonly role?: string;
   readonly json?: true;
 };
-type Named = PolicyText & { readonly rendered: Rendered };
+type Named = PolicyText & { readonly cloud: Cloud; readonly permissions: Permissions };
 
 const EXIT_USAGE = 2;
 const EXIT_UNREADABLE = 3;
@@ -30,18 +24,37 @@ function renderedAt(path: string, json: boolean): Named | null {
   // Also where its tests fail: 1 is kept for a role that goes beyond.
   process.exitCode = EXIT_UNREADABLE;
   if ("exit" in file) return null;
-  const rendered = awsPermissions(file.policy, AWS_OPERATIONS);
-  if (rendered === null) {
+  const cloud = cloudOf(file.policy.place);
+  if (cloud === null) {
     const because = `the file's place is ${file.policy.place.cloud}, whose permissions this version does not know`;
-    fail(`render the permissions of ${path}`, because, "Write place: { cloud: aws, account, region }.", json);
+    const hint = `This version knows ${CLOUD_NAMES.join(", ")}: write place: { cloud: aws, account, region }.`;
+    fail(`render the permissions of ${path}`, because, hint, json);
     return null;
   }
+  const rendered = cloud.render(file.policy);
   if ("faults" in rendered) {
     showFaults(file, rendered.faults, json);
     return null;
   }
   process.exitCode = 0;
-  return { ...file, rendered };
+  return { ...file, cloud, permissions: rendered };
+}
+
+/** What was asked for is none of the file's cloud's: said, and how to exit. */
+function foreign({ cloud, path }: Named, { format, boundary, json }: Options): boolean {
+  const formats = cloud.formats.join(", ");
+  const other = format !== undefined && !cloud.formats.includes(format);
+  if (!other && (boundary !== true || cloud.boundary)) return false;
+  process.exitCode = EXIT_USAGE;
+  if (other)
+    fail(
+      `print ${path} as ${format}`,
+      `its place is on ${cloud.title}`,
+      `For ${cloud.title}: ${formats}.`,
+      json === true,
+    );
+  else fail(`print a boundary for ${path}`, `${cloud.title} has none`, "Leave --boundary out.", json === true);
+  return true;
 }
 
 function fail(cannot: string, because: string, hint: string, json: boolean): void {
@@ -59,60 +72,35 @@ function showFaults({ path, placeOf }: PolicyText, faults: readonly Fault[], jso
   }
 }
 
-function render({ policy, digest, path, rendered }: Named, { format, boundary, json }: Options): void {
-  const statements = boundary === true ? boundaryOf(rendered) : rendered.statements;
-  const notes = notesOf(policy, rendered, statements, boundary === true);
-  const name = `reeve-${policy.cluster}${boundary === true ? "-boundary" : ""}`;
-  const head = `What ${path}, revision ${policy.revision}, ${digest}, needs on AWS.`;
-  const hcl = () => terraformOf(name, statements, [head, ...notes]);
+function render(file: Named, { format = file.cloud.formats[0], boundary, json }: Options): void {
+  const { policy, digest, path, permissions } = file;
+  const head = `What ${path}, revision ${policy.revision}, ${digest}, needs on ${file.cloud.title}.`;
+  const { name, text, notes, noted, json: more } = permissions.print({ format, boundary: boundary === true, head });
   if (json === true) {
-    const { account, region, partition } = rendered.place;
-    printJson({
-      format,
-      name,
-      policy: { digest, revision: policy.revision },
-      place: { cloud: "aws", partition, account, region },
-      document: documentOf(statements),
-      rules: Object.fromEntries(statements.map(({ sid, rules }) => [sid, rules])),
-      ...(format === "terraform" ? { terraform: hcl() } : {}),
-      notes,
-    });
+    printJson({ format, name, policy: { digest, revision: policy.revision }, ...more, notes });
     return;
   }
-  if (format === "terraform") {
-    for (const line of hcl().trimEnd().split("\n")) print(line);
-    return;
-  }
-  for (const line of iamText(statements).trimEnd().split("\n")) print(line);
-  // Beside the document, which so stays what AWS takes.
-  for (const note of notes) complain(`note: ${note}`);
+  for (const line of text.trimEnd().split("\n")) print(line);
+  // Beside the document, which so stays what the cloud takes.
+  if (!noted) for (const note of notes) complain(`note: ${note}`);
 }
 
-function uncounted(denials: number): readonly string[] {
-  if (denials === 0) return [];
-  if (denials === 1) return ["1 denial has conditions. It is not counted: it may not apply."];
-  return [`${denials} denials have conditions. They are not counted: they may not apply.`];
-}
-
-function audit({ rendered }: Named, path: string, { role, json }: Options): void {
+function audit({ permissions }: Named, path: string, { role, json }: Options): void {
   const file = readFile(path, MAX_ROLE_BYTES);
-  const read =
+  const audited =
     "unreadable" in file
-      ? { because: file.unreadable, hint: "Name a file with a role's policies." }
+      ? { because: file.unreadable, hint: "Name a file with a role's permissions." }
       : file.bytes.length > MAX_ROLE_BYTES
         ? { because: `it is over ${MAX_ROLE_BYTES} bytes`, hint: "Print one role only." }
-        : readRole(file.bytes, role ?? null);
-  if ("because" in read) {
+        : permissions.audit(file.bytes, role ?? null);
+  if ("because" in audited) {
     process.exitCode = EXIT_UNREADABLE;
-    fail(`audit ${path}`, read.because, read.hint, json === true);
+    fail(`audit ${path}`, audited.because, audited.hint, json === true);
     return;
   }
-  const holding = holdingOf(read.documents);
-  const found = beyond(holding, rendered.statements);
-  const notes = [...read.notes, ...uncounted(holding.uncounted)];
-  process.exitCode = found.findings.length === 0 ? 0 : 1;
-  if (json === true) printJson(auditJson(found, notes));
-  else for (const line of auditLines(found, notes)) print(line);
+  process.exitCode = audited.excess.length === 0 ? 0 : 1;
+  if (json === true) printJson(auditJson(audited));
+  else for (const line of auditLines(audited)) print(line);
 }
 
 function permissions(path: string, options: Options): void {
@@ -122,7 +110,7 @@ function permissions(path: string, options: Options): void {
     return;
   }
   const file = renderedAt(path, options.json === true);
-  if (file === null) return;
+  if (file === null || foreign(file, options)) return;
   if (options.audit === undefined) render(file, options);
   else audit(file, options.audit, options);
 }
@@ -131,11 +119,13 @@ export function permissionsCommand(policy: Command): void {
   policy
     .command("permissions")
     .description("the least cloud permissions that the policy needs, or what an existing role has beyond them")
-    .argument("<file>", "the policy file, whose place is on AWS")
-    .addOption(new Option("--format <format>", "how to print").choices(["iam", "terraform"]).default("iam"))
-    .option("--boundary", "print the permissions boundary for the agent's role")
+    .argument("<file>", "the policy file, whose place is in a cloud")
     .addOption(
-      new Option("--audit <file>", "a role's policies, as aws iam prints them: list what goes beyond").conflicts(
+      new Option("--format <format>", "how to print; without it as the place's cloud takes it").choices(FORMATS),
+    )
+    .option("--boundary", "print the permissions boundary for the agent's role (AWS)")
+    .addOption(
+      new Option("--audit <file>", "a role, as the cloud's own tool prints it: list what goes beyond").conflicts(
         "boundary",
       ),
     )

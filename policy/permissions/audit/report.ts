@@ -1,7 +1,45 @@
-import { type Beyond, type Finding, GROUPS, type Group } from "./beyond.ts";
-import { sourceOf, type Way } from "./ways.ts";
+/** What a role grants beyond the least permissions of a policy file, as a person reads it and as a program does; the same for every cloud. */
 
-/** An audit as a person reads it, and as a program does. */
+/** Each grant stands once, under the first of these that it belongs to. */
+export const GROUPS = ["escalation", "hidden", "wildcard", "unconditioned", "rest"] as const;
+export type Group = (typeof GROUPS)[number];
+
+/** One grant beyond the file. */
+export type Excess = {
+  readonly group: Group;
+  /** The other groups that it would belong to. */
+  readonly also: readonly Group[];
+  readonly words: {
+    /** The permission, or `everything but …`. */
+    readonly what: string;
+    /** The resources that it is for. */
+    readonly where: string;
+    /** The conditions, or `no condition`. */
+    readonly held: string;
+    /** Its place in the role's file. */
+    readonly at: string;
+  };
+  /** For a program, beside group and also. */
+  readonly json: Readonly<Record<string, unknown>>;
+};
+/** A known way by which permissions become more than they are. */
+export type OpenWay = {
+  readonly id: string;
+  readonly needs: readonly string[];
+  /** Follows `it`. */
+  readonly does: string;
+  /** Where it is described: a URL. */
+  readonly source: string;
+};
+export type Audited = {
+  readonly excess: readonly Excess[];
+  readonly ways: readonly OpenWay[];
+  /** Grants that are within. */
+  readonly within: number;
+  readonly notes: readonly string[];
+};
+/** What is not understood whole is not judged. */
+export type Unreadable = { readonly because: string; readonly hint: string };
 
 const TITLES: Readonly<Record<Group, string>> = {
   escalation: "privilege escalation",
@@ -19,31 +57,25 @@ const MARKS: Readonly<Record<Group, string>> = {
 };
 /** More open ways than these are counted, not listed. */
 const SHOWN_WAYS = 8;
-const SHOWN_RESOURCES = 3;
+const SHOWN_NAMES = 3;
 
-function some(items: readonly string[], most: number): string {
-  const more = items.length - most;
-  return more > 0 ? `${items.slice(0, most).join(", ")} and ${more} more` : items.join(", ");
+/** The first few of a list of names, and how many more there are. */
+export function someOf(items: readonly string[]): string {
+  const more = items.length - SHOWN_NAMES;
+  return more > 0 ? `${items.slice(0, SHOWN_NAMES).join(", ")} and ${more} more` : items.join(", ");
 }
 
-function line(finding: Finding): string {
-  const { action, except, resources, exceptResources, conditions, document, statement, sid, also } = finding;
-  const what = except.length === 0 ? action : `everything but ${some(except, SHOWN_RESOURCES)}`;
-  const where =
-    exceptResources.length === 0
-      ? some(resources, SHOWN_RESOURCES)
-      : `everything but ${some(exceptResources, SHOWN_RESOURCES)}`;
-  const held = conditions.length === 0 ? "no condition" : `if ${conditions.map(({ key }) => key).join(", ")}`;
+function line({ words: { what, where, held, at }, also }: Excess): string {
   const marks = also.length === 0 ? "" : `   also ${also.map((group) => MARKS[group]).join(", ")}`;
-  return `  ${what}   on ${where}   ${held}   ${document}, statement ${statement}${sid === null ? "" : ` ${sid}`}${marks}`;
+  return `  ${what}   on ${where}   ${held}   ${at}${marks}`;
 }
 
-function wayLine(way: Way): string {
-  return `    ${way.needs.join(" + ")}: it ${way.does} (${sourceOf(way)})`;
+function wayLine({ needs, does, source }: OpenWay): string {
+  return `    ${needs.join(" + ")}: it ${does} (${source})`;
 }
 
-function groupLines(group: Group, { findings, ways }: Beyond): string[] {
-  const own = findings.filter((finding) => finding.group === group);
+function groupLines(group: Group, { excess, ways }: Audited): string[] {
+  const own = excess.filter((each) => each.group === group);
   if (own.length === 0) return [];
   const more = ways.length - SHOWN_WAYS;
   return [
@@ -58,32 +90,22 @@ function groupLines(group: Group, { findings, ways }: Beyond): string[] {
   ];
 }
 
-export function auditLines(audit: Beyond, notes: readonly string[]): readonly string[] {
+export function auditLines(audited: Audited): readonly string[] {
   return [
-    ...GROUPS.flatMap((group) => groupLines(group, audit)),
-    ...notes.map((note) => `note: ${note}`),
-    `${audit.findings.length} beyond the policy file, ${audit.within} within`,
+    ...GROUPS.flatMap((group) => groupLines(group, audited)),
+    ...audited.notes.map((note) => `note: ${note}`),
+    `${audited.excess.length} beyond the policy file, ${audited.within} within`,
   ];
 }
 
-export function auditJson(audit: Beyond, notes: readonly string[]): object {
+export function auditJson({ excess, ways, within, notes }: Audited): object {
+  const of = (group: Group) =>
+    excess.filter((each) => each.group === group).map(({ also, json }) => ({ ...json, group, also }));
   return {
-    beyond: audit.findings.length,
-    within: audit.within,
-    groups: Object.fromEntries(
-      GROUPS.map((group) => [
-        group,
-        audit.findings
-          .filter((finding) => finding.group === group)
-          .map(({ beside: _, except, exceptResources, resources, conditions, ...finding }) => ({
-            ...finding,
-            ...(except.length === 0 ? {} : { except }),
-            ...(exceptResources.length === 0 ? { resources } : { except_resources: exceptResources }),
-            conditions: conditions.map(({ test, key, values }) => ({ test, key, values })),
-          })),
-      ]),
-    ),
-    ways: audit.ways.map((way) => ({ id: way.id, needs: way.needs, does: way.does, source: sourceOf(way) })),
+    beyond: excess.length,
+    within,
+    groups: Object.fromEntries(GROUPS.map((group) => [group, of(group)])),
+    ways,
     notes,
   };
 }

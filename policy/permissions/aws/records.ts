@@ -1,5 +1,5 @@
-import type { DnsChange } from "../asked.ts";
-import type { RuleFor } from "../policy.ts";
+import type { DnsChange } from "../../asked.ts";
+import type { RuleFor } from "../../policy.ts";
 import type { Condition } from "./statement.ts";
 
 /**

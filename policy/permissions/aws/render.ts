@@ -1,18 +1,9 @@
-import { ACTIONS, type Usage } from "../asked.ts";
-import type { Policy, RuleFor } from "../policy.ts";
-import {
-  type AwsPlace,
-  awsPlace,
-  changeArn,
-  type Fault,
-  groupArn,
-  resourceFault,
-  templateArn,
-  zoneArn,
-} from "./arn.ts";
-import type { Operation, Operations } from "./operations.ts";
+import { ACTIONS, type Usage } from "../../asked.ts";
+import type { Policy, RuleFor } from "../../policy.ts";
+import type { Fault, Operations } from "../cloud.ts";
+import { type AwsPlace, awsPlace, changeArn, groupArn, resourceFault, templateArn, zoneArn } from "./arn.ts";
+import type { AwsOperation, Scope } from "./operations.ts";
 import { recordConditions } from "./records.ts";
-import { type Scope, scopeOf } from "./scopes.ts";
 import { type Condition, merged, type Statement, sidOf } from "./statement.ts";
 
 /** The least permissions of a policy file on AWS: every call that some rule permits in some state, and no other that IAM can tell apart. */
@@ -20,7 +11,7 @@ export type Rendered = {
   readonly place: AwsPlace;
   readonly statements: readonly Statement[];
   /** What the file's actions call, whatever the resources. */
-  readonly operations: readonly Operation[];
+  readonly operations: readonly AwsOperation[];
 };
 
 /**
@@ -47,7 +38,7 @@ function rulesOf<A extends RuleFor<"scale" | "issue-certificate" | "update-dns">
   return rules.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function operationsOf(policy: Policy, table: Operations): readonly Operation[] {
+function operationsOf(policy: Policy, table: Operations<AwsOperation>): readonly AwsOperation[] {
   const used = ACTIONS.filter((action) => policy.rules.some((rule) => rule.allow === action));
   return used.length === 0 ? [] : [...table.identity, ...used.flatMap((action) => table[action])];
 }
@@ -66,7 +57,7 @@ function allow(
 /** Permissions for a policy whose place is AWS, by what the provider calls; null for another cloud's. */
 export function awsPermissions(
   policy: Policy,
-  table: Operations,
+  table: Operations<AwsOperation>,
 ): Rendered | { readonly faults: readonly Fault[] } | null {
   const place = awsPlace(policy);
   if (place === null) return null;
@@ -74,7 +65,7 @@ export function awsPermissions(
   if (faults.length > 0) return { faults };
   const operations = operationsOf(policy, table);
   const on = (scope: Scope): readonly string[] =>
-    unique(operations.map(({ operation }) => operation).filter((operation) => scopeOf(operation) === scope));
+    unique(operations.filter((row) => row.scope === scope).flatMap(({ permissions }) => permissions));
   const [scale, issue, dns] = [
     rulesOf(policy, "scale"),
     rulesOf(policy, "issue-certificate"),
@@ -126,5 +117,5 @@ function nothingElse(actions: readonly string[]): Statement {
  */
 export function boundaryOf({ statements, operations }: Rendered): readonly Statement[] {
   const granting = statements.filter(({ effect }) => effect === "Allow");
-  return [...granting, nothingElse(operations.map(({ operation }) => operation))];
+  return [...granting, nothingElse(operations.flatMap(({ permissions }) => permissions))];
 }

@@ -1,7 +1,6 @@
-import type { Policy } from "../policy.ts";
+import type { Policy } from "../../policy.ts";
 import { accountOf } from "./arn.ts";
 import type { Rendered } from "./render.ts";
-import { scopeOf } from "./scopes.ts";
 import { documentOf, type Statement } from "./statement.ts";
 
 /** What one should know of the rendered permissions and cannot see in them: where a star stands and why, and what IAM cannot say. */
@@ -14,7 +13,7 @@ export function sizeOf(statements: readonly Statement[]): number {
 }
 
 function stars(policy: Policy, { place, operations }: Rendered): string[] {
-  const regional = operations.map(({ operation }) => operation).filter((operation) => scopeOf(operation) === "region");
+  const regional = operations.filter(({ scope }) => scope === "region").map(({ operation }) => operation);
   const has = (allow: string): boolean => policy.rules.some((rule) => rule.allow === allow);
   return [
     ...(regional.length === 0

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { duplicateName } from "./duplicates.ts";
+import { duplicateName } from "../../audit/duplicates.ts";
+import type { Unreadable } from "../../audit/report.ts";
 
 /**
  * A role's policy documents, out of what AWS's own tools print: a document, a list of them, `get-role-policy`, `get-policy-version`,
@@ -12,7 +13,6 @@ export type RoleDocument = {
   readonly statements: readonly RoleStatement[];
 };
 export type Role = { readonly documents: readonly RoleDocument[]; readonly notes: readonly string[] };
-export type Unreadable = { readonly because: string; readonly hint: string };
 
 const Words = z.union([z.string(), z.array(z.string()).min(1)]).transform((value) => [value].flat());
 const Value = z.union([z.string(), z.number(), z.boolean()]).transform(String);

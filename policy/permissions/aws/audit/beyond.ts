@@ -1,3 +1,4 @@
+import { GROUPS, type Group } from "../../audit/report.ts";
 import type { Statement } from "../statement.ts";
 import { actionCovers, type Grant, type Holding } from "./grants.ts";
 import { implies } from "./implies.ts";
@@ -5,9 +6,7 @@ import { covers, isWild, resourcePattern } from "./pattern.ts";
 import { looksReading, reads } from "./verbs.ts";
 import { WAYS, type Way } from "./ways.ts";
 
-/** What a role grants beyond the least permissions of a policy file, each grant once, under the first of the groups that it belongs to. */
-export const GROUPS = ["escalation", "hidden", "wildcard", "unconditioned", "rest"] as const;
-export type Group = (typeof GROUPS)[number];
+/** A grant beyond the least permissions of a policy file. */
 export type Finding = Grant & {
   readonly group: Group;
   /** The other groups that it would belong to. */

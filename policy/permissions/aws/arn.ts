@@ -1,10 +1,9 @@
-import type { Policy, Rule } from "../policy.ts";
+import type { Policy, Rule } from "../../policy.ts";
+import type { Fault } from "../cloud.ts";
 
 /** Names of AWS's resources as IAM writes them, from what a policy file names. */
 
 export type AwsPlace = Extract<Policy["place"], { cloud: "aws" }> & { readonly partition: string };
-/** A rule that cannot be rendered, and why. */
-export type Fault = { readonly rule: string; readonly because: string; readonly hint: string };
 
 /** The region's partition: AWS's own table of regions, as far as a policy file can name them; a test holds it to botocore's. */
 export function partitionOf(region: string): string {
