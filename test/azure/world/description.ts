@@ -85,12 +85,19 @@ export function requestFaults(of: Found, { query, headers, body }: Sent): string
   const faults: string[] = [];
   for (const one of parameters) {
     const given =
-      one.in === "path" ? of.path[one.name] : one.in === "query" ? query.get(one.name) : headers[one.name.toLowerCase()];
+      one.in === "path"
+        ? of.path[one.name]
+        : one.in === "query"
+          ? query.get(one.name)
+          : headers[one.name.toLowerCase()];
     if (given === null || given === undefined || (given === "" && one.in !== "path")) {
       if (one.required === true && one.in !== "path") faults.push(`${id}: no ${one.name}`);
     } else faults.push(...enumFaults(service, one.schema, given, `${id}: ${one.name}`));
   }
-  const queries = new Set([...parameters.filter((one) => one.in === "query").map(({ name }) => name), ...(newer.query ?? [])]);
+  const queries = new Set([
+    ...parameters.filter((one) => one.in === "query").map(({ name }) => name),
+    ...(newer.query ?? []),
+  ]);
   for (const name of query.keys()) if (!queries.has(name)) faults.push(`${id}: query ${name} is not described`);
   const known = new Set([
     ...parameters.filter((one) => one.in === "header").map(({ name }) => name.toLowerCase()),
@@ -113,7 +120,9 @@ export function answerFaults(of: Found, status: number, body: unknown): string[]
   if (declared === undefined) return NEWER[id]?.statuses?.includes(status) === true ? [] : [`${id}: answers ${status}`];
   const schema = jsonOf(declared);
   if (schema === undefined) return body === undefined ? [] : [`${id}: answers ${status} with a body`];
-  return body === undefined ? [`${id}: answers ${status} without a body`] : schemaFaults(service, schema, body, `${id} answer`);
+  return body === undefined
+    ? [`${id}: answers ${status} without a body`]
+    : schemaFaults(service, schema, body, `${id} answer`);
 }
 
 /** The default answer where one is described; else Azure Resource Manager's common error: a code and a message. */
@@ -121,7 +130,9 @@ function errorFaults({ service, described, id }: Found, body: unknown): string[]
   const schema = jsonOf(described.responses["default"]);
   if (schema !== undefined) return body === undefined ? [] : schemaFaults(service, schema, body, `${id} error`);
   const { error } = (body ?? {}) as { error?: { code?: unknown; message?: unknown } };
-  return typeof error?.code === "string" && typeof error.message === "string" ? [] : [`${id}: an error without code and message`];
+  return typeof error?.code === "string" && typeof error.message === "string"
+    ? []
+    : [`${id}: an error without code and message`];
 }
 
 function jsonOf(content: Content | undefined): Schema | undefined {

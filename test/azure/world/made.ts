@@ -49,7 +49,13 @@ export type Answer = {
 
 /** What goes wrong on the way or at Azure's end. `before`: the call has no effect. `after`: Azure did it, and nobody hears so. */
 export type Fault =
-  | { readonly kind: "error"; readonly status: number; readonly code: string; readonly when: "before" | "after"; readonly headers?: Readonly<Record<string, string>> }
+  | {
+      readonly kind: "error";
+      readonly status: number;
+      readonly code: string;
+      readonly when: "before" | "after";
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   | { readonly kind: "drop"; readonly when: "before" | "after" }
   | { readonly kind: "truncate" }
   | { readonly kind: "garbage" }

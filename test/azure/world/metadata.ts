@@ -38,7 +38,13 @@ export function machine(options: MachineOptions) {
     const until = Math.floor(Date.now() / 1000) + state.seconds;
     const claims = {
       ...{ aud: audience, iss: `https://sts.windows.net/${identity.tenant}/`, iat: until - state.seconds, exp: until },
-      ...{ tid: identity.tenant, oid: identity.principal, sub: identity.principal, appid: identity.client, idtyp: "app" },
+      ...{
+        tid: identity.tenant,
+        oid: identity.principal,
+        sub: identity.principal,
+        appid: identity.client,
+        idtyp: "app",
+      },
       ...{ xms_mirid: identity.resource, ver: "1.0" },
       ...state.claims,
     };
@@ -54,31 +60,51 @@ export function machine(options: MachineOptions) {
     answer(url: URL, headers: IncomingHttpHeaders): { readonly status: number; readonly body: unknown } {
       state.asked.push(`${url.pathname}${url.search}`);
       if (state.away) return { status: 503, body: { error: "away" } };
-      if (headers["metadata"] !== "true") return { status: 400, body: { error: "Bad request. Required metadata header not specified" } };
+      if (headers["metadata"] !== "true")
+        return { status: 400, body: { error: "Bad request. Required metadata header not specified" } };
       if (headers["x-forwarded-for"] !== undefined) return { status: 400, body: { error: "Bad request" } };
       if (url.pathname === "/metadata/instance/compute") {
-        if (!/^\d{4}-\d\d-\d\d$/.test(url.searchParams.get("api-version") ?? "")) return { status: 400, body: { error: "Bad request. api-version was not specified" } };
+        if (!/^\d{4}-\d\d-\d\d$/.test(url.searchParams.get("api-version") ?? ""))
+          return { status: 400, body: { error: "Bad request. api-version was not specified" } };
         const vm = state.scaleSet === "" ? "agent" : `${state.scaleSet}_0`;
         return {
           status: 200,
           body: {
-            ...{ name: vm, vmScaleSetName: state.scaleSet, location: state.location, vmId: "13f56399-bd52-4150-9748-7190aae1ff21" },
-            ...{ subscriptionId: state.subscription, resourceGroupName: state.resourceGroup, azEnvironment: "AzurePublicCloud" },
+            ...{
+              name: vm,
+              vmScaleSetName: state.scaleSet,
+              location: state.location,
+              vmId: "13f56399-bd52-4150-9748-7190aae1ff21",
+            },
+            ...{
+              subscriptionId: state.subscription,
+              resourceGroupName: state.resourceGroup,
+              azEnvironment: "AzurePublicCloud",
+            },
           },
         };
       }
       if (url.pathname !== "/metadata/identity/oauth2/token") return { status: 404, body: { error: "not found" } };
       const resource = url.searchParams.get("resource");
       if (url.searchParams.get("api-version") !== "2018-02-01" || resource === null)
-        return { status: 400, body: { error: "invalid_request", error_description: "Required query variable 'resource' is missing" } };
+        return {
+          status: 400,
+          body: { error: "invalid_request", error_description: "Required query variable 'resource' is missing" },
+        };
       const client = url.searchParams.get("client_id");
       const identity = client === null ? state.system : (state.users.find((one) => one.client === client) ?? null);
-      if (identity === null) return { status: 400, body: { error: "invalid_request", error_description: "Identity not found" } };
+      if (identity === null)
+        return { status: 400, body: { error: "invalid_request", error_description: "Identity not found" } };
       const { token, until } = issue(resource, identity);
       return {
         status: 200,
         body: {
-          ...{ access_token: token, client_id: identity.client, expires_in: String(state.seconds), expires_on: String(until) },
+          ...{
+            access_token: token,
+            client_id: identity.client,
+            expires_in: String(state.seconds),
+            expires_on: String(until),
+          },
           ...{ ext_expires_in: "86399", not_before: String(until - state.seconds), resource, token_type: "Bearer" },
         },
       };

@@ -19,7 +19,12 @@ function within(scope: string, resource: string): boolean {
   return outer === "" || inner === outer || inner.startsWith(`${outer}/`);
 }
 
-export function permitted(assignments: readonly Assignment[], action: string, data: boolean, resource: string): boolean {
+export function permitted(
+  assignments: readonly Assignment[],
+  action: string,
+  data: boolean,
+  resource: string,
+): boolean {
   return assignments.some(({ role, scope }) => {
     if (!within(scope, resource)) return false;
     const [given, taken] = data ? [role.dataActions, role.notDataActions] : [role.actions, role.notActions];

@@ -108,7 +108,11 @@ export function scaling(options: ScalingOptions) {
     },
   });
   const absent = (): Refused =>
-    new Refused(404, "ResourceNotFound", `The Resource 'Microsoft.Compute/virtualMachineScaleSets/${set.name}' was not found.`);
+    new Refused(
+      404,
+      "ResourceNotFound",
+      `The Resource 'Microsoft.Compute/virtualMachineScaleSets/${set.name}' was not found.`,
+    );
 
   return {
     set,
@@ -173,7 +177,8 @@ export function scaling(options: ScalingOptions) {
       if (found === undefined) throw new Refused(404, "OperationNotFound", `The operation '${id}' was not found.`);
       const { status, started, ends } = found;
       const startTime = new Date(started).toISOString();
-      if (switches.header === "location") return status === "InProgress" ? { status: 202 } : { status: 200, body: shown() };
+      if (switches.header === "location")
+        return status === "InProgress" ? { status: 202 } : { status: 200, body: shown() };
       const error = { code: "AllocationFailed", message: "Allocation failed. We do not have sufficient capacity." };
       return {
         status: 200,

@@ -38,7 +38,15 @@ function signDigest(key: KeyObject, { hash, type }: (typeof HASHES)[string], dig
     writeFileSync(join(folder, "key"), key.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
     writeFileSync(join(folder, "digest"), digest);
     const options = type === "RSA" ? ["-pkeyopt", `digest:${hash}`] : [];
-    const done = spawnSync("openssl", ["pkeyutl", "-sign", "-inkey", join(folder, "key"), "-in", join(folder, "digest"), ...options]);
+    const done = spawnSync("openssl", [
+      "pkeyutl",
+      "-sign",
+      "-inkey",
+      join(folder, "key"),
+      "-in",
+      join(folder, "digest"),
+      ...options,
+    ]);
     if (done.status !== 0) throw new Error(String(done.stderr));
     return type === "RSA" ? done.stdout : jose(done.stdout, type);
   } finally {
@@ -60,7 +68,12 @@ function jose(der: Buffer, type: KeyType): Buffer {
   return Buffer.concat([integer(), integer()]);
 }
 
-export function vault(options: { readonly name: string; readonly key: string; readonly type: KeyType; readonly origin: () => string }) {
+export function vault(options: {
+  readonly name: string;
+  readonly key: string;
+  readonly type: KeyType;
+  readonly origin: () => string;
+}) {
   const { key, certificate } = authority(options.type, "clients");
   const version = randomBytes(16).toString("hex");
   const switches = { disabled: false, other: false, absent: false, operations: ["sign", "verify"] };
@@ -78,8 +91,17 @@ export function vault(options: { readonly name: string; readonly key: string; re
     certificate,
     get(name: string, given: string): Answer {
       held(name, given);
-      const { d: _, p, q, dp, dq, qi, ...jwk } = createPublicKey(switches.other ? (other ?? key) : key).export({ format: "jwk" }) as Record<string, string>;
-      for (const secret of [p, q, dp, dq, qi]) if (secret !== undefined) throw new Error("a private part in a public key");
+      const {
+        d: _,
+        p,
+        q,
+        dp,
+        dq,
+        qi,
+        ...jwk
+      } = createPublicKey(switches.other ? (other ?? key) : key).export({ format: "jwk" }) as Record<string, string>;
+      for (const secret of [p, q, dp, dq, qi])
+        if (secret !== undefined) throw new Error("a private part in a public key");
       const now = Math.floor(Date.now() / 1000);
       return {
         status: 200,
@@ -94,10 +116,15 @@ export function vault(options: { readonly name: string; readonly key: string; re
       const { alg = "", value = "" } = made.body as { alg?: string; value?: string };
       const known = HASHES[alg];
       if (known === undefined || known.type !== options.type)
-        throw new Refused(400, "BadParameter", `Key and signing algorithm are incompatible. Key uses ${options.type}, algorithm ${alg}.`);
+        throw new Refused(
+          400,
+          "BadParameter",
+          `Key and signing algorithm are incompatible. Key uses ${options.type}, algorithm ${alg}.`,
+        );
       const digest = Buffer.from(value, "base64url");
       if (digest.length !== known.bytes) throw new Refused(400, "BadParameter", "Invalid length of the digest.");
-      if (switches.disabled) throw new Refused(403, "Forbidden", "Operation sign is not permitted on this key: it is disabled.");
+      if (switches.disabled)
+        throw new Refused(403, "Forbidden", "Operation sign is not permitted on this key: it is disabled.");
       signed.push(digest);
       made.changed = true;
       const result = signDigest(switches.other ? (other ?? key) : key, known, digest);

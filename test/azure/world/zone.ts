@@ -7,7 +7,11 @@ export type RecordSet = {
   readonly properties: Readonly<Record<string, unknown>>;
 };
 
-export function zone(options: { readonly subscription: string; readonly resourceGroup: string; readonly name: string }) {
+export function zone(options: {
+  readonly subscription: string;
+  readonly resourceGroup: string;
+  readonly name: string;
+}) {
   const root = `/subscriptions/${options.subscription}/resourceGroups/${options.resourceGroup}/providers/Microsoft.Network/dnszones/${options.name}`;
   const sets = new Map<string, RecordSet>();
   const switches = { staleReads: 0, absent: false };
@@ -28,9 +32,14 @@ export function zone(options: { readonly subscription: string; readonly resource
   const conditions = (made: Made, now: RecordSet | undefined): void => {
     const [match, none] = [made.headers["if-match"], made.headers["if-none-match"]];
     const failed = (header: string, given: string): Refused =>
-      new Refused(412, "PreconditionFailed", `The condition '${given}' in the ${header} header was not satisfied. The current was '${now?.etag ?? ""}'.`);
+      new Refused(
+        412,
+        "PreconditionFailed",
+        `The condition '${given}' in the ${header} header was not satisfied. The current was '${now?.etag ?? ""}'.`,
+      );
     if (none === "*" && now !== undefined) throw failed("If-None-Match", none);
-    if (match !== undefined && match !== now?.etag && !(match === "*" && now !== undefined)) throw failed("If-Match", match);
+    if (match !== undefined && match !== now?.etag && !(match === "*" && now !== undefined))
+      throw failed("If-Match", match);
   };
   const write = (key: string, set: RecordSet | null): void => {
     stale = switches.staleReads === 0 ? null : { left: switches.staleReads, key, set: sets.get(key) ?? null };
@@ -46,7 +55,12 @@ export function zone(options: { readonly subscription: string; readonly resource
         status: 200,
         body: {
           ...{ id: root, name: options.name, type: "Microsoft.Network/dnszones", location: "global", etag: "zone-1" },
-          properties: { numberOfRecordSets: sets.size + 2, maxNumberOfRecordSets: 10_000, nameServers: ["ns1-01.azure-dns.com."], zoneType: "Public" },
+          properties: {
+            numberOfRecordSets: sets.size + 2,
+            maxNumberOfRecordSets: 10_000,
+            nameServers: ["ns1-01.azure-dns.com."],
+            zoneType: "Public",
+          },
         },
       };
     },
@@ -56,7 +70,11 @@ export function zone(options: { readonly subscription: string; readonly resource
       const old = stale !== null && stale.key === key && stale.left-- > 0 ? stale : null;
       const found = old === null ? sets.get(key) : old.set;
       if (found === undefined || found === null)
-        throw new Refused(404, "NotFound", `The resource record '${name}' does not exist in resource group '${options.resourceGroup}'.`);
+        throw new Refused(
+          404,
+          "NotFound",
+          `The resource record '${name}' does not exist in resource group '${options.resourceGroup}'.`,
+        );
       return { status: 200, body: shown(type, name, found) };
     },
     put(given: string, type: string, name: string, made: Made): Answer {
@@ -65,7 +83,10 @@ export function zone(options: { readonly subscription: string; readonly resource
       const before = sets.get(key);
       conditions(made, before);
       const { properties = {} } = made.body as { properties?: RecordSet["properties"] };
-      if (type.toUpperCase() === "CNAME" && [...sets.keys()].some((other) => other !== key && other.endsWith(` ${name.toLowerCase()}`)))
+      if (
+        type.toUpperCase() === "CNAME" &&
+        [...sets.keys()].some((other) => other !== key && other.endsWith(` ${name.toLowerCase()}`))
+      )
         throw new Refused(400, "BadRequest", "A CNAME record set cannot lie beside others of the same name.");
       const after = { etag: randomUUID(), properties };
       write(key, after);
@@ -87,7 +108,8 @@ export function zone(options: { readonly subscription: string; readonly resource
       if (properties === null) sets.delete(keyOf(type, name));
       else sets.set(keyOf(type, name), { etag: randomUUID(), properties });
     },
-    look: (type: string, name: string): RecordSet["properties"] | null => sets.get(keyOf(type, name))?.properties ?? null,
+    look: (type: string, name: string): RecordSet["properties"] | null =>
+      sets.get(keyOf(type, name))?.properties ?? null,
   };
 }
 export type Zone = ReturnType<typeof zone>;
