@@ -13,6 +13,7 @@ import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import type { Config } from "./config.ts";
 import { egressOf } from "./egress.ts";
+import { dialer } from "./host/dial.ts";
 import { DiskError } from "./host/host.ts";
 import { realMachine } from "./host/machine.ts";
 import { realNetwork } from "./host/network.ts";
@@ -42,13 +43,15 @@ async function main(): Promise<void> {
       "\nExit codes: 0 done · 1 the answer is no · 2 usage · 3 config or policy · 4 permission · 5 unreachable · 6 identity · 7 log · 8 not known yet · 70 broken",
     );
   const net = (config: Config, uid: number) => realNetwork(egressOf(host.disk, config.egress, uid));
-  const provider = async (config: Config) => {
+  const provider = async (config: Config, uid: number) => {
+    const dial = dialer(egressOf(host.disk, config.egress, uid));
+    const setting = { host, version: VERSION, dial };
     if (config.aws !== undefined) {
       const { awsProvider } = await import("../providers/aws/aws.ts");
-      return awsProvider(host, config.aws, VERSION);
+      return awsProvider(setting, config.aws);
     }
     const { localProvider } = await import("../providers/local/local.ts");
-    return localProvider(host, config.local, `${config.state}/local`);
+    return localProvider(setting, config.local, `${config.state}/local`);
   };
   runCommand(program, { host, machine, net, version: VERSION, exit, provider });
   doctorCommand(program, { host, machine, survey: realSurvey(), net, version: VERSION, provider }, exit);

@@ -64,7 +64,7 @@ function instantProvider(): Provider {
       places: () => [place],
       async describe(gate) {
         const state = await gate.call<ScaleState>("bench.read", GROUP, async (leave) => {
-          leave(place);
+          leave(place, "writing");
           return { value: { count }, request: null };
         });
         return { state };
@@ -72,7 +72,7 @@ function instantProvider(): Provider {
       async execute(gate, args) {
         const from = count;
         await gate.call("bench.change", GROUP, async (leave) => {
-          leave(place);
+          leave(place, "writing");
           count = args.count;
           return { value: null, request: null };
         });

@@ -12,7 +12,7 @@ const AIM_LINES = 1_500;
 
 /**
  * Where the path begins and ends: what takes commands, what finishes them after a crash, and all that the road is handed as arguments:
- * the log, the owner's policy and switch, the keys, the disk, and the provider.
+ * the log, the owner's policy and switch, the keys, the disk, the connections, and the provider.
  */
 const ROOTS = [
   "agent/poll.ts",
@@ -24,6 +24,7 @@ const ROOTS = [
   "agent/owner/switch.ts",
   "agent/wire/trust.ts",
   "agent/host/real.ts",
+  "agent/host/dial.ts",
 ];
 /** Every provider is on the path of who configures it; a reviewer of one leaves the others out. */
 const PROVIDERS = ["providers/local", "providers/aws"];

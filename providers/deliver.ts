@@ -18,7 +18,7 @@ export function deliveryPlaces(path: string | null): readonly CallPlace[] {
 /** Puts the chain, PEM, in its place, whole or not at all. Throws CallFailed, Halted and GateBreach. */
 export async function deliver(host: Host, gate: Gate, authority: string, path: string, pem: string): Promise<void> {
   await gate.call("local.certificate.deliver", authority, async (leave) => {
-    leave(placeOf(path));
+    leave(placeOf(path), "writing");
     try {
       host.disk.replace(path, new TextEncoder().encode(pem), 0o644);
     } catch (error) {

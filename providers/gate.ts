@@ -52,13 +52,13 @@ export function makeGate(options: GateOptions): Gate & { breach(): GateBreach | 
       const started = options.now();
       let open = true;
       let left = false;
-      const leave: Leave = (place, bytes) => {
+      const leave: Leave = (place, moment) => {
         if (stuck !== null) throw stuck;
         if (!open || place.method !== row.method || !options.places.some((allowed) => samePlace(allowed, place)))
           throw breach("gate.place", operation, resource);
         if (changes) options.beforeChange();
-        // A look ahead lets nothing out: when the switch stops the call after it, or the signing fails, no call was made.
-        if (bytes !== "later") left = true;
+        // A look ahead lets nothing out: when the switch stops the call after it, or no connection comes about, no call was made.
+        if (moment === "writing") left = true;
       };
       const record = (status: string, request: string | null): void => {
         const milliseconds = Math.max(0, Math.round(options.now() - started));

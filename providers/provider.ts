@@ -1,3 +1,5 @@
+import type { Dial } from "../agent/host/dial.ts";
+import type { Host } from "../agent/host/host.ts";
 import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
 import type { Rule } from "../policy/policy.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
@@ -56,13 +58,18 @@ export class Halted extends Error {
   }
 }
 
-export type Leave = (place: CallPlace, bytes?: "later") => void;
+/**
+ * Where a call stands. "later": before it is signed; "connecting": right before a connection is opened; "writing": on what stands open,
+ * right before the first byte, or right before the effect of a call that needs no connection.
+ */
+export type Moment = "later" | "connecting" | "writing";
+export type Leave = (place: CallPlace, moment: Moment) => void;
 
 /**
  * Closed over one command and its permitting rule. `call` compares operation and resource when it begins; `send` hands the caller a
- * `leave` function that must be called right before the bytes leave, with where they really go: it compares host, region and method.
- * A call that returned without `leave` having been called is a breach too. Before a changing call the owner's switch is read again.
- * With "later" it only looks, the same way: no byte leaves yet, and `leave` is called once more before one does.
+ * `leave` function that must be called right before the bytes leave, with where they really go: it compares host, region and method, and
+ * for a changing call the owner's switch is read again, at each moment. Only "writing" is leaving: a call that returned without it is a
+ * breach too, and one that ended before it was not made.
  */
 export type Gate = {
   call<T>(operation: string, resource: string, send: (leave: Leave) => Promise<CallAnswer<T>>): Promise<T>;
@@ -90,6 +97,15 @@ export type Reconciled = Executed & { readonly known_by: "token" | "change id" |
 
 /** Thrown or returned by describe: the resource is not there, or cannot be read. */
 export type Described<S> = { readonly state: S } | { readonly missing: string } | { readonly unreadable: string };
+
+/** What each provider is made with, besides its own part of the config. */
+export type Setting = {
+  readonly host: Host;
+  /** reeve's own version. */
+  readonly version: string;
+  /** Connections to the cloud, as the config's `egress` says. */
+  readonly dial: Dial;
+};
 
 export type ActionProvider<Args, State> = {
   readonly operations: OperationsTable;

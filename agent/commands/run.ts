@@ -18,8 +18,8 @@ export type RunDeps = {
   /** The network as the config's `egress` wants it. */
   net(config: Config, uid: number): Network;
   readonly version: string;
-  /** Loads the configured provider, and only that one. */
-  provider(config: Config): Promise<Provider>;
+  /** Loads the configured provider, and only that one. `uid`: the agent's, as for `net`. */
+  provider(config: Config, uid: number): Promise<Provider>;
   exit(code: number): void;
 };
 
@@ -47,7 +47,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
     say("info", "stopping: running commands are finished first");
     stop.abort();
   });
-  const provider = await deps.provider(config);
+  const provider = await deps.provider(config, machine.uid);
   const net = deps.net(config, machine.uid);
   try {
     return await run({

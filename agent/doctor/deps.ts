@@ -12,7 +12,7 @@ export type DoctorDeps = {
   readonly survey: Survey;
   readonly version: string;
   net(config: Config, uid: number): Network;
-  provider(config: Config): Promise<Provider>;
+  provider(config: Config, uid: number): Promise<Provider>;
   /** Reads the config, or says why it is none. */
   config(path: string): { readonly config: Config } | { readonly because: string; readonly hint: string };
 };

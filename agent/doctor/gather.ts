@@ -113,7 +113,7 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user);
   const network = networkFact(deps, config, identity, pins, user.uid);
   const owner = ownerFact(deps, config);
-  const provider = providerFact(deps, config, "policy" in owner.policy ? owner.policy.policy.rules : []);
+  const provider = providerFact(deps, config, user.uid, "policy" in owner.policy ? owner.policy.policy.rules : []);
   const log = logFact(host.disk, config, identity, pins.logKey);
   return {
     config,
@@ -175,12 +175,13 @@ function wantedPaths(config: Config) {
 async function providerFact(
   { host, provider }: DoctorDeps,
   config: Config,
+  uid: number,
   rules: readonly Rule[],
 ): Promise<ProviderFact> {
   const name = config.provider;
   const enough = new AbortController();
   const late: ProviderFact = { name, unknown: `it did not say within ${DOCTOR_LOOK_SECONDS} s` };
-  const probing = provider(config)
+  const probing = provider(config, uid)
     .then((made) => made.probe(rules, enough.signal))
     .then((parts): ProviderFact => ({ name, parts }));
   const fact = await within(probing, DOCTOR_LOOK_SECONDS * 1000, host.clock.sleep, late);

@@ -1,6 +1,5 @@
-import type { Host } from "../../agent/host/host.ts";
 import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
-import { CallFailed, type Provider } from "../provider.ts";
+import { CallFailed, type Provider, type Setting } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
 import { awsCertificate } from "./certificate.ts";
 import { credentialSource } from "./credentials.ts";
@@ -13,20 +12,20 @@ import { awsScale } from "./scale.ts";
 
 /**
  * The provider for AWS. Credentials come from the instance metadata service, and everything else from the config: no variable, shared
- * file or profile is read. `version`: reeve's own, which CloudTrail sees beside the command's id.
+ * file or profile is read. CloudTrail sees reeve's version beside the command's id.
  */
-export async function awsProvider(host: Host, aws: AwsConfig, version: string): Promise<Provider> {
-  const metadata = metadataService(aws.endpoints.metadata, host.clock);
+export async function awsProvider(setting: Setting, aws: AwsConfig): Promise<Provider> {
+  const { host } = setting;
+  const metadata = metadataService(aws.endpoints.metadata, setting);
   const own = ownPlace(metadata);
   const context: AwsContext = {
-    host,
+    ...setting,
     aws,
-    version,
     credentials: credentialSource({
       clock: host.clock,
       metadata,
       role: aws.role,
-      prove: (credentials, command) => prove({ host, aws, version }, credentials, command),
+      prove: (credentials, command) => prove({ ...setting, aws }, credentials, command),
     }),
   };
   const ownGroups = new Set<string>();

@@ -1,6 +1,16 @@
 import type { Host } from "../../agent/host/host.ts";
 import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
-import { CallFailed, type Errand, type Gate, GateBreach, Halted, type Leave } from "../provider.ts";
+import {
+  CallFailed,
+  type Errand,
+  type Gate,
+  GateBreach,
+  Halted,
+  type Leave,
+  type Moment,
+  type Setting,
+} from "../provider.ts";
+import { NoAnswer, transport } from "../transport.ts";
 import { type ClientOf, type Credentials, clientOf } from "./clients.ts";
 import { inCommonForm } from "./commonError.ts";
 import { endpointOf } from "./endpoints.ts";
@@ -8,7 +18,7 @@ import { awsFailure, OF_CREDENTIALS, PASSING, requestIdOf } from "./failure.ts";
 import { AWS_CALL_TIMEOUT_MS, MAX_ATTEMPTS, MAX_AWS_ANSWER_BYTES, RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
 import { awsOperation, type Service } from "./operations.ts";
 import { type About, resourceOfInput } from "./resource.ts";
-import { hostOf, type SdkRequest, transport } from "./transport.ts";
+import { hostOf, type SdkRequest, sdkResponse, wireOf } from "./sdkRequest.ts";
 
 /** Credentials that hold now and were compared with the config. Throws CallFailed: never a call without. */
 export type CredentialSource = {
@@ -17,11 +27,8 @@ export type CredentialSource = {
   forget(credentials: Credentials): void;
 };
 
-export type AwsContext = {
-  readonly host: Host;
+export type AwsContext = Setting & {
   readonly aws: AwsConfig;
-  /** reeve's own version. */
-  readonly version: string;
   readonly credentials: CredentialSource;
 };
 
@@ -99,12 +106,11 @@ type Begun = { readonly input: Readonly<Record<string, unknown>> };
 type Done = { readonly output: unknown };
 
 function oneCall<S extends Service>(service: S, about: About, gate: Gate): OneCall<S> {
-  const send = transport({ timeoutMs: AWS_CALL_TIMEOUT_MS, maxBytes: MAX_AWS_ANSWER_BYTES });
   let leave: Leave | null = null;
   let again = false;
-  const leaves = (request: SdkRequest, region: string, bytes?: "later"): void => {
+  const leaves = (request: SdkRequest, region: string, moment: Moment): void => {
     if (leave === null) throw new Error("a request of no call");
-    leave({ host: hostOf(request), region, method: request.method }, bytes);
+    leave({ host: hostOf(request), region, method: request.method }, moment);
   };
   return {
     again: () => again,
@@ -115,11 +121,12 @@ function oneCall<S extends Service>(service: S, about: About, gate: Gate): OneCa
         ["cmd", command],
       ] as const;
       const answered: Sent = { sent: false, request: null, http: 0 };
+      const send = transport(context.dial, { timeoutMs: AWS_CALL_TIMEOUT_MS, maxBytes: MAX_AWS_ANSWER_BYTES });
       const client = clientOf(service, endpoint, credentials, userAgent, async (request) => {
-        const answer = await send(request, (signed) => {
-          leaves(signed, signedRegion(signed, service));
-          answered.sent = true;
-        });
+        const region = signedRegion(request, service);
+        leaves(request, region, "later");
+        const answer = sdkResponse(await send(wireOf(request), (moment) => leaves(request, region, moment)));
+        answered.sent = true;
         answered.request = requestIdOf(answer.response.headers);
         answered.http = answer.response.statusCode;
         return service === "route53" ? inCommonForm(answer) : answer;
@@ -157,6 +164,7 @@ async function callOnce(next: () => Promise<Done>, answered: Sent, kind: "read" 
     return { value: await next(), request: answered.request };
   } catch (error) {
     if (error instanceof GateBreach || error instanceof Halted || error instanceof CallFailed) throw error;
+    if (error instanceof NoAnswer) throw awsFailure(error, kind, answered);
     // Nothing was sent: what the SDK says of our own input is our own mistake.
     if (!answered.sent || !(error instanceof Error)) throw error;
     throw awsFailure(error, kind, answered);

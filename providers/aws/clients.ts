@@ -4,7 +4,7 @@ import { Route53Client } from "@aws-sdk/client-route-53";
 import { STSClient } from "@aws-sdk/client-sts";
 import type { Endpoint } from "./endpoints.ts";
 import type { Service } from "./operations.ts";
-import type { SdkRequest, SdkResponse } from "./transport.ts";
+import type { SdkRequest, SdkResponse } from "./sdkRequest.ts";
 
 export type ClientOf = {
   readonly autoscaling: AutoScalingClient;

@@ -1,4 +1,4 @@
-import type { SdkResponse } from "./transport.ts";
+import type { SdkResponse } from "./sdkRequest.ts";
 
 const MESSAGE = /<Message>([^<]{0,4096})<\/Message>/g;
 

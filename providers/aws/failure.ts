@@ -1,5 +1,5 @@
 import { CallFailed } from "../provider.ts";
-import { NoAnswer } from "./transport.ts";
+import { NoAnswer } from "../transport.ts";
 
 /** AWS's own error codes, each to a short stable status of ours. docs/PROVIDERS.md shows the statuses. */
 const STATUS: Readonly<Record<string, readonly string[]>> = {

@@ -12,7 +12,7 @@ import { IDENTITY_OPERATIONS } from "./operations.ts";
  * partition. Throws CallFailed: `identity-…` when they are another's, else what kept the question from being answered.
  */
 export async function prove(
-  context: Pick<AwsContext, "host" | "aws" | "version">,
+  context: Omit<AwsContext, "credentials">,
   credentials: Credentials,
   command: string,
 ): Promise<void> {

@@ -1,5 +1,5 @@
-import { connect as connectPlain, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Dial } from "../../agent/host/dial.ts";
+import { noAnswer } from "../noAnswer.ts";
 import { CallFailed, type ReachedPart } from "../provider.ts";
 import type { AwsContext } from "./call.ts";
 import { endpointOf } from "./endpoints.ts";
@@ -7,7 +7,6 @@ import { hintOf } from "./hints.ts";
 import { REACH_TIMEOUT_MS } from "./limits.ts";
 import type { Service } from "./operations.ts";
 import type { Own } from "./own.ts";
-import { NoAnswer, noAnswer, serverNameOf } from "./transport.ts";
 
 const SERVICES: readonly Service[] = ["autoscaling", "acm-pca", "route53", "sts"];
 /** In place of a command's id in the user agent. */
@@ -37,7 +36,7 @@ export function reached(context: AwsContext, own: Own, signal: AbortSignal): Pro
     ...SERVICES.map((service) => {
       const { url } = endpointOf(context.aws, service);
       return look(`${service} ${url}`, async () => {
-        await connects(new URL(url), signal);
+        await connects(context.dial, new URL(url), signal);
         return "it can be reached";
       });
     }),
@@ -50,24 +49,16 @@ function ownGroup(name: string | null): string {
 }
 
 /** Opens a connection, to an https endpoint with TLS and its certificate checked, and says nothing on it. */
-function connects(url: URL, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const tls = url.protocol === "https:";
-    const to = { host: url.hostname, port: Number(url.port || (tls ? 443 : 80)) };
-    const socket: Socket = tls
-      ? connectTls({ ...to, servername: serverNameOf(url.hostname), rejectUnauthorized: true })
-      : connectPlain(to);
-    const end = (failed: NoAnswer | null): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", late);
-      socket.destroy();
-      if (failed === null) resolve();
-      else reject(new CallFailed(failed.status, failed.message, "none"));
-    };
-    const late = (): void => end(new NoAnswer("timeout", false, "no connection in time"));
-    const timer = setTimeout(late, REACH_TIMEOUT_MS);
-    signal.addEventListener("abort", late, { once: true });
-    socket.on("error", (error) => end(noAnswer(error, false)));
-    socket.once(tls ? "secureConnect" : "connect", () => end(null));
-  });
+async function connects(dial: Dial, url: URL, signal: AbortSignal): Promise<void> {
+  const tls = url.protocol === "https:";
+  const to = {
+    host: url.hostname.replace(/^\[|\]$/g, ""),
+    port: Number(url.port || (tls ? 443 : 80)),
+    tls,
+    roots: null,
+  };
+  const socket = await dial(to, { timeoutSeconds: REACH_TIMEOUT_MS / 1000, signal });
+  if (!("unreachable" in socket)) return void socket.destroy();
+  const failed = noAnswer(socket.unreachable, false);
+  throw new CallFailed(failed.status, failed.message, "none");
 }

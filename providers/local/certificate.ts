@@ -108,7 +108,7 @@ function pem(chain: readonly X509Certificate[]): Uint8Array {
 
 function readAuthority(host: Host, gate: Gate, args: Args, directory: string): Promise<Authority> {
   return gate.call("local.authority.read", args.authority, async (leave) => {
-    leave(place(directory, "read"));
+    leave(place(directory, "read"), "writing");
     try {
       return answer(await openAuthority(host.disk, directory));
     } catch (error) {
@@ -126,7 +126,7 @@ function findIssued(
   id: string,
 ): Promise<X509Certificate[] | null> {
   return gate.call("local.certificate.find", args.authority, async (leave) => {
-    leave(place(directory, "read"));
+    leave(place(directory, "read"), "writing");
     try {
       const path = issuedPath(directory, id);
       return answer(host.disk.exists(path) ? await readIssued(host, args, directory, id) : null);
@@ -160,7 +160,7 @@ function isDelivered(
   chain: readonly X509Certificate[],
 ): Promise<boolean> {
   return gate.call("local.certificate.find", args.authority, async (leave) => {
-    leave(place(deliver, "read"));
+    leave(place(deliver, "read"), "writing");
     try {
       if (!host.disk.exists(deliver)) return answer(false);
       return answer(Buffer.from(host.disk.read(deliver, MAX_ISSUED_BYTES).bytes).equals(pem(chain)));
@@ -195,7 +195,7 @@ async function issueAndDeliver(
 
 function deliver(host: Host, gate: Gate, args: Args, path: string, chain: readonly X509Certificate[]): Promise<void> {
   return gate.call("local.certificate.deliver", args.authority, async (leave) => {
-    leave(place(path, "write"));
+    leave(place(path, "write"), "writing");
     try {
       host.disk.replace(path, pem(chain), 0o644);
     } catch (error) {
@@ -217,7 +217,7 @@ function issue(
   return gate.call("local.certificate.issue", args.authority, async (leave) => {
     const request = await readRequest(args);
     const { notBefore, notAfter } = validityOf(host.clock.now(), args.validity, authority.certificate);
-    leave(place(directory, "sign"));
+    leave(place(directory, "sign"), "writing");
     const leaf = await X509CertificateGenerator.create({
       serialNumber: serialOf(id),
       subject: request.subjectName,

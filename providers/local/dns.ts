@@ -303,7 +303,7 @@ function fileZone(host: Host, path: string): Zone {
   return {
     read: (gate, args) =>
       gate.call("local.zonefile.read", `${args.zone}/${args.name}`, async (leave) => {
-        leave(place(path, "read"));
+        leave(place(path, "read"), "writing");
         try {
           return answer(readZone(host.disk, path, args));
         } catch (error) {
@@ -313,7 +313,7 @@ function fileZone(host: Host, path: string): Zone {
     change: (gate, args, before, wanted) =>
       gate.call("local.zonefile.write", `${args.zone}/${args.name}`, async (leave) => {
         try {
-          leave(place(path, "write"));
+          leave(place(path, "write"), "writing");
           const edited = editZone(host.disk, path, args, wanted, (now) => {
             if (!same(now, before)) throw new CallFailed("concurrent", "the file was changed meanwhile", "none");
           });

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import type { Host } from "../../agent/host/host.ts";
 import type { LocalConfig } from "../../agent/providerConfig/local.ts";
-import { CallFailed, type CallPlace, type Errand } from "../provider.ts";
+import { CallFailed, type Errand, type Leave } from "../provider.ts";
 import { place } from "./call.ts";
 import { type Answer, BadAnswer, decode, encode, encodeName, type Message, type TsigKey } from "./dnsWire.ts";
 
@@ -39,14 +39,15 @@ function readKey(host: Host, config: ServerConfig): TsigKey {
 }
 
 /**
- * One signed message to the zone's server over TCP, and its verified answer. `leave` is called before the connection is made.
+ * One signed message to the zone's server over TCP, and its verified answer. `leave` is called before the connection is opened, and on it
+ * before the first byte.
  * Throws CallFailed: without effect when nothing was sent; for an update whose answer is not surely the server's, `unknown`.
  */
 export async function exchange(
   host: Host,
   config: ServerConfig,
   what: Omit<Message, "id">,
-  leave: (place: CallPlace) => void,
+  leave: Leave,
   errand: Errand,
 ): Promise<Answer> {
   const key = readKey(host, config);
@@ -54,8 +55,10 @@ export async function exchange(
   const message: Message = { ...what, id: Buffer.from(host.random.bytes(2)).readUInt16BE() };
   const request = encode(message, key, now());
   const to = addressOf(config.server);
-  leave(place(to.name, message.update ? "UPDATE" : "QUERY"));
-  const bytes = await send(to, request.bytes, message.update ? "unknown" : "none", errand);
+  const there = place(to.name, message.update ? "UPDATE" : "QUERY");
+  leave(there, "connecting");
+  const writing = (): void => leave(there, "writing");
+  const bytes = await send(to, request.bytes, message.update ? "unknown" : "none", errand, writing);
   try {
     return decode(bytes, message, request, key, now());
   } catch (error) {
@@ -81,6 +84,7 @@ function send(
   bytes: Uint8Array,
   sentEffect: "none" | "unknown",
   errand: Errand,
+  writing: () => void,
 ): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: to.host, port: to.port });
@@ -100,6 +104,11 @@ function send(
     socket.on("error", (error) => fail("code" in error ? String(error.code) : "unreachable", error.message));
     socket.on("close", () => fail("dns-truncated", "the connection ended before the answer did"));
     socket.on("connect", () => {
+      try {
+        writing();
+      } catch (error) {
+        return end(() => reject(error));
+      }
       effect = sentEffect;
       const length = Buffer.alloc(2);
       length.writeUInt16BE(bytes.length);

@@ -1,7 +1,6 @@
 import { env } from "node:process";
-import type { Host } from "../../agent/host/host.ts";
 import type { LocalConfig } from "../../agent/providerConfig/local.ts";
-import type { Provider } from "../provider.ts";
+import type { Provider, Setting } from "../provider.ts";
 import { localCertificate } from "./certificate.ts";
 import { localDns } from "./dns.ts";
 import { reached } from "./reach.ts";
@@ -11,7 +10,7 @@ import { groupsOf, localScale } from "./scale.ts";
  * The provider that needs no cloud: a group is processes of this machine, an authority a CA in a folder, a zone a name server over
  * RFC 2136 or a zone file. `state`: a folder for its own bookkeeping. Reads nothing but the environment's word of its own group.
  */
-export function localProvider(host: Host, config: LocalConfig, state: string): Provider {
+export function localProvider({ host }: Pick<Setting, "host">, config: LocalConfig, state: string): Provider {
   return {
     name: "local",
     scale: localScale(host, config, state),

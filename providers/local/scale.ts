@@ -112,7 +112,7 @@ function countChange(from: number, to: number): Changed[] {
 
 function list({ gate, name, book }: Work): Promise<LiveSlot[]> {
   return gate.call("local.process.list", name, async (leave) => {
-    leave(place(PROC, "list"));
+    leave(place(PROC, "list"), "writing");
     try {
       return answer(await book.live());
     } catch (error) {
@@ -181,7 +181,7 @@ async function startOne(work: Work, live: readonly LiveSlot[]): Promise<LiveSlot
       const [marker, value] = spawnMarker(spawn).split("=");
       if (marker === undefined || value === undefined) throw new Error("a marker is NAME=value");
       const what = { command, user: group.user, env: { ...env, [marker]: value } };
-      const process = await launch(what, () => leave(place(command[0] ?? "", "spawn")));
+      const process = await launch(what, () => leave(place(command[0] ?? "", "spawn"), "writing"));
       if (process === null) throw new CallFailed("exited", `${command[0]} ended at once`, "none");
       const started: LiveSlot = { ...slot, state: "running", process };
       const all = [...live, started].sort((a, b) => a.n - b.n);
@@ -203,7 +203,7 @@ async function stopOne(work: Work, live: readonly LiveSlot[]): Promise<LiveSlot[
     try {
       // If we stop after this line the signal may or may not have been sent; the next look sees whether it still lives.
       book.write([...rest, { ...slot, state: "stopping" }]);
-      leave(place(group.command[0] ?? "", "signal"));
+      leave(place(group.command[0] ?? "", "signal"), "writing");
       signalExactly(slot.process, "SIGTERM");
       if (!(await endsWithin(host, slot, group.stop_seconds * 1000))) signalExactly(slot.process, "SIGKILL");
       if (!(await endsWithin(host, slot, KILLED_WITHIN_MS)))
@@ -247,7 +247,7 @@ function illness(work: Work, slot: LiveSlot, until: number): Promise<string | nu
       throw error;
     }
     for (;;) {
-      leave(place(endpoint === null ? PROC : endpointName(endpoint), "probe"));
+      leave(place(endpoint === null ? PROC : endpointName(endpoint), "probe"), "writing");
       const well = endpoint !== null && (await probe(endpoint, PROBE_TIMEOUT_MS));
       // Another's answer on the same port must not stand for a process that has ended.
       if (!lives(slot.process)) return answer("exited");

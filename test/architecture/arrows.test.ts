@@ -47,7 +47,16 @@ const ARROWS: readonly Area[] = [
   { area: "agent/", ours: ["agent/", "policy/", ...CONTRACT], others: { not: [...NEVER, ...EFFECTS] } },
   {
     area: "providers/",
-    ours: ["providers/", "policy/", "agent/host/host.ts", "agent/providerConfig/", "agent/limits.ts", "agent/wire/"],
+    ours: [
+      "providers/",
+      "policy/",
+      "agent/host/host.ts",
+      "agent/host/dial.ts",
+      "agent/host/socket.ts",
+      "agent/providerConfig/",
+      "agent/limits.ts",
+      "agent/wire/",
+    ],
     others: { not: NEVER },
   },
   {

@@ -6,7 +6,7 @@ import { identityFault } from "../../providers/aws/identity.ts";
 import { metadataService } from "../../providers/aws/metadata.ts";
 import { SCALE_OPERATIONS } from "../../providers/aws/operations.ts";
 import { prove } from "../../providers/aws/prove.ts";
-import { ACCOUNT, COMMAND, configFor, failureOf, hastyHost, worldOf } from "./fixture.ts";
+import { ACCOUNT, COMMAND, configFor, failureOf, SETTING, worldOf } from "./fixture.ts";
 import { type Asked, type Reply, recorder } from "./recorder.ts";
 
 const TOKEN = "AQAAAEXAMPLE==";
@@ -67,18 +67,17 @@ const operations = () => server.asked.map(({ body, path }) => /Action=(\w+)/.exe
 const count = (name: string) => operations().filter((one) => one === name).length;
 
 function source(role = "reeve") {
-  const host = hastyHost(100);
   const aws = configFor(server.url);
-  const metadata = metadataService(aws.endpoints.metadata, host.clock);
+  const metadata = metadataService(aws.endpoints.metadata, SETTING);
   const credentials = credentialSource({
-    clock: host.clock,
+    clock: SETTING.host.clock,
     metadata,
     role,
-    prove: (fresh, command) => prove({ host, aws, version: "9.9.9" }, fresh, command),
+    prove: (fresh, command) => prove({ ...SETTING, aws }, fresh, command),
   });
   const world = worldOf(aws, "autoscaling", SCALE_OPERATIONS, "brokers");
   const errand = { id: COMMAND, signal: new AbortController().signal };
-  const calls = awsCalls({ host, aws, version: "9.9.9", credentials }, world.gate, errand, "brokers");
+  const calls = awsCalls({ ...SETTING, aws, credentials }, world.gate, errand, "brokers");
   const call = () =>
     calls.send("autoscaling", (client) =>
       client.send(new DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: ["brokers"] })),

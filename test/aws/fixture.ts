@@ -1,11 +1,13 @@
+import { dialer } from "../../agent/host/dial.ts";
 import type { Host } from "../../agent/host/host.ts";
+import { DIRECT } from "../../agent/host/proxy.ts";
 import { realClock, realHost } from "../../agent/host/real.ts";
 import { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { type AwsCalls, type AwsContext, awsCalls, type CredentialSource } from "../../providers/aws/call.ts";
 import { placesOf } from "../../providers/aws/endpoints.ts";
 import type { Service } from "../../providers/aws/operations.ts";
 import { type GateOperation, makeGate } from "../../providers/gate.ts";
-import { CallFailed, GateBreach, type OperationsTable } from "../../providers/provider.ts";
+import { CallFailed, GateBreach, type OperationsTable, type Setting } from "../../providers/provider.ts";
 
 export const COMMAND = "0193a0b1-7c00-7000-8000-000000000001";
 export const ACCOUNT = "111122223333";
@@ -35,6 +37,9 @@ export function hastyHost(times: number): Host {
     },
   };
 }
+
+/** What a provider is made with: hurried waits, nothing between it and the counterpart. */
+export const SETTING: Setting = { host: hastyHost(100), version: "9.9.9", dial: dialer(DIRECT) };
 
 export const CREDENTIALS = { accessKeyId: "ASIAEXAMPLEEXAMPLE00", secretAccessKey: "secret", sessionToken: "token" };
 
@@ -71,9 +76,8 @@ export function worldOf(
     record: (operation) => recorded.push(operation),
   });
   const context: AwsContext = {
-    host: hastyHost(100),
+    ...SETTING,
     aws,
-    version: "9.9.9",
     credentials: { current: more.current ?? (async () => CREDENTIALS), forget: () => forgotten.push(1) },
   };
   const errand = { id: COMMAND, signal: more.signal ?? new AbortController().signal };

@@ -2,7 +2,7 @@ import { awsProvider } from "../../providers/aws/aws.ts";
 import { placesOf } from "../../providers/aws/endpoints.ts";
 import { type GateOperation, makeGate } from "../../providers/gate.ts";
 import type { Executed, Reconciled } from "../../providers/provider.ts";
-import { ACCOUNT, COMMAND, configFor, hastyHost } from "./fixture.ts";
+import { ACCOUNT, COMMAND, configFor, SETTING } from "./fixture.ts";
 import { type Asked, type Reply, recorder } from "./recorder.ts";
 
 export type FakeInstance = { id: string; lifecycle?: string; health?: string; kept?: boolean; weight?: string };
@@ -139,7 +139,7 @@ export async function scaleWorld(start: FakeGroup | null) {
   };
   const server = await recorder((asked) => (asked.path.startsWith("/latest/") ? machine(asked) : auto(asked)));
   const aws = configFor(server.url);
-  const provider = await awsProvider(hastyHost(100), aws, "9.9.9");
+  const provider = await awsProvider(SETTING, aws);
   const recorded: GateOperation[] = [];
   const gateOf = (phase: "read" | "all", resource: string) =>
     makeGate({

@@ -2,11 +2,13 @@
 import { readFileSync } from "node:fs";
 import { createServer as createTls } from "node:https";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { dialer } from "../../agent/host/dial.ts";
+import { DIRECT } from "../../agent/host/proxy.ts";
 import { awsFailure } from "../../providers/aws/failure.ts";
-import { NoAnswer, transport } from "../../providers/aws/transport.ts";
+import { NoAnswer, transport, type WireRequest } from "../../providers/transport.ts";
 
-type Ask = { key: string; cert: string; hostHeader: string; record: number[] };
-const { key, cert, hostHeader, record } = JSON.parse(process.argv[2] ?? "") as Ask;
+type Ask = { key: string; cert: string; record: number[] };
+const { key, cert, record } = JSON.parse(process.argv[2] ?? "") as Ask;
 const listens = (server: Server): Promise<number> =>
   new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port)));
 
@@ -34,9 +36,12 @@ const port = await listens(
   }),
 );
 
-const send = transport({ timeoutMs: 8000, maxBytes: 1_000_000 });
-const headers = { host: `${hostHeader}:${port}` };
-const call = { protocol: "https:", hostname: "localhost", port, path: "/", method: "POST", headers, body: "x" };
+const send = transport(dialer(DIRECT), { timeoutMs: 8000, maxBytes: 1_000_000 });
+const headers = { host: `localhost:${port}` };
+const call: WireRequest = {
+  ...{ protocol: "https:", hostname: "localhost", port, path: "/", method: "POST" },
+  ...{ headers, body: new Uint8Array([120]) },
+};
 const error = await send(call, () => undefined).then(
   () => null,
   (thrown: unknown) => thrown,

@@ -20,7 +20,7 @@ import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
 import { awsProvider } from "../../providers/aws/aws.ts";
 import type { RecordState, ScaleState } from "../../providers/provider.ts";
 import { act, type Command, see } from "../providers/world.ts";
-import { hastyHost } from "./fixture.ts";
+import { SETTING } from "./fixture.ts";
 import { clientsOf, refusal, worlds } from "./world/clients.ts";
 import { startMinistack } from "./world/ministack.ts";
 
@@ -138,7 +138,7 @@ async function providerThere() {
   const { account, role, region, endpoints } = world;
   const there = { ...endpoints, autoscaling: ministack.endpoint, route53: ministack.endpoint };
   const aws = AwsConfig.parse({ account, role, region, partition: "aws", endpoints: there });
-  return awsProvider(hastyHost(100), aws, "9.9.9");
+  return awsProvider(SETTING, aws);
 }
 
 test("the provider scales a group of ministack's up and down", async () => {

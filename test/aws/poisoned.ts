@@ -5,11 +5,11 @@ import { awsProvider } from "../../providers/aws/aws.ts";
 import { placesOf } from "../../providers/aws/endpoints.ts";
 import { CERTIFICATE_OPERATIONS, DNS_OPERATIONS } from "../../providers/aws/operations.ts";
 import { makeGate } from "../../providers/gate.ts";
-import { COMMAND, configFor, failureOf, hastyHost, worldOf } from "./fixture.ts";
+import { COMMAND, configFor, failureOf, SETTING, worldOf } from "./fixture.ts";
 
 /** A process whose surroundings a test fills with lies: it asks each service once, at the address in its argument. */
 const aws = configFor(argv[2] ?? "");
-const provider = await awsProvider(hastyHost(100), aws, "9.9.9");
+const provider = await awsProvider(SETTING, aws);
 const gate = makeGate({
   table: provider.scale.operations,
   places: placesOf(aws, "autoscaling", ["POST"]),

@@ -64,9 +64,9 @@ describe("the group that the agent itself runs in is never scaled, whatever a ru
     expect(made.provider.ownGroups).toEqual([]);
     made.state.tag = "agents";
     const { awsProvider } = await import("../../providers/aws/aws.ts");
-    const { configFor, hastyHost } = await import("./fixture.ts");
+    const { configFor, SETTING } = await import("./fixture.ts");
     const port = new URL(made.url).origin;
-    expect((await awsProvider(hastyHost(100), configFor(port), "9")).ownGroups).toEqual(["agents"]);
+    expect((await awsProvider(SETTING, configFor(port))).ownGroups).toEqual(["agents"]);
   });
 
   test("without the tag its instances do, also when it joined the group after it was described", async () => {

@@ -102,7 +102,7 @@ async function command(wish: Wish = {}): Promise<Command<JudgedCertificateArgs, 
   const facts = await readCsr(csrDer);
   if (facts === null) throw new Error("openssl's request cannot be read");
   const authorities = { internal: { directory: wish.directory ?? authority() } };
-  const provider = localProvider(host, { groups: {}, authorities, zones: {} }, `${root}/state`);
+  const provider = localProvider({ host }, { groups: {}, authorities, zones: {} }, `${root}/state`);
   const args: JudgedCertificateArgs = {
     authority: "internal",
     csr: Buffer.from(csrDer).toString("base64"),
@@ -168,7 +168,7 @@ test("a certificate never outlives its authority, and an expired authority issue
   expect(new X509Certificate(Buffer.from(done.certificate?.[0] ?? "", "base64")).validTo).toBe(ca.validTo);
   const late = await command({ directory });
   const provider = localProvider(
-    { ...host, clock: { ...host.clock, now: () => host.clock.now() + 2 * 86_400_000 } },
+    { host: { ...host, clock: { ...host.clock, now: () => host.clock.now() + 2 * 86_400_000 } } },
     { groups: {}, authorities: { internal: { directory } }, zones: {} },
     root,
   );

@@ -21,7 +21,7 @@ function command(wish: Wish): Command<DnsArgs, RecordState> {
   const { server, secret, key, ...args } = wish;
   const tsig = { name: key ?? TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: secret ?? bind.secretFile };
   const zones = { [ZONE]: { server: server ?? bind.server, tsig } };
-  const provider = localProvider(host, { groups: {}, authorities: {}, zones }, `${folder}/state`);
+  const provider = localProvider({ host }, { groups: {}, authorities: {}, zones }, `${folder}/state`);
   const full: DnsArgs = {
     zone: ZONE,
     name: GRANTED,
@@ -224,12 +224,20 @@ test("when our clock is ten minutes off, the server says so under its signature,
   const clock = { ...host.clock, now: () => host.clock.now() + 600_000 };
   const tsig = { name: TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: bind.secretFile };
   const zones = { [ZONE]: { server: bind.server, tsig } };
-  const provider = localProvider({ ...host, clock }, { groups: {}, authorities: {}, zones }, `${folder}/state`);
+  const provider = localProvider(
+    { host: { ...host, clock } },
+    { groups: {}, authorities: {}, zones },
+    `${folder}/state`,
+  );
   await expect(see({ ...wanted, action: provider["update-dns"] })).rejects.toThrow("tsig-error");
   // An old answer: the clock goes on between the request and it.
   let calls = 0;
   const late = { ...host.clock, now: () => host.clock.now() + (calls++ === 0 ? 0 : 600_000) };
-  const slow = localProvider({ ...host, clock: late }, { groups: {}, authorities: {}, zones }, `${folder}/state`);
+  const slow = localProvider(
+    { host: { ...host, clock: late } },
+    { groups: {}, authorities: {}, zones },
+    `${folder}/state`,
+  );
   await expect(see({ ...wanted, action: slow["update-dns"] })).rejects.toThrow("tsig-time");
 });
 

@@ -1,6 +1,13 @@
 import { expect, test } from "bun:test";
 import { type GateOperation, makeGate } from "../../providers/gate.ts";
-import { CallFailed, type CallPlace, GateBreach, Halted, type OperationsTable } from "../../providers/provider.ts";
+import {
+  CallFailed,
+  type CallPlace,
+  GateBreach,
+  Halted,
+  type Leave,
+  type OperationsTable,
+} from "../../providers/provider.ts";
 
 const table: OperationsTable = [
   { operation: "x.read", kind: "read", method: "GET" },
@@ -23,7 +30,7 @@ function world(phase: "read" | "all" = "all", beforeChange: () => void = () => u
   });
   const call = (operation: string, resource: string, place: CallPlace | null) =>
     gate.call(operation, resource, async (leave) => {
-      if (place !== null) leave(place);
+      if (place !== null) leave(place, "writing");
       left++;
       return { value: "value", request: "req-1" };
     });
@@ -79,9 +86,9 @@ test("a call that returned without saying where it went is a breach", async () =
 test("a breach sticks, also when the provider caught it", async () => {
   const { gate, call, left } = world();
   const value = gate.call("x.read", "r", async (leave) => {
-    leave(get);
+    leave(get, "writing");
     try {
-      leave({ ...get, host: "elsewhere" });
+      leave({ ...get, host: "elsewhere" }, "writing");
     } catch (error) {
       if (!(error instanceof GateBreach)) throw error;
     }
@@ -94,13 +101,13 @@ test("a breach sticks, also when the provider caught it", async () => {
 
 test("leave kept beyond its call lets nothing out", async () => {
   const { gate } = world();
-  let kept: ((place: CallPlace) => void) | null = null;
+  let kept: Leave | null = null;
   await gate.call("x.read", "r", async (leave) => {
     kept = leave;
-    leave(get);
+    leave(get, "writing");
     return { value: 1, request: null };
   });
-  expect(() => kept?.(get)).toThrow(GateBreach);
+  expect(() => kept?.(get, "writing")).toThrow(GateBreach);
   expect(gate.breach()?.code).toBe("gate.place");
 });
 
@@ -125,7 +132,7 @@ test("a call that looked ahead and was stopped before its bytes left is not reco
   });
   const sent = gate.call("x.change", "r", async (leave) => {
     leave(post, "later");
-    leave(post);
+    leave(post, "writing");
     return { value: 1, request: null };
   });
   await expect(sent).rejects.toBeInstanceOf(Halted);
@@ -144,8 +151,8 @@ test("a call whose bytes left is recorded when a second part of it is stopped", 
     if (asked === 2) throw new Halted("suspended");
   });
   const sent = gate.call("x.change", "r", async (leave) => {
-    leave(post);
-    leave(post);
+    leave(post, "writing");
+    leave(post, "writing");
     return { value: 1, request: null };
   });
   await expect(sent).rejects.toBeInstanceOf(Halted);
@@ -164,7 +171,7 @@ test("a look ahead is no leaving: a call that returned after it alone is a breac
 test("a failed call is recorded with its status, never its words", async () => {
   const { gate, recorded } = world();
   const failing = gate.call("x.change", "r", async (leave) => {
-    leave(post);
+    leave(post, "writing");
     throw new CallFailed("Throttled", "their own words", "none", "req-9");
   });
   await expect(failing).rejects.toThrow("Throttled");
@@ -176,7 +183,7 @@ test("a breach that the provider turned into a failure of another kind is a brea
   const { gate } = world();
   const hidden = gate.call("x.read", "r", async (leave) => {
     try {
-      leave({ ...get, region: "elsewhere" });
+      leave({ ...get, region: "elsewhere" }, "writing");
     } catch {
       throw new CallFailed("Throttled", "", "none");
     }

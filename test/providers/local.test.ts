@@ -37,7 +37,7 @@ conformance<ScaleArgs, ScaleState>("local scale", async () => {
   const state = mkdtempSync(join(root, "scale-"));
   const command = ["/bin/sh", "-c", "sleep 300 & wait", state];
   const groups = { web: { command, health: { probe: "none" as const }, stop_seconds: 1 } };
-  const action = localProvider(host, { groups, authorities: {}, zones: {} }, state).scale;
+  const action = localProvider({ host }, { groups, authorities: {}, zones: {} }, state).scale;
   return {
     command: { action, args: { group: "web", count: 2 }, resource: "web" },
     absent: { group: "other", count: 2 },
@@ -78,7 +78,7 @@ conformance<JudgedCertificateArgs, AuthorityState>("local issue-certificate", as
   made("req", ...curve, "-keyout", "leaf.key", "-subj", "/CN=a.example.com", "-outform", "DER", "-out", "csr");
   const deliver = `${folder}/leaf.crt`;
   const authorities = { internal: { directory: folder } };
-  const provider = localProvider(host, { groups: {}, authorities, zones: {} }, `${folder}/state`);
+  const provider = localProvider({ host }, { groups: {}, authorities, zones: {} }, `${folder}/state`);
   const csrDer = new Uint8Array(readFileSync(`${folder}/csr`));
   const args = {
     authority: "internal",
@@ -108,7 +108,7 @@ const DNS: DnsArgs = { zone: ZONE, name: GRANTED, type: "A", change: "create", v
 conformance<DnsArgs, RecordState>("local update-dns, a name server", async (): Promise<Case<DnsArgs, RecordState>> => {
   const tsig = { name: TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: bind.secretFile };
   const zones = { [ZONE]: { server: bind.server, tsig } };
-  const provider = localProvider(host, { groups: {}, authorities: {}, zones }, root);
+  const provider = localProvider({ host }, { groups: {}, authorities: {}, zones }, root);
   bind.byOther(`update delete ${GRANTED} A`);
   return {
     command: { action: provider["update-dns"], args: DNS, resource: `${ZONE}/${GRANTED}` },
@@ -127,7 +127,7 @@ conformance<DnsArgs, RecordState>("local update-dns, a zone file", async (): Pro
   const file = join(mkdtempSync(join(root, "zone-")), "zone");
   const before = `$TTL 60\n@ IN SOA ns host 1 2 3 4 5\n@ IN NS ns\nns IN A 10.0.0.9\n`;
   writeFileSync(file, before);
-  const provider = localProvider(host, { groups: {}, authorities: {}, zones: { [ZONE]: { file } } }, root);
+  const provider = localProvider({ host }, { groups: {}, authorities: {}, zones: { [ZONE]: { file } } }, root);
   return {
     command: { action: provider["update-dns"], args: DNS, resource: `${ZONE}/${GRANTED}` },
     absent: { ...DNS, zone: "other.example" },

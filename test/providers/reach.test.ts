@@ -24,7 +24,7 @@ afterAll(async () => {
 });
 
 async function probe(config: object, signal = new AbortController().signal): Promise<readonly ReachedPart[]> {
-  return localProvider(host, LocalConfig.parse(config), join(folder, "state")).probe([], signal);
+  return localProvider({ host }, LocalConfig.parse(config), join(folder, "state")).probe([], signal);
 }
 async function only(config: object): Promise<ReachedPart> {
   const [part, ...more] = await probe(config);

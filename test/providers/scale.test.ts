@@ -45,7 +45,7 @@ function group(script: string, more: Partial<Group> = {}): { state: string; conf
   return { state: `${root}/state-${worlds}`, config: { groups: { web: one }, authorities: {}, zones: {} } };
 }
 function scale({ state, config }: ReturnType<typeof group>, count: number): Command<ScaleArgs, ScaleState> {
-  return { action: localProvider(host, config, state).scale, args: { group: "web", count }, resource: "web" };
+  return { action: localProvider({ host }, config, state).scale, args: { group: "web", count }, resource: "web" };
 }
 /** Forks once, at its start: a shell between fork and exec would be counted as one more. */
 const WAIT = "sleep 300 & wait";

@@ -14,5 +14,5 @@ const disk = {
     if (when === "after" && writes === Number(nth)) process.kill(process.pid, "SIGKILL");
   },
 };
-const provider = localProvider({ ...host, disk }, config, state);
+const provider = localProvider({ host: { ...host, disk } }, config, state);
 await act({ action: provider.scale, args: { group: "web", count }, resource: "web" });

@@ -24,7 +24,7 @@ function zone(text: string): string {
 }
 function command(file: string, wish: Partial<DnsArgs> = {}): Command<DnsArgs, RecordState> {
   const provider = localProvider(
-    host,
+    { host },
     { groups: {}, authorities: {}, zones: { "example.com": { file } } },
     `${root}/state`,
   );

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { NoAnswer, transport } from "../../providers/aws/transport.ts";
+import { dialer } from "../../agent/host/dial.ts";
+import { DIRECT } from "../../agent/host/proxy.ts";
+import { NoAnswer, transport, type WireRequest } from "../../providers/transport.ts";
 
 let answer: string | null = "";
 let server: Server;
@@ -19,9 +21,10 @@ afterAll(() => {
   server.close();
 });
 
-const send = transport({ timeoutMs: 500, maxBytes: 100 });
-const request = (port: number) => ({
-  ...{ protocol: "http:", hostname: "127.0.0.1", port, path: "/", method: "POST", headers: {}, body: "x" },
+const send = transport(dialer(DIRECT), { timeoutMs: 500, maxBytes: 100 });
+const request = (port: number): WireRequest => ({
+  ...{ protocol: "http:", hostname: "127.0.0.1", port, path: "/", method: "POST" },
+  ...{ headers: {}, body: new Uint8Array([120]) },
 });
 const port = () => (server.address() as AddressInfo).port;
 
@@ -40,7 +43,7 @@ describe("an answer is whole or none, and then the call may have had its effect"
     ["shorter than it says", "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nabc", "reset"],
     ["of chunks without the last", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", "reset"],
     ["longer than is read", `HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n${"a".repeat(200)}`, "answer-too-long"],
-    ["no HTTP", "SSH-2.0-x\r\n\r\n", "reset"],
+    ["no HTTP", "SSH-2.0-x\r\n\r\n", "malformed"],
     ["empty", "", "reset"],
     ["late", null, "timeout"],
   ])("%s", async (_, text, status) => {
@@ -49,12 +52,8 @@ describe("an answer is whole or none, and then the call may have had its effect"
 
   test("a whole one is given with its headers in lower case", async () => {
     answer = "HTTP/1.1 200 OK\r\nX-Amzn-RequestId: r1\r\ncontent-length: 3\r\n\r\nabc";
-    const { response } = await send(request(port()), () => undefined);
-    expect([response.statusCode, response.headers["x-amzn-requestid"], response.body.toString()]).toEqual([
-      200,
-      "r1",
-      "abc",
-    ]);
+    const { status, headers, body } = await send(request(port()), () => undefined);
+    expect([status, headers["x-amzn-requestid"], new TextDecoder().decode(body)]).toEqual([200, "r1", "abc"]);
   });
 });
 
