@@ -3,12 +3,13 @@ import type { Policy } from "../policy/policy.ts";
 import { strictYaml } from "../policy/yaml.ts";
 import { placeName, placeOf } from "./host/socket.ts";
 import { aws } from "./providerConfig/aws.ts";
+import { azure } from "./providerConfig/azure.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
 import { local } from "./providerConfig/local.ts";
 import { Base64Url32, ClusterName, Sha256Hex } from "./wire/names.ts";
 
 /** Every provider that the config may name, with its own field: a line each. */
-const PROVIDERS = { local, aws } as const;
+const PROVIDERS = { local, aws, azure } as const;
 
 type Name = keyof typeof PROVIDERS;
 type Fields = { readonly [N in Name]: (typeof PROVIDERS)[N]["field"] };

@@ -50,6 +50,10 @@ async function main(): Promise<void> {
       const { awsProvider } = await import("../providers/aws/aws.ts");
       return awsProvider(setting, config.aws);
     }
+    if (config.azure !== undefined) {
+      const { azureProvider } = await import("../providers/azure/azure.ts");
+      return azureProvider(setting, config.azure, `${config.state}/azure`);
+    }
     const { localProvider } = await import("../providers/local/local.ts");
     return localProvider(setting, config.local, `${config.state}/local`);
   };

@@ -5,9 +5,9 @@ import {
   type SigningAlgorithm,
 } from "@aws-sdk/client-acm-pca";
 import { BasicConstraintsExtension, type X509Certificate } from "@peculiar/x509";
+import { certificatesIn, links } from "../chain.ts";
 import { CallFailed } from "../provider.ts";
 import type { AwsCalls } from "./call.ts";
-import { certificatesIn, links } from "./chain.ts";
 
 /** A private CA that can issue now. */
 export type CertificateAuthority = {

@@ -1,4 +1,7 @@
+import { base64, pemOf } from "../chain.ts";
 import { DELIVERY_OPERATIONS, deliver, deliveryPlaces } from "../deliver.ts";
+import { faultOf, validityOf } from "../issued.ts";
+import { failed, stoppedBy, succeeded } from "../outcome.ts";
 import {
   type ActionProvider,
   type AuthorityState,
@@ -10,12 +13,9 @@ import {
 } from "../provider.ts";
 import { readAuthority } from "./authority.ts";
 import { type AwsContext, awsCalls } from "./call.ts";
-import { base64, pemOf } from "./chain.ts";
 import { placesOf } from "./endpoints.ts";
 import { fetchIssued, type Issuing, issuedChange, request } from "./issue.ts";
-import { faultOf, validityOf } from "./issued.ts";
 import { CERTIFICATE_OPERATIONS } from "./operations.ts";
-import { failed, stoppedBy, succeeded } from "./outcome.ts";
 
 type Args = JudgedCertificateArgs;
 

@@ -1,5 +1,6 @@
 import { GetHostedZoneCommand } from "@aws-sdk/client-route-53";
 import type { DnsArgs } from "../../policy/asked.ts";
+import { byState, failed, stoppedBy, succeeded, unknown } from "../outcome.ts";
 import {
   type ActionProvider,
   CallFailed,
@@ -9,12 +10,12 @@ import {
   type Reconciled,
   type RecordState,
 } from "../provider.ts";
+import { changes, fitsEntry, same } from "../recordState.ts";
 import { type AwsCalls, type AwsContext, awsCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
 import { IN_FLIGHT_MS } from "./limits.ts";
 import { DNS_OPERATIONS } from "./operations.ts";
-import { byState, failed, stoppedBy, succeeded, unknown } from "./outcome.ts";
-import { changes, fitsEntry, readRecordSet, same, wantedSet } from "./recordSet.ts";
+import { readRecordSet, wantedSet } from "./recordSet.ts";
 import { plainName } from "./recordValue.ts";
 import { change } from "./sync.ts";
 

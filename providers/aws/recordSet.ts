@@ -1,6 +1,6 @@
 import { ListResourceRecordSetsCommand, type ResourceRecordSet } from "@aws-sdk/client-route-53";
 import type { DnsArgs, DnsType } from "../../policy/asked.ts";
-import type { Changed, RecordState } from "../provider.ts";
+import { MAX_TTL_SECONDS } from "../recordState.ts";
 import type { AwsCalls } from "./call.ts";
 import { plainName, readValue, writeValue } from "./recordValue.ts";
 
@@ -13,7 +13,6 @@ export type RecordSet = {
 /** What lies under a name and type, or why it must not be touched, as a short stable word. */
 export type Seen = { readonly set: RecordSet | null } | { readonly unusual: string };
 
-const MAX_TTL_SECONDS = 2 ** 31 - 1;
 /** Fields that make one of several record sets of the same name and type, or one that is another's: to put it back is more than values. */
 const ROUTING: readonly (readonly [keyof ResourceRecordSet, string])[] = [
   ["AliasTarget", "alias"],
@@ -67,28 +66,4 @@ export function wantedSet(args: DnsArgs): RecordSet | null | RangeError {
     if (error instanceof RangeError) return error;
     throw error;
   }
-}
-
-type Judged = RecordState["record"];
-
-export function same(a: Judged, b: Judged): boolean {
-  if (a === null || b === null) return a === b;
-  const text = ({ values }: NonNullable<Judged>): string => JSON.stringify([...new Set(values)].sort());
-  return a.ttl === b.ttl && text(a) === text(b);
-}
-
-/** An intent holds at most 64 values of at most 4096 characters, in a line under 64 KiB. */
-export function fitsEntry({ values }: RecordSet): boolean {
-  return (
-    values.length <= 64 &&
-    values.every((value) => value.length <= 4096) &&
-    Buffer.byteLength(JSON.stringify(values)) <= 16 * 1024
-  );
-}
-
-export function changes({ name, type }: DnsArgs, from: Judged, to: Judged): Changed[] {
-  if (same(from, to)) return [];
-  const text = (set: Judged): string | null =>
-    set === null ? null : `${[...set.values].sort().join(" ")} ttl ${set.ttl}`.slice(0, 4096).toWellFormed();
-  return [{ what: `${name} ${type}`, from: text(from), to: text(to) }];
 }

@@ -1,5 +1,6 @@
 import { SetDesiredCapacityCommand } from "@aws-sdk/client-auto-scaling";
 import type { ScaleArgs } from "../../policy/asked.ts";
+import { byState, failed, stoppedBy } from "../outcome.ts";
 import {
   type ActionProvider,
   CallFailed,
@@ -15,7 +16,6 @@ import { placesOf } from "./endpoints.ts";
 import { type Group, readGroup } from "./group.ts";
 import { LOOK_FIRST_MS, LOOK_MAX_MS, SETTLES_WITHIN_MS } from "./limits.ts";
 import { SCALE_OPERATIONS } from "./operations.ts";
-import { byState, failed, stoppedBy } from "./outcome.ts";
 import type { Own } from "./own.ts";
 import { hindrance, settle, type Work } from "./wait.ts";
 

@@ -1,11 +1,12 @@
 import { type Change, ChangeResourceRecordSetsCommand, GetChangeCommand } from "@aws-sdk/client-route-53";
 import type { DnsArgs } from "../../policy/asked.ts";
+import { failed, stoppedBy, succeeded, unknown } from "../outcome.ts";
 import { CallFailed, type Errand, type Executed } from "../provider.ts";
+import { changes, same } from "../recordState.ts";
 import type { AwsCalls, AwsContext } from "./call.ts";
 import { PASSING } from "./failure.ts";
 import { LOOK_FIRST_MS, LOOK_MAX_MS, SETTLES_WITHIN_MS } from "./limits.ts";
-import { failed, stoppedBy, succeeded, unknown } from "./outcome.ts";
-import { changes, type RecordSet, readRecordSet, type Seen, same } from "./recordSet.ts";
+import { type RecordSet, readRecordSet, type Seen } from "./recordSet.ts";
 
 /** One command's dealings with one name. `before`: as it lies there now; `wanted`: what is to lie there. */
 export type Updating = {

@@ -1,10 +1,10 @@
+import { failed, succeeded, unknown } from "../outcome.ts";
 import { CallFailed, type Changed, type Executed } from "../provider.ts";
 import { type Activities, readActivities } from "./activities.ts";
 import type { AwsCalls, AwsContext } from "./call.ts";
 import { PASSING } from "./failure.ts";
 import { type Group, inService, isTrue, readGroup } from "./group.ts";
 import { LOOK_FIRST_MS, LOOK_MAX_MS } from "./limits.ts";
-import { failed, succeeded, unknown } from "./outcome.ts";
 
 /** One command's dealings with one group. */
 export type Work = {

@@ -1,7 +1,7 @@
 /** The official clients, on the world as on Azure: with TLS, a token, and nothing of ours. */
 import { ComputeManagementClient } from "@azure/arm-compute";
 import { DnsManagementClient } from "@azure/arm-dns";
-import { CryptographyClient, KeyClient } from "@azure/keyvault-keys";
+import { CryptographyClient, KeyClient, type KeyVaultKey } from "@azure/keyvault-keys";
 import { SUBSCRIPTION, type World } from "./world.ts";
 
 export function clientsOf(world: World) {
@@ -24,9 +24,6 @@ export function clientsOf(world: World) {
       credentialScopes: "https://management.azure.com/.default",
     }),
     keys: new KeyClient(world.tlsUrl, credential, vault),
-    crypto: (key: ConstructorParameters<typeof CryptographyClient>[0]) =>
-      typeof key === "string"
-        ? new CryptographyClient(key, credential, vault)
-        : new CryptographyClient(key, credential, vault),
+    crypto: (key: KeyVaultKey) => new CryptographyClient(key, credential, vault),
   };
 }

@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { X509Certificate as IndependentCertificate } from "node:crypto";
 import { X509Certificate } from "@peculiar/x509";
-import { CallFailed } from "../provider.ts";
+import { CallFailed } from "./provider.ts";
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
 

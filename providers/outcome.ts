@@ -1,4 +1,4 @@
-import { CallFailed, type Changed, type Executed, Halted, type Reconciled } from "../provider.ts";
+import { CallFailed, type Changed, type Executed, Halted, type Reconciled } from "./provider.ts";
 
 export function succeeded(changed: readonly Changed[], more: Partial<Executed> = {}): Executed {
   return { result: "succeeded", code: null, changed, certificate: null, words: null, ...more };
