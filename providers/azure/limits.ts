@@ -20,7 +20,7 @@ export const MAX_INSTANCES = 1_100;
 export const LOOK_FIRST_MS = 1_000;
 export const LOOK_MAX_MS = 5_000;
 /** Reads may still show what was before for this long after a change: Resource Manager caches. */
-export const SETTLES_WITHIN_MS = 20_000;
+export const SETTLES_WITHIN_MS = 10_000;
 /** A change that was on its way when the agent stopped has arrived by then, or never will. */
 export const IN_FLIGHT_MS = 5_000;
 /** How long `doctor` waits for a connection. */
