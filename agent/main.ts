@@ -1,6 +1,5 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
-import { AWS_OPERATIONS } from "../policy/permissions/aws/operations.ts";
 import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
@@ -72,7 +71,7 @@ async function main(): Promise<void> {
         options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
       ),
     );
-  program.addCommand(auditCommand(async () => ({ actions: AWS_OPERATIONS, checks: AWS_OPERATIONS.identity })));
+  program.addCommand(auditCommand());
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();

@@ -3,7 +3,6 @@ import { timeText } from "../../policy/duration.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
 import { REMEDIES } from "../../policy/remedies.ts";
 import type { Entry } from "../audit/entry.ts";
-import type { Tables } from "../audit/reconcile/ledger.ts";
 import { COULD_NOT_LOOK, type Verdict, verifyLog } from "../audit/verify.ts";
 import { type Disk, DiskError } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
@@ -25,8 +24,8 @@ type ShowOptions = Where & {
 };
 type VerifyOptions = Where & { readonly ca?: string; readonly json?: true };
 
-/** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. `tables`: what AWS is called for. */
-export function auditCommand(tables: () => Promise<Tables>): Command {
+/** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. */
+export function auditCommand(): Command {
   const audit = new Command("audit").description("read the log, and check that it is whole");
   audit
     .command("show")
@@ -51,7 +50,7 @@ export function auditCommand(tables: () => Promise<Tables>): Command {
       "\nExit codes: 0 whole, witnessed beyond the control plane · 10 witnessed by the control plane only · 11 whole, but the newest could have been cut · 12 incomplete · 13 damaged · 14 could not look",
     )
     .action(verify);
-  audit.addCommand(reconcileCommand(tables));
+  audit.addCommand(reconcileCommand());
   return audit;
 }
 

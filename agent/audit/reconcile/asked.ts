@@ -66,9 +66,14 @@ function records(shown: Wished["records"], asked: NonNullable<Known["asked"]>): 
   if (shown === null) return { records: "unseen" };
   const { change, name, type, values, ttl } = asked;
   const steps = STEPS[String(change)] ?? [];
-  const created = shown.filter((one) => one.step === "CREATE");
+  const created = shown.filter((one) => one.step !== "DELETE");
+  const put = shown.map((one) => one.step).join(",") === "PUT";
   return {
-    change: equal(shown.map((one) => one.step).join(","), steps.join(",")),
+    change: put
+      ? change === "delete"
+        ? "other"
+        : "same"
+      : equal(shown.map((one) => one.step).join(","), steps.join(",")),
     name: shown.every((one) => one.name === name) ? "same" : "other",
     type: shown.every((one) => one.type === type) ? "same" : "other",
     ttl: worst(created.map((one) => equal(one.ttl, ttl))),

@@ -40,6 +40,7 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
   if (row !== undefined) return matched(call, row);
   const named = namedBy(call.userAgent);
   const unexplained = (why: string, command: Known | null = null): Judged => ({ class: "unexplained", command, why });
+  if (call.command !== undefined) return ofCommand(call, call.command, ledger, tables, "request id");
   if (named.version === null) return unexplained("its user agent names no reeve");
   if (!ledger.versions.has(named.version)) return unexplained(`no reeve ${named.version} ran by this log`);
   const check = tables.checks.find(({ operation }) => operation === call.operation);
@@ -47,9 +48,15 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
     if (onlyReads(call, check)) return { class: "check" };
     return unexplained("it is a check that the cloud says was a change");
   }
-  if (named.command === null) return unexplained("its user agent names no command");
-  const command = ledger.commands.get(named.command);
-  if (command === undefined) return unexplained("the log knows nothing of the command that its user agent names");
+  return ofCommand(call, named.command, ledger, tables, "user agent");
+}
+
+/** `by`: what of the call, which is the caller's own word, names the command. */
+function ofCommand(call: Call, id: string | null, ledger: Ledger, tables: Tables, by: string): Judged {
+  const unexplained = (why: string, command: Known | null = null): Judged => ({ class: "unexplained", command, why });
+  if (id === null) return unexplained(`its ${by} names no command`);
+  const command = ledger.commands.get(id);
+  if (command === undefined) return unexplained(`the log knows nothing of the command that its ${by} names`);
   const table = tables.actions[command.action].find(({ operation }) => operation === call.operation);
   if (table === undefined) return unexplained(`${command.action} never calls this operation`, command);
   if (!agrees(call.subjects, command.resource)) return unexplained("its command is about another resource", command);
