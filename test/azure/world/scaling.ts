@@ -53,6 +53,8 @@ export function scaling(options: ScalingOptions) {
   const switches = {
     /** What a change becomes. */
     becomes: "Succeeded" as Operation["becomes"],
+    /** Why it fails, when it does. */
+    error: { code: "AllocationFailed", message: "Allocation failed. We do not have sufficient capacity." },
     /** How the answer to a change says where its operation can be looked at. */
     header: "azure-asyncoperation" as "azure-asyncoperation" | "location" | "none",
     /** Another URL in that header. */
@@ -183,7 +185,7 @@ export function scaling(options: ScalingOptions) {
       const startTime = new Date(started).toISOString();
       if (switches.header === "location")
         return status === "InProgress" ? { status: 202 } : { status: 200, body: shown() };
-      const error = { code: "AllocationFailed", message: "Allocation failed. We do not have sufficient capacity." };
+      const { error } = switches;
       return {
         status: 200,
         body: {
