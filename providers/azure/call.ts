@@ -4,7 +4,7 @@ import type { AzureConfig } from "../../agent/providerConfig/azure.ts";
 import { CallFailed, type Errand, type Gate, GateBreach, Halted, type Setting } from "../provider.ts";
 import { NoAnswer, transport, type WireAnswer } from "../transport.ts";
 import { type About, namedBy } from "./about.ts";
-import { type ClientOf, clientOf, type Kind } from "./clients.ts";
+import type { ClientOf, Kind } from "./clients.ts";
 import type { Token, TokenSource } from "./credentials.ts";
 import { type Endpoint, endpointOf, type Service } from "./endpoints.ts";
 import { OF_CREDENTIALS, PASSING, refusedBy, requestIdOf, retryAfterOf, unanswered, unreadable } from "./failure.ts";
@@ -18,9 +18,12 @@ import {
   RETRY_MAX_MS,
 } from "./limits.ts";
 import { azureOperation } from "./operations.ts";
-import { answered, commandHeaders, jsonOf, keyVaultChallenge, wireOf } from "./sdkRequest.ts";
+import { commandHeaders, jsonOf, wireOf } from "./sdkRequest.ts";
 
 export type AzureContext = Setting & { readonly azure: AzureConfig; readonly tokens: TokenSource };
+
+/** The SDK is evaluated with the first call: an agent that idles has no need of it. */
+const sdk = async () => ({ ...(await import("./clients.ts")), ...(await import("./sdkAnswer.ts")) });
 
 /** All calls of one command: its gate, what it is about, and the operations that its own change was answered with. */
 export type AzureCalls = {
@@ -63,6 +66,7 @@ export function azureCalls(
         try {
           token = await context.tokens.current(endpoint.audience);
           const httpClient = gated({ context, gate, errand, about, endpoint, state, one });
+          const { clientOf } = await sdk();
           const client = clientOf(kind, { azure: context.azure, endpoint, token, httpClient });
           return await send(client).catch((error: unknown) => Promise.reject(understood(error, one)));
         } catch (error) {
@@ -126,6 +130,7 @@ function gated(calling: Calling): HttpClient {
 async function sendOne(calling: Calling, request: PipelineRequest): Promise<PipelineResponse> {
   const { context, gate, errand, about, endpoint, one } = calling;
   const { azure } = context;
+  const { answered, keyVaultChallenge } = await sdk();
   const url = new URL(request.url);
   // A page's or an operation's link is Azure's word: it never leads elsewhere.
   if (url.protocol !== "https:" || url.host !== endpoint.url.host)

@@ -1,9 +1,9 @@
-import { createHttpHeaders, type PipelineRequest, type PipelineResponse } from "@azure/core-rest-pipeline";
+import type { PipelineRequest } from "@azure/core-rest-pipeline";
 import type { Setting } from "../provider.ts";
-import type { WireAnswer, WireRequest } from "../transport.ts";
+import type { WireRequest } from "../transport.ts";
 import type { Endpoint } from "./endpoints.ts";
 
-/** The SDK's requests and answers, to and from those of our own client. */
+/** The SDK's requests, as our own client sends them. Nothing of the SDK is evaluated for this. */
 
 /** What a call says of who makes it, in place of the SDK's own words of the machine. */
 export function commandHeaders(
@@ -60,17 +60,4 @@ export function jsonOf(body: Uint8Array | null): unknown {
     if (error instanceof SyntaxError || error instanceof TypeError) return undefined;
     throw error;
   }
-}
-
-export function answered(request: PipelineRequest, { status, headers, body }: WireAnswer): PipelineResponse {
-  return { request, status, headers: createHttpHeaders(headers), bodyAsText: new TextDecoder().decode(body) };
-}
-
-/**
- * Key Vault's client asks the vault which tenant and audience to bring a token of. Both are the config's: it is told so here, and nothing
- * leaves ("Authentication, requests and responses" of Key Vault).
- */
-export function keyVaultChallenge(request: PipelineRequest, tenant: string, audience: string): PipelineResponse {
-  const challenge = `Bearer authorization="https://login.microsoftonline.com/${tenant}", resource="${audience}"`;
-  return { request, status: 401, headers: createHttpHeaders({ "www-authenticate": challenge }), bodyAsText: "" };
 }

@@ -104,7 +104,7 @@ azure:
 }
 
 /** Without blocking: the world that stands for Azure answers out of this very process. */
-function running(program: string, ...args: string[]): Promise<Ran> {
+export function running(program: string, ...args: string[]): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
     let [stdout, stderr] = ["", ""];
