@@ -6,6 +6,7 @@ import { aws } from "./providerConfig/aws.ts";
 import { azure } from "./providerConfig/azure.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
 import { local } from "./providerConfig/local.ts";
+import { OwnerConfig, providerOfOwner } from "./providerConfig/owner.ts";
 import { Base64Url32, ClusterName, Sha256Hex } from "./wire/names.ts";
 
 /** Every provider that the config may name, with its own field: a line each. */
@@ -62,10 +63,7 @@ export const Config = z
     }),
     state: AbsolutePath.default("/var/lib/reeve"),
     runtime: AbsolutePath.default("/run/reeve"),
-    /** `uid`: who must own the folder and what lies in it. */
-    owner: z
-      .strictObject({ directory: AbsolutePath, uid: z.number().int().min(0).default(0) })
-      .default({ directory: "/etc/reeve/owner", uid: 0 }),
+    owner: OwnerConfig.default({ directory: "/etc/reeve/owner", uid: 0 }),
     csr: AbsolutePath.optional(),
     token: z.union([
       z.strictObject({ credential: z.string().regex(/^[A-Za-z0-9._-]+$/) }),
@@ -89,6 +87,8 @@ export const Config = z
       if (config.provider === name && !given) issue("provider", `${name} needs the field ${name}`);
       if (config.provider !== name && given && canBeAbsent(name)) issue(name, "the provider is another one");
     }
+    const needs = providerOfOwner(config.owner);
+    if (needs !== null && needs !== config.provider) issue("owner", `this bucket needs the provider ${needs}`);
   });
 export type Config = z.infer<typeof Config>;
 

@@ -38,7 +38,7 @@ export function consentNow(road: Road, policy: Policy, rules: readonly Rule[], w
     };
   const what = approvableOf(waiting.entry);
   const asked = rules.flatMap(({ approval }) => (approval === "none" ? [] : approval.by));
-  const judged = readApprovals(road.host.disk, road.config.owner, policy, what, asked);
+  const judged = readApprovals(road.owner, policy, what, asked);
   const fresh = newApprovals(what, waiting.signatures, judged);
   const size = road.log.size;
   return {

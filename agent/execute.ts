@@ -5,7 +5,14 @@ import type { Policy } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, type Executed, type GateBreach, Halted } from "../providers/provider.ts";
+import {
+  CallFailed,
+  type Executed,
+  type Gate,
+  type GateBreach,
+  Halted,
+  type OperationsTable,
+} from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
@@ -13,6 +20,7 @@ import type { WaitingEntry } from "./audit/memory.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
+import type { OwnersFolder } from "./owner/folder.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, write } from "./road.ts";
 import { type Verified, verify } from "./verify.ts";
@@ -33,17 +41,20 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   if (isRefusal(signed)) return recordUnread(text, signed, road, waited);
   const command = parse(signed);
   if (isRefusal(command)) return recordUnread(text, command, road, waited);
+  await road.owner.refresh();
   const verified = verifyNow(command, road, waited);
   if (isRefusal(verified)) return recordRefusal(asking(command), verified, road, null);
   const matched = matchNow(verified, road);
   if (isRefusal(matched.refusal)) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
   const observed = await describe(verified, road);
   if (isRefusal(observed)) return recordRefusal(asking(verified), observed, road, matched.digest);
+  await road.owner.refresh();
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
-  const outcome = await call(intended, road);
-  write(road, outcome);
+  // In the owner's bucket before anything is changed: the next machine counts it, and of two agents one is stopped here.
+  const unseen = await road.head.put();
+  write(road, unseen === null ? await call(intended, road) : notBegun(intended, unseen, road));
 }
 
 function verifyNow(command: Command, road: Road, waited: WaitingEntry | null): Verified | Refusal {
@@ -86,10 +97,10 @@ function matchNow(command: Verified, road: Road): MatchedNow {
   const cannot = cannotOf(command.asked);
   const read = road.readPolicy(cannot);
   if ("refusal" in read) return { refusal: read.refusal, digest: read.digest };
-  const older = checkRevision(read.policy, road.log.memory.history, cannot);
+  const older = checkRevision(read.policy, road.history(), cannot);
   if (older !== null) return { refusal: older, digest: read.digest };
   // On record before anything is decided by it, so that an older file put back is seen to be older.
-  if (read.policy.revision > road.log.memory.history.revision)
+  if (read.policy.revision > road.history().revision)
     write(road, { kind: "policy", policy: read.digest, revision: read.policy.revision, code: null });
   const matched = match(read.policy, command.asked, {
     vendor: command.claims.iss,
@@ -165,7 +176,7 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
   if ("code" in now) return end(command, now, road, null);
   if (now.refusal !== null) return end(command, now.refusal, road, now.digest);
   const consent = consentNow(road, now.policy, now.matched.rules, waited);
-  const decision = authorize(now.matched, seen.found, road.log.memory.history, decisionTime(road), consent.approvals);
+  const decision = authorize(now.matched, seen.found, road.history(), decisionTime(road), consent.approvals);
   if (decision.decided === "refused") return end(command, decision.refusal, road, now.digest);
   const waits = decision.decided === "wait" ? decision.approval : null;
   const allowed = { policy: now.digest, rule: decision.rule.id };
@@ -251,6 +262,12 @@ function noSpace(cannot: string): Refusal {
   );
 }
 
+/** The owner's bucket does not hold the head that names the intent: nothing is called. */
+function notBegun({ command, intent }: Intended, because: string, road: Road): ReturnType<typeof outcomeBody> {
+  const none = { result: "failed", code: "head-unwritten", changed: [], certificate: null, words: because } as const;
+  return outcomeBody(command.claims.jti, intent, none, "answer", [], keepWords(because, road));
+}
+
 /** The permitted call. Whatever happens in it becomes exactly one outcome; only a breach of the gate and our own mistakes throw. */
 async function call(intended: Intended, road: Road): Promise<ReturnType<typeof outcomeBody>> {
   const { command, work, seen } = intended;
@@ -272,7 +289,7 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   });
   let executed: Executed;
   try {
-    executed = await seen.execute(gate, { id, signal: deadline.signal });
+    executed = await seen.execute(afterReading(road.owner, work.operations, gate), { id, signal: deadline.signal });
     stopOnBreach(gate.breach(), command, road);
   } catch (error) {
     stopOnBreach(gate.breach(), command, road);
@@ -281,6 +298,17 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
     deadline.end();
   }
   return outcomeBody(id, intended.intent, executed, "answer", operations, keepWords(executed.words, road));
+}
+
+/** The owner's folder is read anew before each change begins; the gate looks at what was read, at each of its moments. */
+function afterReading(owner: OwnersFolder, table: OperationsTable, gate: Gate): Gate {
+  const changes = new Set(table.filter(({ kind }) => kind === "change").map(({ operation }) => operation));
+  return {
+    async call(operation, resource, send) {
+      if (changes.has(operation)) await owner.refresh();
+      return gate.call(operation, resource, send);
+    },
+  };
 }
 
 /** Others' failures become an outcome; what is our own mistake goes on up. */

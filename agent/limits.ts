@@ -47,6 +47,16 @@ export const MAX_WAITING_COMMANDS = 16;
 /** Of one file in `approvals/`, and of the signatures in it. */
 export const MAX_APPROVAL_FILE_BYTES = 64 * 1024;
 export const MAX_APPROVALS_IN_FILE = 16;
+/** Of `on` and `suspended`. */
+export const MAX_SWITCH_BYTES = 4096;
+/** What was read of an owner's folder in a bucket decides nothing once it is older than this. */
+export const MAX_OWNER_VIEW_SECONDS = 30;
+/** How often it is read when no command does. */
+export const BUCKET_LOOK_SECONDS = 10;
+/** How long one reading of it may take, all its objects together. */
+export const BUCKET_REFRESH_TIMEOUT_SECONDS = 15;
+/** Approvals that are looked for in a bucket at once. */
+export const MAX_BUCKET_APPROVALS = 256;
 /** Signatures on record for one thing that waits: more are judged all the same, and not recorded. */
 export const MAX_RECORDED_APPROVALS = 32;
 /** While something runs or waits for people, a poll is held this long: an approval acts only after an answer of the control plane. */
@@ -76,3 +86,9 @@ export const MAX_RECONCILED_CALLS = 1_000_000;
 export const MAX_LISTED_CALLS = 1000;
 /** How late the cloud may deliver an event. CloudTrail: about five minutes on average, fifteen as a rule, without a promise. */
 export const TRAIL_LATE_SECONDS = 15 * 60;
+/** Of `log/head` in the owner's bucket. */
+export const MAX_HEAD_BYTES = 4 * 1024 * 1024;
+/** How long putting it may take, all its calls together: then nothing is changed. */
+export const BUCKET_HEAD_SECONDS = 30;
+/** How far back a head names intents: the longest window of a rate is a week. */
+export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;

@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   const net = (config: Config, uid: number) => realNetwork(egressOf(host.disk, config.egress, uid));
   const provider = async (config: Config, uid: number) => {
     const dial = dialer(egressOf(host.disk, config.egress, uid));
-    const setting = { host, version: VERSION, dial };
+    const setting = { host, version: VERSION, dial, owner: config.owner };
     if (config.aws !== undefined) {
       const { awsProvider } = await import("../providers/aws/aws.ts");
       return awsProvider(setting, config.aws);

@@ -1,9 +1,12 @@
+import type { History } from "../policy/asked.ts";
 import type { Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Log } from "./audit/log.ts";
 import type { Config } from "./config.ts";
 import type { Host } from "./host/host.ts";
+import type { OwnersFolder } from "./owner/folder.ts";
 import type { ReadPolicy } from "./owner/policy.ts";
+import type { OwnersHead } from "./owner/putHead.ts";
 
 /** All that a command meets on its way, handed in: DESIGN section 3. */
 export type Road = {
@@ -19,8 +22,13 @@ export type Road = {
   readonly enrolledAt: number;
   /** Ed25519 public keys by kid, of the trust statement in force; empty before there is one. */
   commandKeys(): ReadonlyMap<string, string>;
+  readonly owner: OwnersFolder;
   readPolicy(cannot: string): ReadPolicy;
-  /** Null when the owner's switch is on; else why not. Read anew each time. */
+  /** Where the log's head goes before anything is changed. */
+  readonly head: OwnersHead;
+  /** What counts in rates: this log's, and what the owner's bucket tells of the epochs before. */
+  history(): History;
+  /** Null when the owner's switch is on; else why not. Read anew each time; in a bucket, as `owner` was refreshed last. */
   suspended(): string | null;
   clockAgrees(): boolean;
   /** True once this process is to end: nothing more is begun. */

@@ -10,10 +10,12 @@ import { dispatcher } from "./dispatch.ts";
 import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
-import { LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
+import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import type { OwnersFolder } from "./owner/folder.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
+import { openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { type Road, write } from "./road.ts";
@@ -33,6 +35,7 @@ export type Started = {
   /** The runtime's name and version, for the record. */
   readonly runtime: string;
   readonly provider: Provider;
+  readonly owner: OwnersFolder;
   readonly say: Logger;
   /** SIGTERM: finish what runs, then stop. */
   readonly stop: AbortController;
@@ -80,6 +83,7 @@ async function identifyPatiently(agent: Started): Promise<Identity | EnrolmentFa
   const wait = backoff(agent.host.random);
   let said = "";
   while (!agent.stop.signal.aborted) {
+    await agent.owner.refresh();
     const identity = await agent.identify();
     if (!isEnrolmentFault(identity) || identity.exit !== 5) return identity;
     if (identity.message !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
@@ -131,7 +135,11 @@ async function serve(
   let reports: Reporter | null = null;
   const intake = trustIntake();
   const clock = watchClock(host.clock);
-  const readPolicy = policyReader(host.disk, config.owner);
+  const readPolicy = policyReader(agent.owner);
+  const folder = `${config.state}/audit`;
+  const head = await openOwnersHead(agent.provider.bucket, { host, identity, log, folder }, (because) =>
+    end({ why: "fenced", message: because }),
+  );
   const road: Road = {
     host,
     config,
@@ -143,8 +151,11 @@ async function serve(
     epoch: identity.epoch,
     enrolledAt: Math.floor(identity.enrolledAtMs / 1000),
     commandKeys: () => identity.commandKeys(),
+    owner: agent.owner,
+    head,
+    history: () => head.history(log.memory.history),
     readPolicy,
-    suspended: () => suspendedBy(readSwitch(host.disk, config.owner)),
+    suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
     stopping: () => stop.signal.aborted,
     halted: () => ended !== null || failure !== null,
@@ -155,8 +166,20 @@ async function serve(
     failure ??= { error };
     stop.abort();
   };
+  function end(how: Ended): void {
+    if (ended === null && how.why === "fenced")
+      identity.markFenced(how.message, (digest) => {
+        log.append([{ kind: "fenced", digest, says: how.message.slice(0, 512) }]);
+        reports?.wake();
+      });
+    ended ??= how;
+    stop.abort();
+  }
   const processId = host.random.uuidv7();
   write(road, { kind: "started", version: agent.version, process: processId, runtime: agent.runtime });
+  // The owner's bucket said so.
+  const atOnce = ended as Ended | null;
+  if (atOnce !== null) return finish(atOnce, road, say, () => undefined);
   recordTrust(identity, road);
   if (!unfence(identity, road, say))
     return finish({ why: "fenced", message: "the owner's approval does not hold" }, road, say, () => undefined);
@@ -178,14 +201,7 @@ async function serve(
       if (reason === null) lost = null;
       else lost ??= { since: timeText(host.clock.now()), reason };
     },
-    end(how: Ended) {
-      if (ended === null && how.why === "fenced")
-        identity.markFenced(how.message, (digest) =>
-          write(road, { kind: "fenced", digest, says: how.message.slice(0, 512) }),
-        );
-      ended ??= how;
-      stop.abort();
-    },
+    end,
   };
   const handing = reporter(contact);
   reports = handing;
@@ -202,11 +218,12 @@ async function serve(
       policy: owner.policy(),
       out_of_contact: lost,
       last_contact: lastContact,
-      ...remembered(log.memory, owner.inForce(), host.clock.now()),
+      ...remembered(log.memory, road.history(), owner.inForce(), host.clock.now()),
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       running: dispatch.running(),
     });
-  const look = (): void => {
+  const look = async (): Promise<void> => {
+    await agent.owner.refresh(BUCKET_LOOK_SECONDS);
     owner.look();
     waits.end();
     sharing.wake();
@@ -223,7 +240,7 @@ async function serve(
     }),
     async before() {
       log.tick();
-      look();
+      await look();
       await renew(identity, road, say, contact.end);
     },
     async trust(statements) {
@@ -239,6 +256,7 @@ async function serve(
       }
     },
   };
+  await agent.owner.refresh();
   owner.look();
   const recovering = [...log.memory.open.values()].map((intent) => recover(intent, road, stop.signal).catch(fail));
   say("info", "ready", { agent: identity.agentId, epoch: identity.epoch, entries: log.size });
@@ -256,11 +274,11 @@ async function serve(
 }
 
 /** What the owner does is seen within seconds, also while a poll is held: for the record and for `status`. Commands look by themselves. */
-async function lookOften(clock: Clock, look: () => void, stop: AbortSignal): Promise<void> {
+async function lookOften(clock: Clock, look: () => Promise<void>, stop: AbortSignal): Promise<void> {
   for (;;) {
     await clock.sleep(LOOK_SECONDS * 1000, stop).catch(() => undefined);
     if (stop.aborted) return;
-    look();
+    await look();
   }
 }
 

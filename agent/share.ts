@@ -22,13 +22,13 @@ export function nextShared(told: Told, now: Shared | null): SharedRequest | null
  * What the owner shares at this moment. Only a policy that is on record as in force shares anything, and only its very bytes;
  * "changing" while file and record differ, until the record has caught up.
  */
-export function sharedNow(road: Pick<Road, "host" | "config" | "log" | "readPolicy">): Shared | null | "changing" {
+export function sharedNow(road: Pick<Road, "owner" | "log" | "readPolicy">): Shared | null | "changing" {
   const recorded = road.log.memory.policy;
   if (recorded === null || recorded.code !== null) return null;
   const read = road.readPolicy("share it");
   if (read.digest !== recorded.digest || !("policy" in read)) return "changing";
   if (!read.policy.share.includes("policy")) return null;
-  const file = readOwned(road.host.disk, road.config.owner, "policy.yaml", MAX_POLICY_BYTES);
+  const file = readOwned(road.owner.disk, road.owner.at, "policy.yaml", MAX_POLICY_BYTES);
   if (!("bytes" in file) || digestOf(file.bytes) !== recorded.digest) return "changing";
   return { digest: recorded.digest, text: new TextDecoder("utf-8", { fatal: true }).decode(file.bytes) };
 }
@@ -42,7 +42,7 @@ export type Sharer = {
 /** Says what the owner shares, again until it is taken, after each start and each change. A control plane without this call is left alone. */
 export function sharer(
   to: Pick<Contact, "host" | "post" | "say" | "stop">,
-  road: Pick<Road, "host" | "config" | "log" | "readPolicy">,
+  road: Pick<Road, "owner" | "log" | "readPolicy">,
   reports: Pick<Reporter, "flushed">,
 ): Sharer {
   const wait = backoff(to.host.random);

@@ -43,7 +43,8 @@ export type Status = {
 
 /** What the log's memory and the policy say at this moment. `now`: milliseconds. Pure. */
 export function remembered(
-  memory: Pick<Memory, "waiting" | "trust" | "recent" | "history">,
+  memory: Pick<Memory, "waiting" | "trust" | "recent">,
+  history: Memory["history"],
   policy: Pick<Policy, "rules" | "people"> | null,
   now: number,
 ): Pick<Status, "waiting" | "rates" | "recent"> {
@@ -78,7 +79,7 @@ export function remembered(
         ];
   const rates = (policy?.rules ?? []).map(({ id, rate }) => ({
     rule: id,
-    used: usedOf(memory.history, id, rate, now),
+    used: usedOf(history, id, rate, now),
     times: rate.times,
     per: rate.per,
   }));

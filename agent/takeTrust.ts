@@ -10,9 +10,9 @@ import type { Approvable } from "./wire/approval.ts";
 const HOUR_MS = 3_600_000;
 
 function consent(road: Road, what: Approvable): Consent {
-  const { revision } = road.log.memory.history;
+  const { revision } = road.history();
   const { readPolicy, cluster } = road;
-  return ownersConsent({ disk: road.host.disk, owner: road.config.owner, cluster, revision, readPolicy }, what);
+  return ownersConsent({ owner: road.owner, cluster, revision, readPolicy }, what);
 }
 
 /**

@@ -87,7 +87,7 @@ export function watchWaits(road: Road): WaitWatch {
   const judgedFor = (entry: WaitingEntry, policy: Policy): readonly Judged[] => {
     const rule = policy.rules.find(({ id }) => id === entry.allowed.rule);
     const asked = rule === undefined || rule.approval === "none" ? null : rule.approval.by;
-    return readApprovals(road.host.disk, road.config.owner, policy, approvableOf(entry), asked);
+    return readApprovals(road.owner, policy, approvableOf(entry), asked);
   };
 
   function endOne(waiting: Waiting, refusal: Refusal): void {

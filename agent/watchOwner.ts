@@ -24,7 +24,7 @@ export function watchOwner(road: Road, clock: ReturnType<typeof watchClock>, say
       return { state: "ready", reason: "" };
     },
     look() {
-      const now = readSwitch(road.host.disk, road.config.owner);
+      const now = readSwitch(road.owner);
       why = now.on ? null : now.why;
       if (road.log.memory.switchOn !== now.on) {
         write(road, { kind: "switch", on: now.on, why: why ?? "" });
@@ -45,7 +45,7 @@ export function watchOwner(road: Road, clock: ReturnType<typeof watchClock>, say
         });
       }
       const file = road.readPolicy("act");
-      const older = "policy" in file ? checkRevision(file.policy, road.log.memory.history, "act") : null;
+      const older = "policy" in file ? checkRevision(file.policy, road.history(), "act") : null;
       const read: ReadPolicy = older === null ? file : { refusal: older, digest: file.digest };
       const digest = read.digest ?? `sha256:${"0".repeat(64)}`;
       const code = "refusal" in read ? read.refusal.code : null;

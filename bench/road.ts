@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { Config } from "../agent/config.ts";
 import { execute } from "../agent/execute.ts";
 import { realHost } from "../agent/host/real.ts";
+import { directoryFolder } from "../agent/owner/folder.ts";
 import { policyReader } from "../agent/owner/policy.ts";
+import { NO_BUCKET } from "../agent/owner/putHead.ts";
 import { readSwitch } from "../agent/owner/switch.ts";
 import type { Road } from "../agent/road.ts";
 import { canonical } from "../agent/wire/canonical.ts";
@@ -53,6 +55,7 @@ function instantProvider(): Provider {
   return {
     name: "local",
     ownGroups: [],
+    bucket: null,
     probe: async () => [],
     "issue-certificate": none,
     "update-dns": none,
@@ -116,32 +119,37 @@ function signer(now: number): Signer {
 
 function roadIn(scratch: string, keys: ReadonlyMap<string, string>, now: number): Road {
   const host = realHost();
-  const owner = join(scratch, "owner");
-  mkdirSync(owner, { mode: 0o755 });
-  writeFileSync(join(owner, "policy.yaml"), POLICY, { mode: 0o644 });
-  writeFileSync(join(owner, "on"), "on\n", { mode: 0o644 });
+  const directory = join(scratch, "owner");
+  mkdirSync(directory, { mode: 0o755 });
+  writeFileSync(join(directory, "policy.yaml"), POLICY, { mode: 0o644 });
+  writeFileSync(join(directory, "on"), "on\n", { mode: 0o644 });
   const config = Config.parse({
     version: 1,
     cluster: CLUSTER,
     control_plane: { enrol: "https://127.0.0.1:1", trust_sha256: "A".repeat(43) },
     state: scratch,
-    owner: { directory: owner, uid: process.getuid?.() ?? 0 },
+    owner: { directory, uid: process.getuid?.() ?? 0 },
     token: { credential: "none" },
     provider: "local",
   });
+  const owner = directoryFolder(host.disk, { directory, uid: process.getuid?.() ?? 0 });
+  const log = benchLog(scratch);
   return {
     host,
     config,
+    owner,
+    head: NO_BUCKET,
+    history: () => log.memory.history,
     provider: instantProvider(),
-    log: benchLog(scratch),
+    log,
     trustDomain: "vendor.example",
     agentId: AGENT_ID,
     cluster: CLUSTER,
     epoch: 1,
     enrolledAt: now - 60,
     commandKeys: () => keys,
-    readPolicy: policyReader(host.disk, config.owner),
-    suspended: () => (readSwitch(host.disk, config.owner).on ? null : "suspended"),
+    readPolicy: policyReader(owner),
+    suspended: () => (readSwitch(owner).on ? null : "suspended"),
     stopping: () => false,
     halted: () => false,
     clockAgrees: () => true,

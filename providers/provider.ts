@@ -1,8 +1,10 @@
 import type { Dial } from "../agent/host/dial.ts";
 import type { Host } from "../agent/host/host.ts";
+import type { OwnerConfig } from "../agent/providerConfig/owner.ts";
 import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
 import type { Rule } from "../policy/policy.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
+import type { Bucket } from "./bucket.ts";
 
 /**
  * The contract of a provider. Per action: `describe` reads, `execute` changes and waits until what the command wanted is true,
@@ -103,6 +105,8 @@ export type Setting = {
   readonly host: Host;
   /** reeve's own version. */
   readonly version: string;
+  /** Where the owner's folder is: a bucket is read with the provider's own credentials. */
+  readonly owner: OwnerConfig;
   /** Connections to the cloud, as the config's `egress` says. */
   readonly dial: Dial;
 };
@@ -143,6 +147,8 @@ export type Provider = {
   readonly scale: ActionProvider<ScaleArgs, ScaleState>;
   readonly "issue-certificate": ActionProvider<JudgedCertificateArgs, AuthorityState>;
   readonly "update-dns": ActionProvider<DnsArgs, RecordState>;
+  /** The customer's bucket that the config names as the owner's folder; null when that is a directory. */
+  readonly bucket: Bucket | null;
   /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */
   readonly ownGroups: readonly string[];
   /**

@@ -8,6 +8,7 @@ import type { Machine } from "../host/machine.ts";
 import type { Network } from "../host/network.ts";
 import { loadOrEnrol } from "../identity/load.ts";
 import { logger } from "../logger.ts";
+import { ownersFolder } from "../owner/place.ts";
 import { run } from "../run.ts";
 import { digestOf } from "../wire/envelope.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
@@ -40,7 +41,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
   const { config, bytes } = readConfig(host.disk, configPath);
   prepareFolders(host, config, machine.uid);
   const say = logger(() => host.clock.now(), machine.terminal, machine.stderr);
-  if (machine.uid === config.owner.uid)
+  if ("directory" in config.owner && machine.uid === config.owner.uid)
     say("warn", "the agent runs as the owner of its own policy; give it a user of its own", { uid: machine.uid });
   const stop = new AbortController();
   machine.onTerminate(() => {
@@ -48,6 +49,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
     stop.abort();
   });
   const provider = await deps.provider(config, machine.uid);
+  const owner = ownersFolder(host, config, provider);
   const net = deps.net(config, machine.uid);
   try {
     return await run({
@@ -58,9 +60,10 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       pid: machine.pid,
       runtime: machine.runtime,
       provider,
+      owner,
       say,
       stop,
-      identify: () => loadOrEnrol({ host, net, config, credentials: machine.credentials, uid: machine.uid }),
+      identify: () => loadOrEnrol({ host, net, config, owner, credentials: machine.credentials, uid: machine.uid }),
       ready: () => machine.notify("--ready"),
     });
   } catch (error) {

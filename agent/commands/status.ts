@@ -2,6 +2,8 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Machine } from "../host/machine.ts";
+import { directoryFolder } from "../owner/folder.ts";
+import { ownersDirectory } from "../owner/place.ts";
 import { readSwitch, type Switch } from "../owner/switch.ts";
 import { printable } from "../render.ts";
 import type { Status } from "../status.ts";
@@ -63,15 +65,21 @@ function lookOrSay(config: Config, options: Options, deps: StatusDeps): Shown {
 function look(config: Config, options: Options, { host, machine }: StatusDeps): Shown {
   const kept = readStatus(host, `${config.runtime}/status.json`);
   const alive = machine.alive(kept.pid);
-  // The file says what the agent saw last; the switch is looked at now.
-  const owner = readSwitch(host.disk, config.owner);
+  const owner = switchNow(host, config, kept);
   const exit = alive && kept.state === "ready" && owner.on ? 0 : 1;
   if (options.json) return { text: `${JSON.stringify({ ...kept, alive, switch: owner.on ? "on" : "off" })}\n`, exit };
   const lines = [...head(kept, alive, owner), ...waiting(kept), ...rates(kept), ...recent(kept)];
   return { text: lines.map((line) => `${printable(line)}\n`).join(""), exit };
 }
 
-function head(kept: Status, alive: boolean, owner: Switch): string[] {
+/** The file says what the agent saw last; a switch on this machine is looked at now. */
+function switchNow({ disk }: Host, config: Config, kept: Status): Pick<Switch, "on"> & { readonly why?: string } {
+  const directory = ownersDirectory(config);
+  if (directory !== null) return readSwitch(directoryFolder(disk, directory));
+  return kept.state === "suspended" ? { on: false, why: kept.reason } : { on: true };
+}
+
+function head(kept: Status, alive: boolean, owner: ReturnType<typeof switchNow>): string[] {
   const state = alive
     ? `${kept.state}${kept.reason === "" ? "" : `: ${kept.reason}`}`
     : `not running (was ${kept.state})`;
@@ -82,7 +90,7 @@ function head(kept: Status, alive: boolean, owner: Switch): string[] {
     ["since", kept.since],
     ["cluster", `${kept.cluster}${kept.epoch === null ? "" : `, epoch ${kept.epoch}`}`],
     ["agent", kept.agent ?? "not enrolled"],
-    ["switch", owner.on ? "on" : `off: ${owner.why}`],
+    ["switch", owner.on ? "on" : `off: ${owner.why ?? ""}`],
     ["policy", kept.policy === null ? "none in force" : `revision ${kept.policy.revision}, ${kept.policy.digest}`],
     ["contact", lost === null ? `yes${last}` : `none since ${lost.since}: ${lost.reason}${last}`],
     ["log", kept.log === null ? "none" : `${kept.log.size} entries, root ${kept.log.root}`],

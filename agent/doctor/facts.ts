@@ -59,9 +59,16 @@ export type Installed = {
 export type Want = { readonly kind: Stat["kind"] /** Bits that may be set. */; readonly mode: number };
 
 export type OwnerFact = {
+  /** The directory, or `s3://BUCKET/PREFIX/owner`. */
+  readonly path: string;
   readonly policy: ReadPolicy;
   readonly warnings: number;
   readonly switch: Switch;
+  readonly lies: OwnersDirectoryFact | "in-bucket";
+};
+export type OwnersDirectoryFact = {
+  /** Who must own it. */
+  readonly uid: number;
   readonly folder: PathFact;
   readonly folders: readonly PathFact[];
   readonly approvals: PathFact;

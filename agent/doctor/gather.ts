@@ -5,6 +5,8 @@ import { forbiddenNames } from "../environment.ts";
 import type { Host } from "../host/host.ts";
 import { NAMES } from "../identity/store.ts";
 import { DOCTOR_LOOK_SECONDS } from "../limits.ts";
+import { directoryFolder } from "../owner/folder.ts";
+import { ownersDirectory, ownersFolder } from "../owner/place.ts";
 import { policyReader } from "../owner/policy.ts";
 import { readSwitch } from "../owner/switch.ts";
 import type { DoctorDeps } from "./deps.ts";
@@ -112,7 +114,7 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const { host, machine } = deps;
   const { fact: identity, pins } = await identityFact(host, config, machine.credentials, user);
   const network = networkFact(deps, config, identity, pins, user.uid);
-  const owner = ownerFact(deps, config);
+  const owner = await ownerFact(deps, config, user.uid);
   const provider = providerFact(deps, config, user.uid, "policy" in owner.policy ? owner.policy.policy.rules : []);
   const log = logFact(host.disk, config, identity, pins.logKey);
   return {
@@ -128,17 +130,26 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   };
 }
 
-function ownerFact({ host, survey }: DoctorDeps, config: Config): OwnerFact {
+async function ownerFact({ host, survey, provider }: DoctorDeps, config: Config, uid: number): Promise<OwnerFact> {
   const { disk } = host;
-  const { directory } = config.owner;
-  const policy = policyReader(disk, config.owner)("act");
+  const own = ownersDirectory(config);
+  const owner = own === null ? ownersFolder(host, config, await provider(config, uid)) : directoryFolder(disk, own);
+  await owner.refresh();
+  const policy = policyReader(owner)("act");
   return {
+    path: owner.at.directory,
     policy,
     warnings: "policy" in policy ? warnings(policy.policy).length : 0,
-    switch: readSwitch(disk, config.owner),
-    folder: pathFact(disk, directory),
-    folders: folderFacts(disk, survey.realPath, directory.replace(/\/[^/]+\/?$/, "") || "/"),
-    approvals: pathFact(disk, `${directory}/approvals`),
+    switch: readSwitch(owner),
+    lies:
+      own === null
+        ? "in-bucket"
+        : {
+            uid: own.uid,
+            folder: pathFact(disk, own.directory),
+            folders: folderFacts(disk, survey.realPath, own.directory.replace(/\/[^/]+\/?$/, "") || "/"),
+            approvals: pathFact(disk, `${own.directory}/approvals`),
+          },
   };
 }
 

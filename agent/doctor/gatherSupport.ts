@@ -33,7 +33,11 @@ export function supportOf(disk: Disk, survey: Survey, { installed }: Facts): Sup
   const { config, owner } = installed;
   const audit = `${config.state}/audit`;
   const shared = "policy" in owner.policy && owner.policy.policy.share.includes("policy");
-  const policy = attempt(() => disk.read(`${config.owner.directory}/policy.yaml`, MAX_POLICY_BYTES).bytes);
+  // Of a bucket nothing is taken along: who may read it there, may.
+  const policy =
+    owner.lies === "in-bucket"
+      ? { code: "in-bucket" }
+      : attempt(() => disk.read(`${owner.path}/policy.yaml`, MAX_POLICY_BYTES).bytes);
   const notes = attempt(() => readCheckpoints(disk, audit).notes.at(-1) ?? null);
   return {
     system,
@@ -67,15 +71,14 @@ function newestEntries(disk: Disk, audit: string): string | null {
 }
 
 /** Names, owners, modes and sizes. Of `details` and `csr` not even the names. */
-function listingOf(disk: Disk, { config }: Installed): string {
-  const { state, runtime, owner } = config;
+function listingOf(disk: Disk, { config, owner }: Installed): string {
+  const { state, runtime } = config;
   const folders = [
     state,
     `${state}/identity`,
     `${state}/audit`,
     runtime,
-    owner.directory,
-    `${owner.directory}/approvals`,
+    ...(owner.lies === "in-bucket" ? [] : [owner.path, `${owner.path}/approvals`]),
   ];
   const lines = folders.flatMap((folder) => {
     const names = attempt(() => disk.list(folder));

@@ -40,7 +40,7 @@ export function configLines(fact: ConfigFact, config: Config | null, user: Agent
 }
 
 export function policyLines(owner: OwnerFact, config: Config, log: LogFact): Line[] {
-  const path = `${config.owner.directory}/policy.yaml`;
+  const path = `${owner.path}/policy.yaml`;
   const read = owner.policy;
   if ("refusal" in read)
     return [
@@ -89,28 +89,34 @@ function peopleLine(policy: Policy): Line {
   return ok("policy", "people", `${who}; ${needed}`);
 }
 
-export function switchLines(owner: OwnerFact, config: Config): Line[] {
-  const path = `${config.owner.directory}/on`;
+export function switchLines(owner: OwnerFact): Line[] {
+  const path = `${owner.path}/on`;
+  const turnOn = owner.lies === "in-bucket" ? `put ${path} there, with your own rights` : "reeve resume";
   const now = owner.switch;
   if (now.on) return [ok("switch", path, "on: commands are judged by the policy")];
   if (now.missing)
     return [
-      warn("switch", path, `off, so every command is refused: ${now.why}`, "When you mean it to be on: reeve resume"),
+      warn("switch", path, `off, so every command is refused: ${now.why}`, `When you mean it to be on: ${turnOn}`),
     ];
   return [
     fail(
       "switch",
       path,
       `it counts as off, for it cannot be judged: ${now.why}`,
-      "Correct what it says, or write it anew: reeve resume",
+      `Correct what it says, or write it anew: ${turnOn}`,
     ),
   ];
 }
 
 /** The owner's folder, judged as the agent judges it, and that the agent's user cannot change it. */
-export function ownerLines(owner: OwnerFact, config: Config, user: AgentUser): Line[] {
-  const { directory, uid } = config.owner;
-  const { stat, code } = owner.folder;
+export function ownerLines(owner: OwnerFact, user: AgentUser): Line[] {
+  const directory = owner.path;
+  if (owner.lies === "in-bucket")
+    return [
+      ok("owner", directory, "in a bucket: who may change it there is the cloud's to say (reeve policy permissions)"),
+    ];
+  const { uid } = owner.lies;
+  const { stat, code } = owner.lies.folder;
   if (stat === null)
     return [
       code === "ENOENT"
@@ -155,7 +161,7 @@ export function ownerLines(owner: OwnerFact, config: Config, user: AgentUser): L
         `chown root ${directory} and what lies in it`,
       ),
     ];
-  const above = replaceableIn(owner.folders, user);
+  const above = replaceableIn(owner.lies.folders, user);
   if (above !== null)
     return [
       fail(
@@ -170,16 +176,18 @@ export function ownerLines(owner: OwnerFact, config: Config, user: AgentUser): L
   ];
 }
 
-export function approvalsLines(owner: OwnerFact, config: Config, user: AgentUser): Line[] {
-  const path = owner.approvals.path;
+export function approvalsLines(owner: OwnerFact, user: AgentUser): Line[] {
+  // In a bucket there are no folders: what is not there is not approved.
+  if (owner.lies === "in-bucket") return [];
+  const { path } = owner.lies.approvals;
   const needing = "policy" in owner.policy ? rulesWithApproval(owner.policy.policy).map(({ id }) => id) : [];
-  const { stat, code } = owner.approvals;
-  const make = `install -d -o ${config.owner.uid} -m 0755 ${path}`;
+  const { stat, code } = owner.lies.approvals;
+  const make = `install -d -o ${owner.lies.uid} -m 0755 ${path}`;
   if (stat === null && code === "ENOENT") {
     if (needing.length === 0) return [ok("approvals", path, "not there, and no rule asks for an approval")];
     return [warn("approvals", path, `not there, and these rules ask for approvals: ${needing.join(", ")}`, make)];
   }
-  const fault = approvalsFault(owner.approvals, user);
+  const fault = approvalsFault(owner.lies.approvals, user);
   if (fault !== null) return [fail("approvals", path, fault.found, fault.hint)];
   return [
     ok(

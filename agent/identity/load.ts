@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Network } from "../host/network.ts";
 import { ownersConsent } from "../owner/consent.ts";
+import type { OwnersFolder } from "../owner/folder.ts";
 import { policyReader } from "../owner/policy.ts";
 import { spiffeId } from "../wire/names.ts";
 import { certificatePem } from "../wire/x509.ts";
@@ -25,12 +26,14 @@ export async function loadOrEnrol({
   host,
   net,
   config,
+  owner,
   credentials,
   uid,
 }: {
   host: Host;
   net: Network;
   config: Config;
+  owner: OwnersFolder;
   credentials: string | null;
   uid: number;
 }): Promise<Identity | EnrolmentFault> {
@@ -38,7 +41,7 @@ export async function loadOrEnrol({
   try {
     const store = openStore(host, config.state, uid);
     if (isEnrolmentFault(store)) return store;
-    const stillFenced = fenced(host, config, store);
+    const stillFenced = fenced(owner, store);
     if (stillFenced !== null) return stillFenced;
     const stored = await storedOrEnrolled(host, net, config, store, token, uid);
     if (isEnrolmentFault(stored)) return stored;
@@ -113,7 +116,7 @@ export function checkKept(stored: Stored): EnrolmentFault | null {
 }
 
 /** Null when this agent is not fenced, or when the owner has approved the end of exactly this fencing. */
-function fenced(host: Host, config: Config, store: Store): EnrolmentFault | null {
+function fenced(owner: OwnersFolder, store: Store): EnrolmentFault | null {
   const digest = store.fencing();
   const stored = digest === null ? null : store.load();
   if (digest === null) return null;
@@ -123,11 +126,10 @@ function fenced(host: Host, config: Config, store: Store): EnrolmentFault | null
     ownersConsent(
       // The log is not open yet: its revision is looked at once more before the fencing ends.
       {
-        disk: host.disk,
-        owner: config.owner,
+        owner,
         cluster: stored.cluster,
         revision: 0,
-        readPolicy: policyReader(host.disk, config.owner),
+        readPolicy: policyReader(owner),
       },
       { kind: "fencing", epoch: stored.epoch, digest },
     ).person !== null
@@ -195,6 +197,7 @@ function identityOf(
     epoch: stored.epoch,
     enrolledAtMs: stored.enrolled_at_ms,
     chain: () => newestSlot(stored).chain,
+    roots,
     rootPem: certificatePem(pinned),
     logKey: logKeyOf(stored.log_key),
     commandKeys: () => commandKeysOf(trust),

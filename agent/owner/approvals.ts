@@ -1,12 +1,12 @@
 import type { Policy } from "../../policy/policy.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
 import type { EntryBody } from "../audit/entry.ts";
-import type { Config } from "../config.ts";
-import { type Disk, DiskError } from "../host/host.ts";
+import { DiskError } from "../host/host.ts";
 import { MAX_APPROVAL_FILE_BYTES, MAX_APPROVALS_IN_FILE } from "../limits.ts";
 import { APPROVAL_NAMESPACE, type Approvable, approvalId, approvalMessage } from "../wire/approval.ts";
 import { digestOf } from "../wire/envelope.ts";
 import { splitSshSignatures, verifySshSignature } from "../wire/sshsig.ts";
+import type { OwnersDisk, OwnersFolder } from "./folder.ts";
 
 /** One signature out of the owner's folder, judged. It counts when `code` is null; then `person` says whose it is. */
 export type Judged = {
@@ -26,8 +26,7 @@ type ApprovalCode = Extract<RefusalCode, `approval.${string}`>;
  * file that is too long counts as none. `asked`: whom the rule asks; null when any of the people may say yes.
  */
 export function readApprovals(
-  disk: Disk,
-  owner: Config["owner"],
+  { disk, at }: OwnersFolder,
   policy: Pick<Policy, "people" | "cluster">,
   what: Approvable,
   asked: readonly string[] | null,
@@ -36,7 +35,7 @@ export function readApprovals(
   const id = approvalId(what);
   const judged = new Map<string, Judged>();
   for (const name of [id, ...Object.keys(policy.people).map((person) => `${id}.${person}`)]) {
-    const read = readBlocks(disk, `${owner.directory}/approvals/${name}.sig`);
+    const read = readBlocks(disk, `${at.directory}/approvals/${name}.sig`);
     const found =
       "code" in read
         ? [nobody(read.digest, read.code)]
@@ -62,7 +61,7 @@ function nobody(digest: string, code: ApprovalCode): Judged {
 
 type Blocks = { readonly blocks: readonly string[] } | { readonly digest: string; readonly code: ApprovalCode };
 
-function readBlocks(disk: Disk, path: string): Blocks {
+function readBlocks(disk: OwnersDisk, path: string): Blocks {
   try {
     const { bytes, stat } = disk.read(path, MAX_APPROVAL_FILE_BYTES);
     if (stat.kind !== "file") return { digest: digestOf(path), code: "approval.unreadable" };

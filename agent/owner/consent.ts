@@ -1,8 +1,7 @@
 import { checkRevision } from "../../policy/authorize.ts";
-import type { Config } from "../config.ts";
-import type { Disk } from "../host/host.ts";
 import type { Approvable } from "../wire/approval.ts";
 import { type Judged, readApprovals } from "./approvals.ts";
+import type { OwnersFolder } from "./folder.ts";
 import type { ReadPolicy } from "./policy.ts";
 
 export type Consent = {
@@ -18,8 +17,7 @@ export type Consent = {
  */
 export function ownersConsent(
   at: {
-    readonly disk: Disk;
-    readonly owner: Config["owner"];
+    readonly owner: OwnersFolder;
     readonly cluster: string;
     readonly revision: number;
     readPolicy(cannot: string): ReadPolicy;
@@ -30,6 +28,6 @@ export function ownersConsent(
   if (!("policy" in read) || read.policy.cluster !== at.cluster) return { person: null, judged: [] };
   if (checkRevision(read.policy, { revision: at.revision }, "look at approvals") !== null)
     return { person: null, judged: [] };
-  const judged = readApprovals(at.disk, at.owner, read.policy, what, null);
+  const judged = readApprovals(at.owner, read.policy, what, null);
   return { person: judged.find(({ code }) => code === null)?.person ?? null, judged };
 }

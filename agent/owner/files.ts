@@ -1,5 +1,5 @@
-import type { Config } from "../config.ts";
-import { type Disk, DiskError, type Stat } from "../host/host.ts";
+import { DiskError, type Stat } from "../host/host.ts";
+import { BucketUnread, type OwnersDirectory, type OwnersDisk } from "./folder.ts";
 
 /** Group or others may write. */
 const WRITABLE_BY_OTHERS = 0o022;
@@ -35,8 +35,8 @@ function judge(path: string, stat: Stat, kind: Stat["kind"], uid: number): Owner
  * The folder itself is judged too, for who can write there can replace what lies there.
  */
 export function readOwned(
-  disk: Disk,
-  owner: Config["owner"],
+  disk: OwnersDisk,
+  owner: OwnersDirectory,
   name: string,
   max: number,
 ): { bytes: Uint8Array; stat: Stat } | OwnerFault {
@@ -48,6 +48,7 @@ export function readOwned(
     return judge(path, file.stat, "file", owner.uid) ?? file;
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
+    if (error instanceof BucketUnread) return { what: "unreadable", because: error.because, hint: error.hint };
     if (error.code === "ENOENT")
       return { what: "missing", because: `${path} is not there`, hint: `Put it there, owned by uid ${owner.uid}.` };
     if (error.code === "ELOOP" || error.code === "EFTYPE")

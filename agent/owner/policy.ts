@@ -1,11 +1,10 @@
 import { loadPolicy } from "../../policy/parse.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { type Refusal, refuse } from "../../policy/refusal.ts";
-import type { Config } from "../config.ts";
-import type { Disk } from "../host/host.ts";
 import { MAX_POLICY_BYTES } from "../limits.ts";
 import { digestOf } from "../wire/envelope.ts";
 import { readOwned } from "./files.ts";
+import type { OwnersFolder } from "./folder.ts";
 
 export type ReadPolicy =
   | { readonly policy: Policy; readonly digest: string }
@@ -15,10 +14,10 @@ export type ReadPolicy =
  * Reads the owner's policy anew; only a parse under the same digest is kept. Whatever is wrong with it refuses everything.
  * `cannot` is what the refusal's sentence is about.
  */
-export function policyReader(disk: Disk, owner: Config["owner"]): (cannot: string) => ReadPolicy {
+export function policyReader({ disk, at }: OwnersFolder): (cannot: string) => ReadPolicy {
   let kept: { digest: string; loaded: ReturnType<typeof loadPolicy> } | null = null;
   return (cannot) => {
-    const file = readOwned(disk, owner, "policy.yaml", MAX_POLICY_BYTES);
+    const file = readOwned(disk, at, "policy.yaml", MAX_POLICY_BYTES);
     if (!("bytes" in file)) {
       const code = file.what === "permission" ? "policy.permission" : "policy.unreadable";
       return { refusal: refuse(code, cannot, file.because, file.hint), digest: null };

@@ -1,6 +1,6 @@
-import type { Config } from "../config.ts";
-import type { Disk } from "../host/host.ts";
+import { MAX_SWITCH_BYTES } from "../limits.ts";
 import { readOwned } from "./files.ts";
+import type { OwnersFolder } from "./folder.ts";
 
 /** `inode` tells one turning-on from the next. */
 export type Switch =
@@ -11,14 +11,12 @@ export type Switch =
       readonly missing: boolean;
     };
 
-const MAX_SWITCH_BYTES = 4096;
-
 /** The owner's switch: `on` absent, unreadable or in doubt means suspended (invariant 5). Why: the first line of `suspended`. */
-export function readSwitch(disk: Disk, owner: Config["owner"]): Switch {
-  const on = readOwned(disk, owner, "on", MAX_SWITCH_BYTES);
+export function readSwitch({ disk, at }: OwnersFolder): Switch {
+  const on = readOwned(disk, at, "on", MAX_SWITCH_BYTES);
   if ("bytes" in on) return { on: true, inode: on.stat.inode };
   if (on.what !== "missing") return { on: false, why: on.because, missing: false };
-  const why = readOwned(disk, owner, "suspended", MAX_SWITCH_BYTES);
+  const why = readOwned(disk, at, "suspended", MAX_SWITCH_BYTES);
   if (!("bytes" in why)) return { on: false, why: "by the customer", missing: true };
   return {
     on: false,

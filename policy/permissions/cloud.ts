@@ -64,6 +64,11 @@ export type Cloud = {
   /** Whether a role's ceiling can be printed. */
   readonly boundary: boolean;
   readonly operations: Operations;
-  /** For a file whose place is this cloud's; another's is our own mistake and throws. */
-  render(policy: Policy): Permissions | { readonly faults: readonly Fault[] };
+  /** What the URL of a bucket in this cloud is, for the owner's folder. */
+  readonly bucket: { readonly form: RegExp; readonly words: string };
+  /**
+   * For a file whose place is this cloud's; another's is our own mistake and throws. `bucket`: the owner's folder when it is one, of the
+   * cloud's form; null when it is a directory, which needs nothing of the cloud.
+   */
+  render(policy: Policy, bucket: string | null): Permissions | { readonly faults: readonly Fault[] };
 };

@@ -1,5 +1,6 @@
 import type { AwsConfig } from "../../agent/providerConfig/aws.ts";
 import { CallFailed, type Provider, type Setting } from "../provider.ts";
+import { s3Bucket } from "./bucket.ts";
 import type { AwsContext } from "./call.ts";
 import { awsCertificate } from "./certificate.ts";
 import { credentialSource } from "./credentials.ts";
@@ -40,6 +41,7 @@ export async function awsProvider(setting: Setting, aws: AwsConfig): Promise<Pro
     scale: awsScale(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": awsCertificate(context),
     "update-dns": awsDns(context),
+    bucket: "region" in setting.owner ? s3Bucket(setting, aws, setting.owner, context.credentials) : null,
     get ownGroups() {
       return [...ownGroups];
     },

@@ -5,7 +5,8 @@ import type { Service } from "./operations.ts";
 /** Where a service is called, and the region that its requests are signed for. */
 export type Endpoint = { readonly url: string; readonly host: string; readonly region: string };
 
-const DOMAIN = { aws: "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn" } as const;
+/** What the hosts of a partition end in. */
+export const DOMAIN = { aws: "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn" } as const;
 /** Route 53 has one endpoint a partition, signed for one region of it. */
 const ROUTE53 = {
   aws: { host: "route53.amazonaws.com", region: "us-east-1" },

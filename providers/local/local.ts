@@ -16,6 +16,7 @@ export function localProvider({ host }: Pick<Setting, "host">, config: LocalConf
     scale: localScale(host, config, state),
     "issue-certificate": localCertificate(host, config),
     "update-dns": localDns(host, config),
+    bucket: null,
     ownGroups: groupsOf(env),
     probe: (_rules, signal) => reached(host, config, state, signal),
   };

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { realHost } from "../../agent/host/real.ts";
 import { readOwned } from "../../agent/owner/files.ts";
+import { directoryFolder } from "../../agent/owner/folder.ts";
 import { readSwitch } from "../../agent/owner/switch.ts";
 
 const ROOT = process.getuid?.() === 0;
@@ -20,9 +21,9 @@ const on = (): string => join(folder, "on");
 
 describe("the owner's switch", () => {
   test("a plain file of the owner's is on, and its absence is off", () => {
-    expect(readSwitch(disk, owner()).on).toBe(false);
+    expect(readSwitch(directoryFolder(disk, owner())).on).toBe(false);
     writeFileSync(on(), "", { mode: 0o644 });
-    expect(readSwitch(disk, owner()).on).toBe(true);
+    expect(readSwitch(directoryFolder(disk, owner())).on).toBe(true);
   });
   const doubtful: [string, () => void][] = [
     ["a folder", () => mkdirSync(on())],
@@ -53,17 +54,17 @@ describe("the owner's switch", () => {
     test(`an \`on\` that is ${what} is off`, () => {
       make();
       // Not `missing`: what cannot be judged is not the owner's hand, so its return is no resume.
-      expect(readSwitch(disk, owner())).toMatchObject({ on: false, missing: false });
+      expect(readSwitch(directoryFolder(disk, owner()))).toMatchObject({ on: false, missing: false });
     });
   }
   test.if(ROOT)("an `on` of another user's is off", () => {
     writeFileSync(on(), "");
     chownSync(on(), 65534, 65534);
-    expect(readSwitch(disk, owner()).on).toBe(false);
+    expect(readSwitch(directoryFolder(disk, owner())).on).toBe(false);
   });
   test("the reason is told without control characters", () => {
     writeFileSync(join(folder, "suspended"), "maint\u001b[31menance\nmore\n");
-    expect(readSwitch(disk, owner())).toEqual({ on: false, why: "maint[31menance", missing: true });
+    expect(readSwitch(directoryFolder(disk, owner()))).toEqual({ on: false, why: "maint[31menance", missing: true });
   });
 });
 

@@ -44,7 +44,7 @@ function world(answers: Answer[], meanwhile: () => void = () => undefined) {
   };
   const road = {
     host,
-    config: { owner: { directory: "/owner", uid: 0 } },
+    owner: { disk: host.disk, at: { directory: "/owner", uid: 0 }, refresh: () => Promise.resolve() },
     log: {
       get memory() {
         return { policy: { digest: D(file.recorded), revision: 1, code: null } };

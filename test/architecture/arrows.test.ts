@@ -32,7 +32,7 @@ const EFFECTS = [
 ];
 /** Takes the JIT, which a hardened unit takes away. */
 const NEVER = ["bun:ffi", "bun:jsc", "node:vm", "node:v8"];
-const CONTRACT = ["providers/provider.ts", "providers/gate.ts"];
+const CONTRACT = ["providers/provider.ts", "providers/gate.ts", "providers/bucket.ts"];
 
 const ARROWS: readonly Area[] = [
   { area: "policy/", ours: ["policy/"], others: { only: ["node:crypto", "yaml", "zod"] } },

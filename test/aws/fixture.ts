@@ -39,7 +39,12 @@ export function hastyHost(times: number): Host {
 }
 
 /** What a provider is made with: hurried waits, nothing between it and the counterpart. */
-export const SETTING: Setting = { host: hastyHost(100), version: "9.9.9", dial: dialer(DIRECT) };
+export const SETTING: Setting = {
+  host: hastyHost(100),
+  version: "9.9.9",
+  dial: dialer(DIRECT),
+  owner: { directory: "/etc/reeve/owner", uid: 0 },
+};
 
 export const CREDENTIALS = { accessKeyId: "ASIAEXAMPLEEXAMPLE00", secretAccessKey: "secret", sessionToken: "token" };
 

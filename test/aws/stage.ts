@@ -1,7 +1,7 @@
 /** A vendor and a customer's machine, both compiled, with the provider for AWS on an account of the world that stands for it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, ran } from "../e2e/world.ts";
 import type { Moto } from "./world/moto.ts";
@@ -91,7 +91,7 @@ aws:
 }
 
 /** Without blocking: the world that stands for AWS answers out of this very process. */
-function running(program: string, ...args: string[]): Promise<Ran> {
+export function running(program: string, ...args: string[]): Promise<Ran> {
   return new Promise((resolve) => {
     const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
     let [stdout, stderr] = ["", ""];
@@ -116,12 +116,26 @@ export function widened({ Version, Statement }: Document, without: readonly stri
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
-export async function stage(moto: Moto, options: WorldOptions = {}): Promise<Stage> {
+/** The owner's folder as a bucket: the config's word, the flag for `policy permissions`, and what puts the policy there before the start. */
+export type StageBucket = { readonly owner: string; readonly url: string; put(policy: string): Promise<void> };
+
+export async function stage(
+  moto: Moto,
+  options: WorldOptions & { readonly bucket?: StageBucket } = {},
+): Promise<Stage> {
   const cloud = await startWorld(moto, { iam: true, group: { min: 1, max: 9, desired: 2 }, ...options });
   const place = `{ cloud: aws, account: "${cloud.account}", region: ${cloud.region} }`;
-  const machine = await machineWorld({ rules: rulesFor(cloud), place, provider: providerLines(cloud) });
+  const { bucket } = options;
+  const machine = await machineWorld({
+    rules: rulesFor(cloud),
+    place,
+    provider: providerLines(cloud),
+    ...(bucket === undefined ? {} : { owner: bucket.owner }),
+  });
   const policy = join(machine.owner, "policy.yaml");
-  const rendered = ran(REEVE, "policy", "permissions", policy, "--format", "iam");
+  await bucket?.put(readFileSync(policy, "utf8"));
+  const flags = bucket === undefined ? [] : ["--owner", bucket.url];
+  const rendered = ran(REEVE, "policy", "permissions", policy, "--format", "iam", ...flags);
   if (rendered.code !== 0) throw new Error(rendered.stderr);
   const permissions = JSON.parse(rendered.stdout.slice(rendered.stdout.indexOf("{"))) as Document;
   await cloud.allow(widened(permissions));

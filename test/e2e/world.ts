@@ -128,6 +128,8 @@ export type WorldOptions = Says & {
   /** What a process of the group runs. */
   readonly workload?: string;
   readonly rotation?: "approve" | "automatic";
+  /** The config's word for the owner's folder, where it is not the directory. */
+  readonly owner?: string;
   /** The config's lines of another provider than the local one. */
   readonly provider?: string;
   /** Flags that name the first command key where it is no file in `keys`, and its thumbprint. */
@@ -305,7 +307,7 @@ cluster: prod-eu-1
 control_plane: { enrol: "https://${enrol}", trust_sha256: ${pin} }
 state: ${of.state}
 runtime: ${runtime}
-owner: { directory: ${of.owner}, uid: ${process.getuid?.() ?? 0} }
+owner: ${options.owner ?? `{ directory: ${of.owner}, uid: ${process.getuid?.() ?? 0} }`}
 csr: ${path("csr")}
 token: { file: ${of.token} }
 ${options.rotation === undefined ? "" : `key_rotation: ${options.rotation}\n`}${options.provider ?? localProvider(path)}${options.config ?? ""}`;

@@ -6,7 +6,7 @@ import { realNetwork } from "../../agent/host/network.ts";
 import { DIRECT } from "../../agent/host/proxy.ts";
 import { leave } from "../../agent/identity/leave.ts";
 import { loadOrEnrol } from "../../agent/identity/load.ts";
-import { enrolled, faulted, makeWorld, UID, type World } from "./world.ts";
+import { enrolled, faulted, makeWorld, ownerOf, UID, type World } from "./world.ts";
 
 let world: World;
 beforeEach(async () => {
@@ -99,6 +99,7 @@ test("a full disk at enrolment is a fault with the disk's own code, and nothing 
     host: { ...world.host, disk },
     net: realNetwork(DIRECT),
     config,
+    owner: ownerOf(config),
     credentials: null,
     uid: UID,
   });
@@ -117,7 +118,14 @@ test("a disk that fails while renewing leaves the certificate in use, and the re
   };
   const config = world.config();
   const identity = enrolled(
-    await loadOrEnrol({ host: { ...world.host, disk }, net: realNetwork(DIRECT), config, credentials: null, uid: UID }),
+    await loadOrEnrol({
+      host: { ...world.host, disk },
+      net: realNetwork(DIRECT),
+      config,
+      owner: ownerOf(config),
+      credentials: null,
+      uid: UID,
+    }),
   );
   const before = identity.chain();
   world.pass(20 * 3_600_000);

@@ -9,6 +9,8 @@ import { realHost } from "../../agent/host/real.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "../../agent/identity/fault.ts";
 import type { Identity } from "../../agent/identity/identity.ts";
 import { loadOrEnrol } from "../../agent/identity/load.ts";
+import type { OwnersFolder } from "../../agent/owner/folder.ts";
+import { ownersFolder } from "../../agent/owner/place.ts";
 import { CLUSTER, type Plane, pinOf, startPlane } from "./plane.ts";
 
 export const UID = process.getuid?.() ?? -1;
@@ -104,10 +106,12 @@ export async function makeWorld() {
       options: { config?: Config; fate?: Fate; net?: Network; credentials?: string | null; uid?: number } = {},
     ) {
       const net = options.net ?? realNetwork(DIRECT);
+      const ours = options.config ?? config();
       const started = await loadOrEnrol({
         host: options.fate === undefined ? host : { ...host, disk: options.fate.disk(host.disk) },
         net: options.fate === undefined ? net : options.fate.net(net),
-        config: options.config ?? config(),
+        config: ours,
+        owner: ownerOf(ours),
         credentials: options.credentials ?? null,
         uid: options.uid ?? UID,
       });
@@ -129,4 +133,9 @@ export function enrolled(result: Identity | EnrolmentFault): Identity {
 export function faulted(result: Identity | EnrolmentFault): EnrolmentFault {
   if (!isEnrolmentFault(result)) throw new Error("enrolled, where a fault was due");
   return result;
+}
+
+/** The owner's folder that a config of these tests names. */
+export function ownerOf(config: Config): OwnersFolder {
+  return ownersFolder(realHost(), config, { bucket: null });
 }

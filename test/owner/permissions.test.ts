@@ -62,6 +62,36 @@ describe("the least permissions", () => {
     }
   });
 
+  test("with the owner's folder in a bucket, reading it and adding to the log are granted too, and nothing else of it", () => {
+    const bucket = "s3://the-owners/prod-eu-1";
+    const { code, stdout, stderr } = permissions(EXAMPLE_PATH, "--owner", bucket);
+    expect(code).toBe(0);
+    const { Statement } = JSON.parse(stdout) as { Statement: Record<string, unknown>[] };
+    const below = "arn:aws:s3:::the-owners/prod-eu-1";
+    expect(Statement.filter(({ Sid }) => String(Sid).endsWith("OwnersBucket"))).toEqual([
+      {
+        Sid: "ReadOwnersBucket",
+        Effect: "Allow",
+        Action: ["s3:GetObject"],
+        Resource: [`${below}/owner/*`, `${below}/log/*`],
+      },
+      { Sid: "AddToOwnersBucket", Effect: "Allow", Action: ["s3:PutObject"], Resource: [`${below}/log/*`] },
+    ]);
+    expect(stderr).toContain(`note: ${bucket}/owner/* and log/*: the star stands for names`);
+    const boundary = permissions(EXAMPLE_PATH, "--owner", bucket, "--boundary").stdout;
+    const denied = (JSON.parse(boundary) as { Statement: Record<string, unknown>[] }).Statement.at(-1);
+    expect(denied?.["NotAction"]).toEqual(expect.arrayContaining(["s3:GetObject", "s3:PutObject"]));
+    expect(permissions(EXAMPLE_PATH).stdout).not.toContain("s3:");
+    for (const wrong of [
+      "s3://the-owners",
+      "gs://the-owners/x",
+      "s3://the-owners/*",
+      "s3://the-owners/a/../b",
+      "s3://x/",
+    ])
+      expect(permissions(EXAMPLE_PATH, "--owner", wrong).code).toBe(2);
+  });
+
   test("a boundary denies every other action, and is named so in Terraform", () => {
     const { code, stdout, stderr } = permissions(EXAMPLE_PATH, "--boundary", "--format", "terraform");
     expect([code, stderr]).toEqual([0, ""]);

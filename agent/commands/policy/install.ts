@@ -5,6 +5,7 @@ import { review } from "../../../policy/review/review.ts";
 import { sentences } from "../../../policy/sentences.ts";
 import { type Disk, DiskError, type Stat } from "../../host/host.ts";
 import { MAX_POLICY_BYTES } from "../../limits.ts";
+import { ownersDirectory } from "../../owner/place.ts";
 import { printable } from "../../render.ts";
 import { digestOf } from "../../wire/envelope.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "../config.ts";
@@ -35,7 +36,13 @@ function statOf(disk: Disk, path: string): Stat | null {
 /** The owner's folder, judged as the agent judges it: what it would not read is not written. */
 function whereTo(file: PolicyText, options: CheckOptions, disk: Disk): Where {
   const config = options.owner === undefined ? readConfig(disk, options.config ?? DEFAULT_CONFIG).config : null;
-  const folder = options.owner ?? config?.owner.directory ?? "";
+  const owner = config === null ? null : ownersDirectory(config);
+  if (config !== null && owner === null) {
+    const { bucket } = config.owner as { bucket: string };
+    const because = `the owner's folder is ${bucket}, and this machine may only read it`;
+    throw new Complaint(cannot(file), because, `With your own rights, put it at ${bucket}/owner/policy.yaml.`, 4);
+  }
+  const folder = options.owner ?? owner?.directory ?? "";
   const stat = statOf(disk, folder);
   if (stat === null)
     throw new Complaint(cannot(file), `there is no folder ${folder}`, "Compare owner.directory in the config.", 3);
@@ -45,13 +52,8 @@ function whereTo(file: PolicyText, options: CheckOptions, disk: Disk): Where {
   if ((stat.mode & WRITABLE_BY_OTHERS) !== 0) {
     throw new Complaint(cannot(file), `${folder} can be written by others`, `sudo chmod go-w ${folder}`, 4);
   }
-  if (config !== null && stat.uid !== config.owner.uid && stat.uid !== 0) {
-    throw new Complaint(
-      cannot(file),
-      `${folder} is owned by uid ${stat.uid}`,
-      `sudo chown ${config.owner.uid} ${folder}`,
-      4,
-    );
+  if (owner !== null && stat.uid !== owner.uid && stat.uid !== 0) {
+    throw new Complaint(cannot(file), `${folder} is owned by uid ${stat.uid}`, `sudo chown ${owner.uid} ${folder}`, 4);
   }
   return { folder, path: `${folder}/policy.yaml`, uid: stat.uid, cluster: config?.cluster ?? null };
 }

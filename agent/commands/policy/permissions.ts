@@ -9,6 +9,7 @@ type Options = {
   /** One of some cloud's; the file's own cloud must have it. */
   readonly format?: string;
   readonly boundary?: true;
+  readonly owner?: string;
   readonly audit?: string;
   readonly role?: string;
   readonly json?: true;
@@ -19,7 +20,7 @@ const EXIT_USAGE = 2;
 const EXIT_UNREADABLE = 3;
 
 /** The file's least permissions; or what is in the way is said, and how to exit. */
-function renderedAt(path: string, json: boolean): Named | null {
+function renderedAt(path: string, owner: string | null, json: boolean): Named | null {
   const file = policyAt(path, json ? "json" : "text");
   // Also where its tests fail: 1 is kept for a role that goes beyond.
   process.exitCode = EXIT_UNREADABLE;
@@ -31,7 +32,12 @@ function renderedAt(path: string, json: boolean): Named | null {
     fail(`render the permissions of ${path}`, because, hint, json);
     return null;
   }
-  const rendered = cloud.render(file.policy);
+  if (owner !== null && !cloud.bucket.form.test(owner)) {
+    process.exitCode = EXIT_USAGE;
+    fail(`grant the bucket ${owner}`, `the file's place is on ${cloud.title}`, `Write ${cloud.bucket.words}.`, json);
+    return null;
+  }
+  const rendered = cloud.render(file.policy, owner);
   if ("faults" in rendered) {
     showFaults(file, rendered.faults, json);
     return null;
@@ -109,7 +115,7 @@ function permissions(path: string, options: Options): void {
     fail("name a role", "nothing is audited", "--role goes with --audit FILE.", options.json === true);
     return;
   }
-  const file = renderedAt(path, options.json === true);
+  const file = renderedAt(path, options.owner ?? null, options.json === true);
   if (file === null || foreign(file, options)) return;
   if (options.audit === undefined) render(file, options);
   else audit(file, options.audit, options);
@@ -129,6 +135,7 @@ export function permissionsCommand(policy: Command): void {
         "boundary",
       ),
     )
+    .option("--owner <bucket>", "the owner's folder, when it is a bucket: what the agent needs of it, too")
     .option("--role <name>", "which role, where the audited file holds several")
     .option("--json", "print one JSON object")
     .addHelpText(

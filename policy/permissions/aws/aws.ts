@@ -1,15 +1,21 @@
 import type { Policy } from "../../policy.ts";
 import type { Asked, Cloud, Fault, Permissions, Printed } from "../cloud.ts";
 import { audited } from "./audit/audited.ts";
+import { bucketNotes, withBucket } from "./bucket.ts";
 import { notesOf } from "./notes.ts";
 import { AWS_OPERATIONS } from "./operations.ts";
 import { awsPermissions, boundaryOf, type Rendered } from "./render.ts";
 import { documentOf } from "./statement.ts";
 import { iamText, terraformOf } from "./terraform.ts";
 
-function printed(policy: Policy, rendered: Rendered, { format, boundary, head }: Asked): Printed {
+function printed(
+  policy: Policy,
+  rendered: Rendered,
+  bucket: string | null,
+  { format, boundary, head }: Asked,
+): Printed {
   const statements = boundary ? boundaryOf(rendered) : rendered.statements;
-  const notes = notesOf(policy, rendered, statements, boundary);
+  const notes = [...notesOf(policy, rendered, statements, boundary), ...bucketNotes(bucket)];
   const name = `reeve-${policy.cluster}${boundary ? "-boundary" : ""}`;
   const terraform = format === "terraform" ? terraformOf(name, statements, [head, ...notes]) : null;
   const { account, region, partition } = rendered.place;
@@ -28,12 +34,13 @@ function printed(policy: Policy, rendered: Rendered, { format, boundary, head }:
   };
 }
 
-function render(policy: Policy): Permissions | { readonly faults: readonly Fault[] } {
-  const rendered = awsPermissions(policy, AWS_OPERATIONS);
-  if (rendered === null) throw new Error("the file's place is not on AWS");
-  if ("faults" in rendered) return rendered;
+function render(policy: Policy, bucket: string | null): Permissions | { readonly faults: readonly Fault[] } {
+  const permitted = awsPermissions(policy, AWS_OPERATIONS);
+  if (permitted === null) throw new Error("the file's place is not on AWS");
+  if ("faults" in permitted) return permitted;
+  const rendered = withBucket(permitted, bucket);
   return {
-    print: (asked) => printed(policy, rendered, asked),
+    print: (asked) => printed(policy, rendered, bucket, asked),
     audit: (file, name) => audited(rendered.statements, file, name),
   };
 }
@@ -43,6 +50,10 @@ export const AWS: Cloud = {
   title: "AWS",
   formats: ["iam", "terraform"],
   boundary: true,
+  bucket: {
+    form: /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:\/[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.))*)+$/,
+    words: "s3://BUCKET/PREFIX",
+  },
   operations: AWS_OPERATIONS,
   render,
 };

@@ -117,5 +117,6 @@ function nothingElse(actions: readonly string[]): Statement {
  */
 export function boundaryOf({ statements, operations }: Rendered): readonly Statement[] {
   const granting = statements.filter(({ effect }) => effect === "Allow");
-  return [...granting, nothingElse(operations.flatMap(({ permissions }) => permissions))];
+  const needed = operations.flatMap(({ permissions }) => permissions);
+  return [...granting, nothingElse([...needed, ...granting.flatMap(({ actions }) => actions)])];
 }
