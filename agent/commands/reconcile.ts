@@ -17,7 +17,7 @@ import { printable } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
 import { beginning, epochsIn, folderOf, read, type Shown, type Where } from "./readLog.ts";
 import { type Files, type Looked, reconcileLines } from "./reconcileLines.ts";
-import { type Asked, CANNOT, type Source, sourceOf } from "./reconcileSources.ts";
+import { type Asked, CANNOT, cannotWith, type Source, sourceOf } from "./reconcileSources.ts";
 
 type Options = Where &
   Asked & {
@@ -171,7 +171,7 @@ function complaintOf(error: unknown, path: string, title: string): unknown {
         : [];
   if (file === undefined) return error;
   return new Complaint(
-    CANNOT,
+    cannotWith(title),
     `${file} cannot be looked into: ${because}`,
     `Copy it anew, or take what is not ${title}'s out of the folder.`,
     COULD_NOT_LOOK,

@@ -36,7 +36,9 @@ export type Source = {
 };
 
 const USAGE = 2;
+/** What cannot be done, while the cloud's log is not named yet, and once it is. */
 export const CANNOT = "reconcile the log with the cloud's";
+export const cannotWith = (title: string): string => `reconcile the log with ${title}`;
 
 function usage(because: string, hint: string): Complaint {
   return new Complaint(CANNOT, because, hint, USAGE);

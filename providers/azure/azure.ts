@@ -33,6 +33,7 @@ export async function azureProvider(setting: Setting, azure: AzureConfig, folder
     scale: azureScale({ context, notes, own, learnt: (group) => ownGroups.add(group) }),
     "issue-certificate": azureCertificate(context, notes),
     "update-dns": azureDns(context),
+    bucket: null,
     get ownGroups() {
       return [...ownGroups];
     },

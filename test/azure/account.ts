@@ -23,7 +23,13 @@ export function hastyHost(times: number): Host {
 }
 
 export function settingOf(more: Partial<Setting> = {}): Setting {
-  return { host: hastyHost(100), version: "9.9.9", dial: dialer({ proxy: null, direct: new Set() }), ...more };
+  return {
+    host: hastyHost(100),
+    version: "9.9.9",
+    owner: { directory: "/etc/reeve/owner", uid: 0 },
+    dial: dialer({ proxy: null, direct: new Set() }),
+    ...more,
+  };
 }
 
 export function configFor(world: World, chain: string, more: Record<string, unknown> = {}): AzureConfig {

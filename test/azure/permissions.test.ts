@@ -172,7 +172,7 @@ describe("the command", () => {
       ["authority: prod-eu-1-ca/clients", "authority: clients"],
       ["names: { below: prod-eu-1.example.com }\n    types", "names: { below: other.example.com }\n    types"],
     ] as const) {
-      const rendered = AZURE.render(policyOf(TEXT.replace(from, to)));
+      const rendered = AZURE.render(policyOf(TEXT.replace(from, to)), null);
       expect([to, "faults" in rendered && rendered.faults.length > 0]).toEqual([to, true]);
     }
   });

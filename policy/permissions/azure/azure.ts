@@ -25,9 +25,9 @@ function printed(policy: Policy, rendered: Rendered, { format, head }: Asked): P
   };
 }
 
-function render(policy: Policy): Permissions | { readonly faults: readonly Fault[] } {
+function render(policy: Policy, bucket: string | null): Permissions | { readonly faults: readonly Fault[] } {
   const rendered = azurePermissions(policy, AZURE_OPERATIONS);
-  if (rendered === null) throw new Error("the file's place is not on Azure");
+  if (rendered === null || bucket !== null) throw new Error("the file's place, or a bucket, is not on Azure");
   if ("faults" in rendered) return rendered;
   return {
     print: (asked) => printed(policy, rendered, asked),
@@ -40,6 +40,8 @@ export const AZURE: Cloud = {
   title: "Azure",
   formats: ["azure", "terraform"],
   boundary: false,
+  // None: the owner's folder on Azure is a directory.
+  bucket: { form: /^(?!)/, words: "a directory of the machine (no bucket on Azure is read)" },
   operations: AZURE_OPERATIONS,
   render,
 };
