@@ -27,7 +27,7 @@ const ROOTS = [
   "agent/host/dial.ts",
 ];
 /** Every provider is on the path of who configures it; a reviewer of one leaves the others out. */
-const PROVIDERS = ["providers/local", "providers/aws"];
+const PROVIDERS = ["providers/local", "providers/aws", "providers/azure"];
 
 /** The order to read in: the road's own. A path sorts by the first of these that it starts with. */
 const READING = [
@@ -216,6 +216,7 @@ const SHARES = [
   ["the gate and the contract (providers/)", /^providers\/[^/]+$/],
   ["the local provider (providers/local/)", /^providers\/local\//],
   ["the provider for AWS (providers/aws/)", /^providers\/aws\//],
+  ["the provider for Azure (providers/azure/)", /^providers\/azure\//],
 ] as const;
 
 function shares(ours: readonly Part[]): string[] {

@@ -130,7 +130,12 @@ async function readTrail(disk: Disk, source: Source, progress: Progress): Promis
     } else files[await readFile(disk, path, source, progress)] += 1;
   }
   if (files.events === 0)
-    throw new Complaint(CANNOT, `there is no file of ${source.title}'s in ${folder}`, source.copy, COULD_NOT_LOOK);
+    throw new Complaint(
+      cannotWith(source.title),
+      `there is no file of ${source.title}'s in ${folder}`,
+      source.copy,
+      COULD_NOT_LOOK,
+    );
   return files;
 }
 
