@@ -2,12 +2,16 @@ import { z } from "zod";
 import type { Policy } from "../policy/policy.ts";
 import { strictYaml } from "../policy/yaml.ts";
 import { placeName, placeOf } from "./host/socket.ts";
+import { LOG_KEPT_MIN_MS } from "./limits.ts";
 import { aws } from "./providerConfig/aws.ts";
 import { azure } from "./providerConfig/azure.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
 import { local } from "./providerConfig/local.ts";
 import { OwnerConfig, providerOfOwner } from "./providerConfig/owner.ts";
 import { Base64Url32, ClusterName, Sha256Hex } from "./wire/names.ts";
+
+/** Whole hours or days. */
+const LogTime = z.string().regex(/^[1-9]\d{0,5}[hd]$/, "hours or days, such as 400d");
 
 /** Every provider that the config may name, with its own field: a line each. */
 const PROVIDERS = { local, aws, azure } as const;
@@ -76,8 +80,16 @@ export const Config = z
     witnesses: z.array(z.never()).max(0).default([]),
     artifacts: z.literal("none").default("none"),
     log: z
-      .strictObject({ retention: z.string().regex(/^\d+[hd]$/), segment: z.string().regex(/^\d+(?:KiB|MiB)$/) })
-      .default({ retention: "400d", segment: "16MiB" }),
+      .strictObject({
+        /** Rates look back a week: what they count is not given up before that. */
+        retention: LogTime.refine(
+          (text) => milliseconds(text) >= LOG_KEPT_MIN_MS,
+          "at least 8d: rates look back a week",
+        ),
+        segment: z.string().regex(/^[1-9]\d{0,5}(?:KiB|MiB)$/, "a size such as 16MiB"),
+        segment_age: LogTime.default("7d"),
+      })
+      .default({ retention: "400d", segment: "16MiB", segment_age: "7d" }),
   })
   .superRefine((config, context) => {
     const issue = (field: string, message: string): void =>
@@ -109,6 +121,11 @@ export function parseConfig(text: string): { config: Config } | { faults: readon
       return { ...place, message: `${issue.path.join(".") || "the file"}: ${issue.message}` };
     }),
   };
+}
+
+/** Milliseconds of `24h` or `400d`. */
+export function milliseconds(text: string): number {
+  return Number(text.slice(0, -1)) * (text.endsWith("d") ? 24 : 1) * 3600 * 1000;
 }
 
 /** Size in bytes of `16MiB`. */

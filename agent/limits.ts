@@ -21,6 +21,8 @@ export const MAX_ENTRIES_PER_REPORT = 200;
 export const CERTIFICATE_LIFETIME_SECONDS = 24 * 3600;
 export const CERTIFICATE_GRACE_SECONDS = 7 * 24 * 3600;
 export const CHECKPOINT_INTERVAL_SECONDS = 3600;
+/** What rates may look back on, a week, and a day more. */
+export const LOG_KEPT_MIN_MS = 8 * 24 * 3600 * 1000;
 export const BALLAST_BYTES = 1024 * 1024;
 export const POLL_HOLD_SECONDS = 20;
 export const REQUEST_TIMEOUT_SECONDS = 30;

@@ -89,6 +89,7 @@ export function reporter(to: Contact): Reporter {
       return false;
     }
     next = answer.ok.next;
+    to.log.handedIn(next);
     to.contact(null);
     wait.reset();
     return true;

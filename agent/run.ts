@@ -5,7 +5,7 @@ import { logKeyBinding } from "./audit/note.ts";
 import { timeText } from "./audit/time.ts";
 import { backoff } from "./backoff.ts";
 import { watchClock } from "./clock.ts";
-import { type Config, segmentBytes } from "./config.ts";
+import { type Config, milliseconds, segmentBytes } from "./config.ts";
 import { dispatcher } from "./dispatch.ts";
 import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
@@ -99,13 +99,18 @@ function openEpoch(agent: Started, identity: Identity): Log {
   const folder = `${config.state}/audit`;
   const origin = logOrigin(identity.agentId, identity.epoch);
   const before = archiveEpoch(host, folder, identity.epoch);
-  const key = Buffer.from(identity.logKey.x).toString("base64");
+  const key = identity.logKeys.current;
+  const vouch = (binding: Uint8Array) => ({
+    chain: identity.chain(),
+    signature: Buffer.from(identity.sign(binding)).toString("base64url"),
+  });
+  const { chain, signature } = vouch(logKeyBinding(origin, key, 0));
   const first = (): EntryBody => ({
     kind: "epoch",
     origin,
     log_keys: [{ key, from: 0 }],
-    chain: [...identity.chain()],
-    signature: Buffer.from(identity.sign(logKeyBinding(origin, key, 0))).toString("base64url"),
+    chain: [...chain],
+    signature,
     before: before?.checkpoint ?? null,
     config: agent.configDigest,
   });
@@ -113,8 +118,11 @@ function openEpoch(agent: Started, identity: Identity): Log {
     origin,
     cluster: identity.cluster,
     epoch: identity.epoch,
-    logKey: { privateKey: identity.logKey.privateKey, publicKey: key },
+    keys: identity.logKeys,
+    vouch,
     segmentBytes: segmentBytes(config),
+    segmentAgeMs: milliseconds(config.log.segment_age),
+    retentionMs: milliseconds(config.log.retention),
     first,
     // A later epoch's machine has no memory: rates count as used up until their window has passed.
     since: identity.epoch === 1 ? null : identity.enrolledAtMs,

@@ -1,35 +1,43 @@
-import { generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import type { EntryBody } from "../agent/audit/entry.ts";
 import { type Log, openLog } from "../agent/audit/log.ts";
+import { logKeyBinding } from "../agent/audit/note.ts";
 import { realHost } from "../agent/host/real.ts";
+import { logKeysOf, newLogKeyPem } from "../agent/identity/keys.ts";
 
 export const CLUSTER = "prod-eu-1";
 export const AGENT_ID = `spiffe://vendor.example/cluster/${CLUSTER}/agent`;
 
 /** What vouches for a log's key in entry 0. Without one the log can be written, and not be verified. */
-export type Voucher = { readonly chain: readonly string[]; sign(origin: string, key: string): string };
+export type Voucher = { readonly chain: readonly string[]; sign(binding: Uint8Array): string };
 const NOBODY: Voucher = { chain: ["MA=="], sign: () => "" };
 
 /** A log of its own in `folder`/audit, as `reeve run` opens it, over the real disk. */
 export function benchLog(folder: string, voucher: Voucher = NOBODY): Log {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  const x = publicKey.export({ format: "jwk" }).x;
-  if (x === undefined) throw new Error("a public key without x");
-  const key = Buffer.from(x, "base64url").toString("base64");
+  let pems: { log_key: string; next_log_key: string | null } = { log_key: newLogKeyPem(), next_log_key: null };
+  const keys = logKeysOf({
+    stored: () => pems,
+    save(next) {
+      pems = next;
+    },
+  });
+  const key = keys.current;
   const origin = `${AGENT_ID}/epoch/1`;
   return openLog(realHost(), join(folder, "audit"), {
     origin,
     cluster: CLUSTER,
     epoch: 1,
-    logKey: { privateKey, publicKey: key },
+    keys,
+    vouch: (binding) => ({ chain: voucher.chain, signature: voucher.sign(binding) }),
     segmentBytes: 16 * 1024 * 1024,
+    segmentAgeMs: 7 * 24 * 3600 * 1000,
+    retentionMs: 400 * 24 * 3600 * 1000,
     first: () => ({
       kind: "epoch",
       origin,
       log_keys: [{ key, from: 0 }],
       chain: [...voucher.chain],
-      signature: voucher.sign(origin, key),
+      signature: voucher.sign(logKeyBinding(origin, key, 0)),
       before: null,
       config: `sha256:${"0".repeat(64)}`,
     }),

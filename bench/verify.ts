@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { signLogKeyBinding } from "../agent/audit/note.ts";
+import { signBinding } from "../agent/audit/note.ts";
 import { openAuthority } from "../control/ca.ts";
 import { type Effort, type Figure, inTurn, times } from "./figure.ts";
 import { AGENT_ID, benchLog, sampleEntry, type Voucher } from "./log.ts";
@@ -16,7 +16,7 @@ async function voucherIn(folder: string): Promise<{ voucher: Voucher; root: stri
   const authority = await openAuthority(folder, ["localhost"]);
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const { chain } = await authority.issue(AGENT_ID, publicKey.export({ type: "spki", format: "der" }));
-  const sign = (origin: string, key: string): string => signLogKeyBinding(origin, key, 0, privateKey);
+  const sign = (binding: Uint8Array): string => signBinding(binding, privateKey);
   return { voucher: { chain, sign }, root: join(folder, "ca", "root.pem") };
 }
 

@@ -1,6 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { Entry } from "../agent/audit/entry.ts";
+import { type LogKeyRange, maySign, type SegmentEntry } from "../agent/audit/logKeys.ts";
 import { parseCheckpoint, verifyLogKeyBinding, verifyNote } from "../agent/audit/note.ts";
+import { openingFault } from "../agent/audit/opening.ts";
 import {
   emptyTree,
   grow,
@@ -21,10 +23,14 @@ import { findCertificate, type Peer } from "./peer.ts";
 import { bumpChanges, type CommandRow, type CommandState, OPEN_STATES, raiseAlarm, type Sql } from "./store.ts";
 
 const MAX_AHEAD = 16;
-/** A checkpoint whose entries have not all been handed in: kept until they are. `root` in base64. */
-type Ahead = { readonly size: number; readonly root: string };
+/**
+ * A checkpoint whose entries have not all been handed in: kept until they are. `root` in base64. `note`: while the key that may sign it
+ * is not known, for the line that names it is among those entries.
+ */
+type Ahead = { readonly size: number; readonly root: string; readonly note?: string };
 type LogRow = { readonly log_key: string; readonly size: number; readonly peaks: string; readonly ahead: string };
-type Log = { readonly key: Buffer; readonly tree: Tree; readonly ahead: readonly Ahead[] };
+/** `keys`: of the segments so far, oldest first. */
+type Log = { readonly keys: LogKeyRange[]; readonly tree: Tree; readonly ahead: readonly Ahead[] };
 
 /** The index that is wanted next. */
 type Taken = { readonly next: number };
@@ -40,7 +46,7 @@ export async function takeReport(
   peer: Peer,
   report: ReportRequest,
 ): Promise<Taken | Faulted> {
-  const before = await readLog(sql, peer);
+  const before = await readLog(sql, trustDomain, peer);
   const have = before?.tree.size ?? 0;
   const claimed = parseCheckpoint(report.checkpoint);
   if (claimed === null) return new Faulted("malformed", "the checkpoint cannot be read");
@@ -54,14 +60,27 @@ export async function takeReport(
   const entries = fresh.map((line, at) => readEntry(line, have + at, peer));
   const log = before ?? (await beginLog(sql, trustDomain, peer, entries[0]));
   if (log instanceof Faulted) return log;
-  const roots = fresh.map((line) => {
+  const known = log.keys.length;
+  const roots: string[] = [];
+  for (const [at, line] of fresh.entries()) {
+    const entry = entries[at];
+    const fault = entry?.kind === "segment" ? await beginSegment(sql, peer, log, entry) : null;
+    if (fault !== null) return fault;
     grow(log.tree, leafHash(line));
-    return rootOfTree(log.tree).toString("base64");
-  });
+    roots.push(rootOfTree(log.tree).toString("base64"));
+  }
   const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, report.checkpoint, roots);
   if (ahead instanceof Faulted) return ahead;
   await writeEntries(sql, peer, have, fresh, roots);
   await writeLog(sql, peer, { ...log, ahead });
+  for (const { key, from } of log.keys.slice(Math.max(known, 1)))
+    await sql.run(
+      "insert into log_keys (cluster, epoch, position, log_key) values ($1, $2, $3, $4)",
+      peer.cluster,
+      peer.epoch,
+      from,
+      key,
+    );
   for (const [at, entry] of entries.entries()) {
     await settle(sql, peer, entry, fresh[at] ?? "");
     await learn(sql, peer, entry);
@@ -90,15 +109,24 @@ async function probe(
   return { next: log.tree.size };
 }
 
-async function readLog(sql: Sql, peer: Peer): Promise<Log | null> {
+async function readLog(sql: Sql, trustDomain: string, peer: Peer): Promise<Log | null> {
   const [row] = await sql.rows<LogRow>(
     "select * from logs where cluster = $1 and epoch = $2",
     peer.cluster,
     peer.epoch,
   );
   if (row === undefined) return null;
+  const later = await sql.rows<{ position: number; log_key: string }>(
+    "select position, log_key from log_keys where cluster = $1 and epoch = $2 order by position",
+    peer.cluster,
+    peer.epoch,
+  );
+  const origin = logOrigin(spiffeId(trustDomain, peer.cluster), peer.epoch);
   return {
-    key: Buffer.from(row.log_key, "base64"),
+    keys: [
+      { origin, key: row.log_key, from: 0 },
+      ...later.map((one) => ({ origin, key: one.log_key, from: one.position })),
+    ],
     tree: treeOf(JSON.parse(row.peaks) as TreeState),
     ahead: JSON.parse(row.ahead) as Ahead[],
   };
@@ -145,7 +173,26 @@ async function beginLog(sql: Sql, trustDomain: string, peer: Peer, first: Entry 
   const spki = leaf.publicKey.export({ type: "spki", format: "der" });
   if (!verifyLogKeyBinding(spki, origin, bound.key, 0, first.signature))
     return new Faulted("malformed", "the certificate's key did not sign the log's key");
-  return { key, tree: emptyTree(), ahead: [] };
+  return { keys: [{ origin, key: bound.key, from: 0 }], tree: emptyTree(), ahead: [] };
+}
+
+/**
+ * The first line of a segment names the key that signs from there on: the key before handed over to it, a certificate that this control
+ * plane issued for this cluster and epoch vouches for it, and its frontier is that of the entries before.
+ */
+async function beginSegment(sql: Sql, peer: Peer, log: Log, entry: SegmentEntry): Promise<Faulted | null> {
+  const bad = (because: string): Faulted => new Faulted("malformed", `the segment at entry ${entry.index}: ${because}`);
+  const before = log.keys.at(-1);
+  if (before === undefined) return bad("no key is known before it");
+  const opening = openingFault(entry, true, { tree: log.tree, memory: { logKey: before }, carry: null });
+  if (opening !== null) return bad(opening.because);
+  const leaf = await issuedLeaf(sql, entry.chain[0] ?? "", peer);
+  if (leaf === null) return bad("it names no certificate of this epoch");
+  const spki = leaf.publicKey.export({ type: "spki", format: "der" });
+  if (!verifyLogKeyBinding(spki, entry.origin, entry.key, entry.index, entry.signature))
+    return bad("the certificate's key did not sign the log's key");
+  log.keys.push({ origin: entry.origin, key: entry.key, from: entry.index });
+  return null;
 }
 
 async function issuedLeaf(sql: Sql, base64: string, peer: Peer): Promise<X509Certificate | null> {
@@ -177,7 +224,7 @@ async function writeLog(sql: Sql, peer: Peer, log: Log): Promise<void> {
      on conflict (cluster, epoch) do update set size = excluded.size, peaks = excluded.peaks, ahead = excluded.ahead`,
     peer.cluster,
     peer.epoch,
-    log.key.toString("base64"),
+    log.keys[0]?.key ?? "",
     log.tree.size,
     JSON.stringify(treeState(log.tree)),
     JSON.stringify(log.ahead),
@@ -186,7 +233,7 @@ async function writeLog(sql: Sql, peer: Peer, log: Log): Promise<void> {
 
 /** Judges the checkpoint of a poll. Null when nothing speaks against it, or when there is no entry 0 yet to judge it by. */
 export async function takeCheckpoint(sql: Sql, trustDomain: string, peer: Peer, note: string): Promise<Faulted | null> {
-  const log = await readLog(sql, peer);
+  const log = await readLog(sql, trustDomain, peer);
   if (log === null) return null;
   const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, note, []);
   if (ahead instanceof Faulted) return ahead;
@@ -208,11 +255,16 @@ async function judgeCheckpoint(
 ): Promise<readonly Ahead[] | Faulted> {
   const checkpoint = parseCheckpoint(note);
   const origin = logOrigin(spiffeId(trustDomain, peer.cluster), peer.epoch);
-  if (checkpoint === null || checkpoint.origin !== origin || verifyNote(note, origin, log.key) === null)
-    return new Faulted("malformed", "the checkpoint is not signed by the log's key");
+  const unsigned = new Faulted("malformed", "the checkpoint is not signed by the log's key");
+  if (checkpoint === null || checkpoint.origin !== origin) return unsigned;
+  const signed = isSigned(note, checkpoint.size, log);
+  // A later segment's key is not known before the line that names it was handed in: until then the head is only kept.
+  if (!signed && checkpoint.size <= log.tree.size) return unsigned;
   const written = log.tree.size - roots.length;
-  const claimed: Ahead[] = [...log.ahead, { size: checkpoint.size, root: checkpoint.root.toString("base64") }];
+  const newest = { size: checkpoint.size, root: checkpoint.root.toString("base64"), ...(signed ? {} : { note }) };
+  const claimed: Ahead[] = [...log.ahead, newest];
   for (const one of claimed.filter((each) => each.size <= log.tree.size && each.size > 0)) {
+    if (one.note !== undefined && !isSigned(one.note, one.size, log)) return unsigned;
     const root = one.size > written ? roots[one.size - written - 1] : await rootAt(sql, peer, one.size);
     if (one.root === root) continue;
     const words = `the signed checkpoint of size ${one.size} is not the one of the entries that were handed in`;
@@ -223,6 +275,12 @@ async function judgeCheckpoint(
     claimed.filter((each) => each.size > log.tree.size).map((each) => [`${each.size} ${each.root}`, each]),
   );
   return [...ahead.values()].slice(-MAX_AHEAD);
+}
+
+/** By the key whose segment the newest entry that it covers stands in. */
+function isSigned(note: string, size: number, { keys }: Log): boolean {
+  const due = keys.findLast((key) => maySign(key, size)) ?? keys[0];
+  return due !== undefined && verifyNote(note, due.origin, Buffer.from(due.key, "base64")) !== null;
 }
 
 async function rootAt(sql: Sql, peer: Peer, size: number): Promise<string | null> {

@@ -31,6 +31,9 @@ export const SCHEMA: readonly string[] = [
   "create index if not exists commands_by_digest on commands (digest)",
   `create table if not exists logs (cluster text not null, epoch bigint not null, log_key text not null, size bigint not null,
     peaks text not null, ahead text not null, primary key (cluster, epoch))`,
+  // Keys of later segments, by the index that each begins at; the first one stands in logs.
+  `create table if not exists log_keys (cluster text not null, epoch bigint not null, position bigint not null, log_key text not null,
+    primary key (cluster, epoch, position))`,
   `create table if not exists entries (cluster text not null, epoch bigint not null, position bigint not null, line text not null,
     root text not null, primary key (cluster, epoch, position))`,
   `create table if not exists alarms (cluster text not null, kind text not null, about text not null, words text not null,

@@ -16,7 +16,7 @@ export type Archived = {
 };
 
 const EPOCH_FOLDER = /^epoch-([1-9]\d*)$/;
-const OF_A_LOG = /^(?:\d{20}\.(?:jsonl|carry\.json)|torn-.*)$/;
+const OF_A_LOG = /^(?:\d{20}\.(?:jsonl|carry\.json)|torn-.*|\.leaves|cosigned)$/;
 
 /**
  * Puts a log of an epoch below `epoch` into `epoch-<n>/`, and says what the newest archived epoch came to. Done again after a crash it

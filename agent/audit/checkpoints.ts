@@ -7,6 +7,8 @@ const MAX_BYTES = 1024 * 1024;
 const KEPT_NOTES = 16;
 
 export type CheckpointsWriter = {
+  /** Whether the file is the one that was written to, and as it was left. */
+  intact(): boolean;
   /** Appends a note. It is not synced: the entries that it covers are durable, and at start a longer log is extended. */
   add(note: string): void;
   /** Writes again what a full disk did not take. */
@@ -42,6 +44,7 @@ export function checkpointsWriter(
   }
 
   return {
+    intact: () => file?.intact() ?? true,
     add(note) {
       kept.push(note);
       if (kept.length > KEPT_NOTES) kept.shift();

@@ -9,6 +9,8 @@ import { ClusterName, CommandId, KeyId, Sha256Hex, Words } from "../wire/names.t
 const Time = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const Index = z.number().int().min(0);
+/** 32 bytes in base64. */
+const Base64Hash = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 /** Names and values that the policy permitted or the command said: short, without control characters. */
 const Text = z.string().max(4096);
 const Facts = z.record(
@@ -79,6 +81,23 @@ export const Entry = z.discriminatedUnion("kind", [
     signature: z.string().max(256),
     before: Text.nullable(),
     config: Digest,
+  }),
+  /**
+   * The first line of each segment but the first: what the entries before it come to, and the key that signs from here on.
+   * `peaks`: of the tree of `index` leaves. `signature`: as in entry 0. `handed`: by the key before, over handoverText().
+   * `carry`: of the bytes of the segment's carry file.
+   */
+  z.strictObject({
+    ...common,
+    kind: z.literal("segment"),
+    origin: Text,
+    peaks: z.array(Base64Hash).max(53),
+    key: Base64Hash,
+    chain: z.array(z.string()).min(1).max(4),
+    signature: z.string().max(256),
+    before: z.strictObject({ key: Base64Hash, from: Index }),
+    handed: z.string().max(88),
+    carry: Digest,
   }),
   z.strictObject({ ...common, kind: z.literal("started"), version: Text, process: CommandId, runtime: Text }),
   z.strictObject({ ...common, kind: z.literal("stopped"), why: Text }),

@@ -22,6 +22,8 @@ export const segmentName = (first: number): string => `${digits(first)}.jsonl`;
 export const carryName = (first: number): string => `${digits(first)}.carry.json`;
 export const tornName = (index: number, time: number): string => `torn-${digits(index)}-${time}`;
 export const CHECKPOINTS = "checkpoints";
+/** Heads with witnesses' cosignatures, in the order in which they came. */
+export const COSIGNED = "cosigned";
 
 /** First indexes of the segments that are there, rising. */
 export function segmentsIn(disk: Disk, folder: string): number[] {
@@ -86,6 +88,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** What all entries before a segment come to. */
 export type Carry = { readonly tree: Tree; readonly memory: Memory };
+/** `digest`: SHA-256 of its file's bytes, which the segment's first line names. */
+export type CarryFile = Carry & { readonly digest: string };
 
 export function carryText(carry: Carry): string {
   const content = { memory: memoryState(carry.memory), tree: treeState(carry.tree) as unknown as Json, v: 1 };
@@ -96,8 +100,13 @@ function digestOf(content: Json): string {
   return hash("sha256", canonical(content), "hex");
 }
 
+/** How a segment's first line names its carry file. */
+export function carryDigest(bytes: string | Uint8Array): string {
+  return `sha256:${hash("sha256", bytes, "hex")}`;
+}
+
 /** Reads a segment's carry; null when there is none, or when it is not whole and of this segment. */
-export function readCarry(disk: Disk, folder: string, first: number, since: number | null): Carry | null {
+export function readCarry(disk: Disk, folder: string, first: number, since: number | null): CarryFile | null {
   let bytes: Uint8Array;
   try {
     bytes = disk.read(`${folder}/${carryName(first)}`, MAX_CARRY_BYTES).bytes;
@@ -113,7 +122,8 @@ export function readCarry(disk: Disk, folder: string, first: number, since: numb
   };
   if (content === undefined || digestOf(content as unknown as Json) !== sha256 || content.v !== 1) return null;
   const tree = treeOf(content.tree);
-  return tree.size === first ? { tree, memory: memoryOf(content.memory, since) } : null;
+  if (tree.size !== first) return null;
+  return { tree, memory: memoryOf(content.memory, since), digest: carryDigest(bytes) };
 }
 
 export type CheckpointsFile = {
@@ -125,9 +135,9 @@ export type CheckpointsFile = {
   readonly bad: number | null;
 };
 
-/** The `checkpoints` file: notes, each followed by an empty line. Empty when there is no such file. */
-export function readCheckpoints(disk: Disk, folder: string): CheckpointsFile {
-  const path = `${folder}/${CHECKPOINTS}`;
+/** The `checkpoints` file, or `cosigned`: notes, each followed by an empty line. Empty when there is no such file. */
+export function readCheckpoints(disk: Disk, folder: string, name: string = CHECKPOINTS): CheckpointsFile {
+  const path = `${folder}/${name}`;
   if (!disk.exists(path)) return { notes: [], torn: 0, bad: null };
   const bytes = disk.read(path, MAX_CHECKPOINTS_FILE_BYTES).bytes;
   const text = Buffer.from(bytes).toString("utf8");

@@ -3,6 +3,8 @@ import type { Entry } from "./entry.ts";
 import { LogDamaged } from "./fault.ts";
 import {
   type Carry,
+  CHECKPOINTS,
+  COSIGNED,
   type Line,
   linesOf,
   readCarry,
@@ -11,9 +13,11 @@ import {
   segmentsIn,
   textOf,
 } from "./folder.ts";
+import { collectLeaves, type Leaves } from "./leaves.ts";
 import { readLine } from "./line.ts";
 import { emptyMemory, fold } from "./memory.ts";
 import { type Checkpoint, parseCheckpoint, verifyNote } from "./note.ts";
+import { openingFault } from "./opening.ts";
 import { timeOf } from "./time.ts";
 import { emptyTree, grow, leafHash, rootOfTree } from "./tree.ts";
 
@@ -30,38 +34,58 @@ export type Loaded = Carry & {
   readonly checkpointTorn: boolean;
   /** First index of the last segment; null when there is none. */
   readonly segment: number | null;
+  /** When the last segment's first entry was written, milliseconds since 1970; null while it has none. */
+  readonly began: number | null;
+  /** Leaf hashes of the last segment's entries. */
+  readonly leaves: Leaves;
 };
-/** Whose log it must be. `publicKey`: the log's key, 32 bytes; null to take the signature as it is. */
-export type Whose = { readonly origin: string; readonly publicKey: Uint8Array } | null;
+/** Whose log it must be. `holds`: whether the private key of a log key (base64) is ours. Null to take the log as it is. */
+export type Whose = { readonly origin: string; holds(publicKey: string): boolean } | null;
+
+type Head = { readonly note: string; readonly at: Checkpoint; readonly file: string };
 
 /**
- * Reads what the agent must know of its log, from the newest carry on that the newest checkpoint covers. What the checkpoint covers is
- * held to its root, what comes after it to the schema. Throws LogDamaged and DiskError.
+ * Reads what the agent must know of its log, from the newest carry on that the newest head covers. What heads cover is held to their
+ * roots and to the log's key of that place, what comes after to the schema. A head that a witness cosigned counts as our own do: a log
+ * that is shorter is not ours to go on with. Throws LogDamaged and DiskError.
  */
 export function loadLog(disk: Disk, folder: string, whose: Whose, since: number | null): Loaded {
   const { notes, torn, bad } = readCheckpoints(disk, folder);
-  if (bad !== null) throw new LogDamaged(`note ${bad} of ${folder}/checkpoints is no checkpoint`, HINT);
-  const newest = newestCheckpoint(notes, whose, folder);
+  if (bad !== null) throw new LogDamaged(`note ${bad} of ${folder}/${CHECKPOINTS} is no checkpoint`, HINT);
+  const heads = [
+    ...headIn(notes.slice(-1), CHECKPOINTS, whose, folder),
+    ...headIn(readCheckpoints(disk, folder, COSIGNED).notes, COSIGNED, whose, folder),
+  ].sort((one, other) => one.at.size - other.at.size);
+  const newest = heads.at(-1)?.at ?? null;
   const segments = segmentsIn(disk, folder);
+  const leaves = collectLeaves();
   const start = startOf(disk, folder, segments, newest, since);
   if (start === null) {
     if (newest !== null && newest.size > 0) throw shorter(0, newest, folder);
-    const nothing = { tree: emptyTree(), memory: emptyMemory(since) };
+    const nothing = { tree: emptyTree(), memory: emptyMemory(since), began: null, leaves };
     return { ...nothing, notes, torn: null, checkpointTorn: torn > 0, segment: null };
   }
-  const tail = walk(disk, folder, segments.slice(start.at), start.carry, newest);
-  return { ...start.carry, notes, torn: tail, checkpointTorn: torn > 0, segment: segments.at(-1) ?? null };
+  const end = walk(disk, folder, segments.slice(start.at), start.carry, heads, leaves);
+  const { logKey } = start.carry.memory;
+  if (whose !== null && logKey !== null && !whose.holds(logKey.key))
+    throw new LogDamaged(
+      `${folder} is signed with the log key ${logKey.key}, which this agent does not hold`,
+      "The identity folder and the audit folder must be of the same machine: restore both, or `reeve leave` and join anew.",
+    );
+  const { memory, tree } = start.carry;
+  return { tree, memory, notes, ...end, leaves, checkpointTorn: torn > 0, segment: segments.at(-1) ?? null };
 }
 
-function newestCheckpoint(notes: readonly string[], whose: Whose, folder: string): Checkpoint | null {
-  const note = notes.at(-1);
-  if (note === undefined) return null;
-  if (whose !== null && verifyNote(note, whose.origin, whose.publicKey) === null)
-    throw new LogDamaged(`the newest note of ${folder}/checkpoints is not signed by this agent's log key`, HINT);
-  const checkpoint = parseCheckpoint(note);
-  if (checkpoint === null || (whose !== null && checkpoint.origin !== whose.origin))
-    throw new LogDamaged(`the newest note of ${folder}/checkpoints is of another log`, HINT);
-  return checkpoint;
+/** The newest of some notes: none where there is none. */
+function headIn(notes: readonly string[], file: string, whose: Whose, folder: string): Head[] {
+  const heads = notes.map((note) => {
+    const at = parseCheckpoint(note);
+    if (at === null || (whose !== null && at.origin !== whose.origin))
+      throw new LogDamaged(`a note of ${folder}/${file} is of another log`, HINT);
+    return { note, at, file };
+  });
+  const newest = Math.max(...heads.map(({ at }) => at.size));
+  return heads.filter(({ at }) => at.size === newest).slice(0, 1);
 }
 
 /** The newest segment to begin with: one whose past is known and, where there is one, is covered by the checkpoint. */
@@ -71,12 +95,14 @@ function startOf(
   segments: readonly number[],
   newest: Checkpoint | null,
   since: number | null,
-): { at: number; carry: Carry } | null {
-  let second: { at: number; carry: Carry } | null = null;
+): { at: number; carry: Carry & { readonly digest: string | null } } | null {
+  let second: { at: number; carry: Carry & { readonly digest: string | null } } | null = null;
   for (let at = segments.length - 1; at >= 0; at--) {
     const first = segments[at] as number;
     const carry =
-      first === 0 ? { tree: emptyTree(), memory: emptyMemory(since) } : readCarry(disk, folder, first, since);
+      first === 0
+        ? { tree: emptyTree(), memory: emptyMemory(since), digest: null }
+        : readCarry(disk, folder, first, since);
     if (carry === null) continue;
     if (newest === null || first <= newest.size) return { at, carry };
     second ??= { at, carry };
@@ -91,29 +117,32 @@ function startOf(
 }
 
 function shorter(size: number, newest: Checkpoint, folder: string): LogDamaged {
-  return new LogDamaged(`${folder} holds ${size} entries, but its newest checkpoint covers ${newest.size}`, HINT);
+  return new LogDamaged(`${folder} holds ${size} entries, but its newest head covers ${newest.size}`, HINT);
 }
 
-/** Adds the segments' lines to `carry`. Returns the torn tail. */
+/** Adds the segments' lines to `carry`, and the last one's to `leaves`. Returns how the last one begins and ends. */
 function walk(
   disk: Disk,
   folder: string,
   segments: readonly number[],
-  carry: Carry,
-  newest: Checkpoint | null,
-): TornTail | null {
+  carry: Carry & { readonly digest: string | null },
+  heads: readonly Head[],
+  leaves: Leaves,
+): { torn: TornTail | null; began: number | null } {
   const { tree, memory } = carry;
-  const holdToRoot = (): void => {
-    if (newest === null || tree.size !== newest.size) return;
-    if (!rootOfTree(tree).equals(newest.root))
-      throw new LogDamaged(`the entries below ${tree.size} of ${folder} are not those of its newest checkpoint`, HINT);
+  const newest = heads.at(-1)?.at ?? null;
+  const holdToRoots = (): void => {
+    for (const head of heads) if (head.at.size === tree.size) holdTo(head, carry, folder);
   };
   let torn: TornTail | null = null;
-  holdToRoot();
+  let began: number | null = null;
+  holdToRoots();
   for (const [at, segment] of segments.entries()) {
     const path = `${folder}/${segmentName(segment)}`;
     if (segment !== tree.size)
       throw new LogDamaged(`entries ${tree.size} to ${segment - 1} are missing before ${path}`, HINT);
+    leaves.clear();
+    began = null;
     const lines = linesOf(disk, path);
     for (let next = lines.next(); !next.done; next = lines.next()) {
       const line = next.value;
@@ -126,15 +155,34 @@ function walk(
         torn = { segment, offset };
         break;
       }
-      const fault = misplaced(entry, tree.size, memory.newest, memory.first ?? entry);
+      const opens = segment > 0 && tree.size === segment;
+      const fault =
+        misplaced(entry, tree.size, memory.newest, memory.first ?? entry) ??
+        openingFault(entry, opens, { tree, memory, carry: at === 0 ? carry.digest : null })?.because ??
+        null;
       if (fault !== null) throw new LogDamaged(`entry ${tree.size} in ${path} is damaged (${fault})`, HINT);
-      grow(tree, leafHash(line.bytes));
+      const leaf = leafHash(line.bytes);
+      leaves.add(leaf);
+      grow(tree, leaf);
       fold(memory, entry);
-      holdToRoot();
+      began ??= memory.newest;
+      holdToRoots();
     }
   }
   if (newest !== null && tree.size < newest.size) throw shorter(tree.size, newest, folder);
-  return torn;
+  return { torn, began };
+}
+
+/** A head of the tree's size is of its root, and signed by the log's key whose range its newest entry falls into. */
+function holdTo({ note, at, file }: Head, { tree, memory }: Carry, folder: string): void {
+  const { logKey } = memory;
+  if (logKey === null || verifyNote(note, at.origin, Buffer.from(logKey.key, "base64")) === null)
+    throw new LogDamaged(`the newest note of ${folder}/${file} is not signed by the log's key of that place`, HINT);
+  if (!rootOfTree(tree).equals(at.root))
+    throw new LogDamaged(
+      `the entries below ${tree.size} of ${folder} are not those of the newest note of ${file}`,
+      HINT,
+    );
 }
 
 /** A line that a checkpoint covers: its root vouches for the bytes, which were of the schema when they were written. */
@@ -142,7 +190,9 @@ function coveredEntry(line: Line): Entry | string {
   if (!line.ended) return "cut-off";
   try {
     const value: unknown = JSON.parse(line.bytes.toString("utf8"));
-    return typeof value === "object" && value !== null ? (value as Entry) : "schema";
+    if (typeof value !== "object" || value === null) return "schema";
+    // What names a key is looked at before any head can vouch for it.
+    return (value as Entry).kind === "segment" ? checkedEntry(line) : (value as Entry);
   } catch {
     return "not-json";
   }

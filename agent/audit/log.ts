@@ -1,16 +1,21 @@
-import { hash, type KeyObject } from "node:crypto";
-import { type Appender, type Disk, DiskError, type Host } from "../host/host.ts";
+import { hash } from "node:crypto";
+import { type Disk, DiskError, type Host } from "../host/host.ts";
 import { CHECKPOINT_INTERVAL_SECONDS, MAX_ENTRY_BYTES, MAX_REFUSAL_ENTRY_BYTES } from "../limits.ts";
 import { canonical, type Json } from "../wire/canonical.ts";
 import { checkpointsWriter } from "./checkpoints.ts";
 import { isFull } from "./details.ts";
 import { Entry, type EntryBody } from "./entry.ts";
+import { expireSegments } from "./expire.ts";
 import { LogDamaged, LogUnavailable } from "./fault.ts";
-import { carryName, carryText, linesOf, segmentName, segmentsIn, tornIn, tornName } from "./folder.ts";
+import { CHECKPOINTS, carryDigest, carryName, carryText, segmentName, tornIn, tornName } from "./folder.ts";
+import { keepLeaves } from "./leaves.ts";
+import { lineReader } from "./lineReader.ts";
 import { type Loaded, loadLog, type TornTail } from "./load.ts";
+import { type LogKeys, signHandover } from "./logKeys.ts";
 import { fold, type Memory } from "./memory.ts";
-import { checkpointText, parseCheckpoint, signNote } from "./note.ts";
+import { checkpointText, logKeyBinding, parseCheckpoint, signNote } from "./note.ts";
 import { openReserve } from "./reserve.ts";
+import { makeSegment, openSegment } from "./segmentFile.ts";
 import { timeText } from "./time.ts";
 import { grow, leafHash, rootOfTree } from "./tree.ts";
 
@@ -22,9 +27,13 @@ export type LogIdentity = {
   readonly origin: string;
   readonly cluster: string;
   readonly epoch: number;
-  /** Ed25519. `publicKey`: 32 bytes in base64. */
-  readonly logKey: { readonly privateKey: KeyObject; readonly publicKey: string };
+  readonly keys: LogKeys;
+  /** The agent's certificate chain as base64 DER, leaf first, and its key's signature over a binding (note.ts). */
+  vouch(binding: Uint8Array): { readonly chain: readonly string[]; readonly signature: string };
+  /** A new segment begins once one has this many bytes, or is this old; a closed one is kept at least this long. */
   readonly segmentBytes: number;
+  readonly segmentAgeMs: number;
+  readonly retentionMs: number;
   /** Entry 0, of kind `epoch`, for a new log. */
   first(): EntryBody;
   /** See History: the log remembers nothing before this. */
@@ -46,7 +55,9 @@ export type Log = {
   checkpoint(): string;
   /** Lines, without newline, from an index on, as they are on disk; none where that segment was moved away. */
   lines(from: number, max: number): string[];
-  /** To be called now and then: signs a head each hour, and takes the reserve back when there is room. */
+  /** Entries below this index are held by the control plane too: only these may be dropped once their retention is over. */
+  handedIn(next: number): void;
+  /** To be called now and then: signs a head each hour, begins a segment when one is old, and takes the reserve back when there is room. */
   tick(): void;
   close(): void;
 };
@@ -92,20 +103,16 @@ function orUnavailable<T>(act: () => T): T {
 }
 
 function opened(host: Host, folder: string, as: LogIdentity, lock: { free(): void }): Log {
-  const publicKey = Buffer.from(as.logKey.publicKey, "base64");
-  const loaded = loadLog(host.disk, folder, { origin: as.origin, publicKey }, as.since);
+  const holds = (key: string): boolean => as.keys.privateKey(key) !== null;
+  const loaded = loadLog(host.disk, folder, { origin: as.origin, holds }, as.since);
   const first = loaded.memory.first;
-  if (first !== null && (first.origin !== as.origin || first.log_keys[0]?.key !== as.logKey.publicKey))
+  if (first !== null && first.origin !== as.origin)
     throw new LogDamaged(
-      `${folder} holds the log ${first.origin}, or one of another log key`,
+      `${folder} holds the log ${first.origin}`,
       "The identity folder and the audit folder must be of the same machine: restore both, or `reeve leave` and join anew.",
     );
   if (loaded.torn !== null) moveAside(host, folder, loaded.tree.size, loaded.torn);
-  const log = writer(host, folder, as, loaded, lock);
-  const torn = tornBodies(host.disk, folder, loaded.tree.size);
-  const missing = log.size === 0 ? [as.first(), ...torn] : torn;
-  if (missing.length > 0) log.append(missing);
-  return log;
+  return writer(host, folder, as, loaded, lock, tornBodies(host.disk, folder, loaded.tree.size));
 }
 
 /** If we stop after the copy is durable and before the cut, the next start makes another copy; nothing is lost. */
@@ -128,80 +135,46 @@ function tornBodies(disk: Disk, folder: string, size: number): EntryBody[] {
     });
 }
 
-/** The one that appends. `loaded` becomes its state. */
-function writer(host: Host, folder: string, as: LogIdentity, loaded: Loaded, lock: { free(): void }): Log {
+/** The one that appends. `loaded` becomes its state; `torn` goes on record first. */
+function writer(
+  host: Host,
+  folder: string,
+  as: LogIdentity,
+  loaded: Loaded,
+  lock: { free(): void },
+  torn: readonly EntryBody[],
+): Log {
   const { disk, clock } = host;
-  const { tree, memory } = loaded;
+  const { tree, memory, leaves } = loaded;
   const reserve = openReserve(host, folder);
   const checkpoints = checkpointsWriter(disk, folder, loaded.notes, loaded.checkpointTorn);
-  let first = loaded.segment ?? 0;
-  let segment: Appender = disk.appender(pathOf(first), 0o600);
+  const read = lineReader(disk, folder);
+  let segment = openSegment(disk, folder, loaded.segment ?? 0, reserve, unavailable);
+  let { began } = loaded;
   /** Why nothing is appended any more. */
-  let ended: LogUnavailable | null = null;
+  let ended: LogUnavailable | LogDamaged | null = null;
   let head = loaded.notes.at(-1) ?? "";
-  let cursor = { index: 0, segment: 0, offset: 0 };
-
-  function pathOf(index: number): string {
-    return `${folder}/${segmentName(index)}`;
-  }
+  let handed = 0;
 
   /** Final: what the kernel said of this descriptor is said once, and a second sync would succeed over lost data. */
-  function end(error: DiskError): LogUnavailable {
-    ended = unavailable(error);
-    return ended;
-  }
-
   function final<T>(act: () => T): T {
     try {
       return act();
     } catch (error) {
-      throw error instanceof DiskError ? end(error) : error;
-    }
-  }
-
-  /** Begins a new segment when this one is large enough. A disk too full for that leaves the entries in this one. */
-  function rotate(more: number): void {
-    if (segment.size === 0 || segment.size + more <= as.segmentBytes) return;
-    const next = pathOf(tree.size);
-    let fresh: Appender;
-    try {
-      // The carry is durable before its segment exists. If we stop here it is without a segment, and is written again.
-      disk.replace(`${folder}/${carryName(tree.size)}`, Buffer.from(carryText(loaded), "utf8"), 0o600);
-      fresh = disk.appender(next, 0o600);
-    } catch (error) {
-      if (isFull(error)) return;
-      throw error;
-    }
-    segment.close();
-    segment = fresh;
-    first = tree.size;
-  }
-
-  /** Writes a group, spending the reserve when the disk is full. What was written in part is cut off, on another descriptor. */
-  function writeGroup(bytes: Uint8Array, outcome: boolean): void {
-    for (;;) {
-      const whole = segment.size;
-      try {
-        segment.append(bytes);
-        return;
-      } catch (error) {
-        if (!isFull(error)) throw error;
-        segment.close();
-        const path = pathOf(first);
-        disk.truncate(path, whole);
-        const spent = reserve.spend(outcome);
-        segment = disk.appender(path, 0o600);
-        // Not final: nothing of this group is in the file. Outcomes of what was begun may still come, and have their own reserve.
-        if (!spent) throw unavailable(error as DiskError);
-      }
+      if (error instanceof DiskError) ended = unavailable(error);
+      else if (error instanceof LogDamaged) ended = error;
+      throw ended ?? error;
     }
   }
 
   function sign(): void {
+    const { logKey } = memory;
+    const key = logKey === null ? null : as.keys.privateKey(logKey.key);
+    if (key === null) throw new Error("the log's key is not held");
     const before = head === "" ? null : parseCheckpoint(head);
     const time = Math.max(clock.now(), memory.newest, before?.time ?? 0);
     const text = checkpointText({ origin: as.origin, size: tree.size, root: rootOfTree(tree), time });
-    head = signNote(text, as.origin, as.logKey.privateKey);
+    head = signNote(text, as.origin, key);
     checkpoints.add(head);
   }
 
@@ -212,30 +185,98 @@ function writer(host: Host, folder: string, as: LogIdentity, loaded: Loaded, loc
     return bodies.map((body, at) => Entry.parse({ ...body, ...common, index: tree.size + at }));
   }
 
-  function append(bodies: readonly EntryBody[]): Entry[] {
-    if (ended !== null) throw ended;
-    const entries = entriesOf(bodies);
-    const lines = entries.map(lineOf);
-    const group = Buffer.from(`${lines.join("\n")}\n`, "utf8");
-    final(() => {
-      rotate(group.length);
-      writeGroup(
-        group,
-        entries.some((entry) => entry.kind === "outcome"),
-      );
-      // If we stop here the entries may or may not be there: nobody was told of them, nothing was done for them.
-      segment.sync();
-    });
-    // Durable from here on. The head is signed after, so that it never covers more than that.
+  /** Moves on over entries that are durable, and signs the head after, so that it never covers more than that. */
+  function take(entries: readonly Entry[], lines: readonly string[]): void {
     for (const [at, line] of lines.entries()) {
-      grow(tree, leafHash(line));
+      const leaf = leafHash(line);
+      leaves.add(leaf);
+      grow(tree, leaf);
       fold(memory, entries[at] as Entry);
     }
-    final(sign);
+    began ??= memory.newest;
+    sign();
+  }
+
+  function commit(bodies: readonly EntryBody[]): Entry[] {
+    const entries = entriesOf(bodies);
+    const lines = entries.map(lineOf);
+    const outcome = entries.some(({ kind }) => kind === "outcome");
+    final(() => {
+      if (!checkpoints.intact()) throw tampered(folder);
+      segment.write(groupOf(lines), outcome);
+    });
+    final(() => take(entries, lines));
     return entries;
   }
 
-  if (tree.size > 0 && (head === "" || parseCheckpoint(head)?.size !== tree.size)) sign();
+  /** The first line of the segment that begins here. Its carry file and its key are durable before it is. */
+  function opening(): EntryBody {
+    const { logKey } = memory;
+    const older = logKey === null ? null : as.keys.privateKey(logKey.key);
+    if (logKey === null || older === null) throw new Error("the log's key is not held");
+    // A process may have stopped between the line that handed over and the end of the older key.
+    if (as.keys.current !== logKey.key) as.keys.handOver();
+    const key = as.keys.next();
+    const carry = carryText(loaded);
+    disk.replace(`${folder}/${carryName(tree.size)}`, Buffer.from(carry, "utf8"), 0o600);
+    return {
+      kind: "segment",
+      origin: as.origin,
+      peaks: tree.peaks.map((peak) => peak.toString("base64")),
+      key,
+      ...vouchedFor(as, key, tree.size),
+      before: { key: logKey.key, from: logKey.from },
+      handed: signHandover(as.origin, tree.size, key, older),
+      carry: carryDigest(carry),
+    };
+  }
+
+  /** Begins a new segment. A disk too full for that leaves the entries in this one. */
+  function rotate(): void {
+    try {
+      const entries = entriesOf([opening()]);
+      const lines = entries.map(lineOf);
+      if (!makeSegment(disk, folder, tree.size, groupOf(lines))) {
+        disk.remove(`${folder}/${carryName(tree.size)}`);
+        return;
+      }
+      // Durable from here on: the new segment is the one to write to, with its own key.
+      const fresh = openSegment(disk, folder, tree.size, reserve, unavailable);
+      const older = segment;
+      segment = fresh;
+      older.close();
+      keepLeaves(disk, folder, older.first, leaves.bytes());
+      leaves.clear();
+      began = null;
+      take(entries, lines);
+      as.keys.handOver();
+      expireSegments(disk, folder, { now: memory.newest, retentionMs: as.retentionMs, handed, last: segment.first });
+    } catch (error) {
+      if (!isFull(error)) throw error;
+    }
+  }
+
+  function isDue(): boolean {
+    if (tree.size - segment.first <= 1) return false;
+    return segment.size >= as.segmentBytes || (began !== null && clock.now() - began >= as.segmentAgeMs);
+  }
+
+  /** What was appended before is durable, whatever becomes of this: a disk that fails here ends the next append, and with it the process. */
+  function rotateIfDue(): void {
+    if (!isDue()) return;
+    try {
+      final(rotate);
+    } catch (error) {
+      if (ended === null) throw error;
+    }
+  }
+
+  const isEmpty = segment.size === 0 && tree.size > 0;
+  // A last segment without its first line is one that a process stopped over when it began it.
+  const missing = [...(tree.size === 0 ? [as.first()] : []), ...(isEmpty ? [opening()] : []), ...torn];
+  if (missing.length > 0) commit(missing);
+  if (memory.logKey !== null && as.keys.current !== memory.logKey.key) as.keys.handOver();
+  if (head === "" || parseCheckpoint(head)?.size !== tree.size) sign();
 
   return {
     get size() {
@@ -245,16 +286,16 @@ function writer(host: Host, folder: string, as: LogIdentity, loaded: Loaded, loc
     get roomy() {
       return reserve.whole;
     },
-    append,
+    append(bodies) {
+      if (ended !== null) throw ended;
+      const entries = commit(bodies);
+      rotateIfDue();
+      return entries;
+    },
     checkpoint: () => head,
-    lines(from, max) {
-      if (from >= tree.size || max <= 0) return [];
-      const start = segmentsIn(disk, folder).findLast((index) => index <= from);
-      if (start === undefined) return [];
-      if (cursor.segment !== start || cursor.index > from) cursor = { index: start, segment: start, offset: 0 };
-      const found = linesFrom(disk, folder, cursor, from, Math.min(from + max, tree.size));
-      cursor = found.cursor;
-      return found.lines;
+    lines: (from, max) => read(from, max, tree.size),
+    handedIn(next) {
+      handed = Math.max(handed, next);
     },
     tick() {
       if (ended !== null) throw ended;
@@ -263,6 +304,7 @@ function writer(host: Host, folder: string, as: LogIdentity, loaded: Loaded, loc
         checkpoints.retry();
         const age = clock.now() - (parseCheckpoint(head)?.time ?? 0);
         if (age >= CHECKPOINT_INTERVAL_SECONDS * 1000) sign();
+        if (isDue()) rotate();
       });
     },
     close() {
@@ -275,6 +317,22 @@ function writer(host: Host, folder: string, as: LogIdentity, loaded: Loaded, loc
   };
 }
 
+function tampered(folder: string): LogDamaged {
+  return new LogDamaged(
+    `${folder}/${CHECKPOINTS} was cut, replaced or removed under the running agent`,
+    "Find out by whom, restore the file from a copy, then: reeve audit verify --log FOLDER --ca FILE.",
+  );
+}
+
+function groupOf(lines: readonly string[]): Uint8Array {
+  return Buffer.from(`${lines.join("\n")}\n`, "utf8");
+}
+
+function vouchedFor(as: LogIdentity, key: string, from: number): { chain: string[]; signature: string } {
+  const { chain, signature } = as.vouch(logKeyBinding(as.origin, key, from));
+  return { chain: [...chain], signature };
+}
+
 function lineOf(entry: Entry): string {
   const line = canonical(entry as unknown as Json);
   const bytes = Buffer.byteLength(line);
@@ -282,34 +340,4 @@ function lineOf(entry: Entry): string {
   if (bytes > (refusal ? MAX_REFUSAL_ENTRY_BYTES : MAX_ENTRY_BYTES))
     throw new RangeError(`an entry of kind ${entry.kind} is ${bytes} bytes long`);
   return line;
-}
-
-type Cursor = { readonly index: number; readonly segment: number; readonly offset: number };
-
-/** Lines of the cursor's segment and the ones after it, and where the reading ended. */
-function linesFrom(
-  disk: Disk,
-  folder: string,
-  at: Cursor,
-  from: number,
-  to: number,
-): { lines: string[]; cursor: Cursor } {
-  const lines: string[] = [];
-  let { index, segment, offset } = at;
-  while (index < to) {
-    const before = index;
-    for (const line of linesOf(disk, `${folder}/${segmentName(segment)}`, offset)) {
-      if (index >= to) break;
-      if (index >= from) lines.push(line.bytes.toString("utf8"));
-      offset = line.offset + line.bytes.length + 1;
-      index += 1;
-    }
-    if (index >= to) break;
-    // The next segment begins with the next index.
-    if (index === before && offset === 0)
-      throw new LogDamaged(`entry ${index} is gone from ${folder}`, "Restore the folder.");
-    segment = index;
-    offset = 0;
-  }
-  return { lines, cursor: { index, segment, offset } };
 }

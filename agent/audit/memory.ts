@@ -1,8 +1,9 @@
 import type { History } from "../../policy/asked.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
-import { CLOCK_SKEW_SECONDS } from "../limits.ts";
+import { CLOCK_SKEW_SECONDS, LOG_KEPT_MIN_MS } from "../limits.ts";
 import type { Json } from "../wire/canonical.ts";
 import type { Entry, EntryKind } from "./entry.ts";
+import { keyOfEpoch, type LogKeyRange } from "./logKeys.ts";
 import { timeOf } from "./time.ts";
 
 export type IntentEntry = Extract<Entry, { kind: "intent" }>;
@@ -61,14 +62,14 @@ export type Memory = {
   readonly policy: { readonly digest: string; readonly revision: number; readonly code: RefusalCode | null } | null;
   /** Entry 0, which vouches for the log's key. */
   readonly first: EpochEntry | null;
+  /** The log key whose range the next entry falls into; null before entry 0. */
+  readonly logKey: LogKeyRange | null;
   /** Entries so far, by kind. */
   readonly counts: ReadonlyMap<EntryKind, number>;
 };
 
 /** Ids are kept a second skew longer than needed: forgetting late is harmless. */
 const ID_KEPT_SECONDS = 2 * CLOCK_SKEW_SECONDS;
-/** The longest window of a rate is a week. */
-const RATES_KEPT_MS = 8 * 24 * 3600 * 1000;
 /** Only this module changes a memory; everybody else sees it read-only. */
 type Fold = {
   history: { intents: Map<string, number[]>; since: number | null; revision: number };
@@ -83,6 +84,7 @@ type Fold = {
   switchOn: boolean | null;
   policy: Memory["policy"];
   first: EpochEntry | null;
+  logKey: LogKeyRange | null;
   counts: Map<EntryKind, number>;
 };
 /** Commands that `status` shows. */
@@ -105,6 +107,7 @@ export function emptyMemory(since: number | null): Memory {
     switchOn: null,
     policy: null,
     first: null,
+    logKey: null,
     counts: new Map(),
   };
   return memory;
@@ -122,6 +125,10 @@ export function fold(memory: Memory, entry: Entry): void {
   switch (entry.kind) {
     case "epoch":
       into.first ??= entry;
+      into.logKey = keyOfEpoch(entry);
+      return;
+    case "segment":
+      into.logKey = { origin: entry.origin, key: entry.key, from: entry.index };
       return;
     case "switch":
       into.switchOn = entry.on;
@@ -240,7 +247,7 @@ export function isOver(exp: number, now: number): boolean {
 function forget(into: Fold): void {
   for (const [id, { exp }] of into.ids) if (isOver(exp, into.newest)) into.ids.delete(id);
   for (const [rule, times] of into.history.intents) {
-    const kept = times.filter((time) => time >= into.newest - RATES_KEPT_MS);
+    const kept = times.filter((time) => time >= into.newest - LOG_KEPT_MIN_MS);
     if (kept.length === 0) into.history.intents.delete(rule);
     else if (kept.length < times.length) into.history.intents.set(rule, kept);
   }
@@ -248,14 +255,15 @@ function forget(into: Fold): void {
 
 /** What of a memory goes into a segment's carry file. `since` is not from the log, and is not in it. */
 export function memoryState(memory: Memory): Json {
-  const { history, ids, open, waiting, trust, trustVersion, fencing, recent, newest, switchOn, policy, first, counts } =
-    memory;
+  const { history, ids, open, waiting, trust, trustVersion, fencing, recent, newest, switchOn, policy, first } = memory;
+  const { logKey, counts } = memory;
   return {
     counts: Object.fromEntries(counts),
     fencing: fencing === null ? null : { ...fencing, signatures: listOf(fencing.signatures) },
     first: first as unknown as Json,
     ids: [...ids].map(([id, { digest, exp, index, kind }]) => [id, digest, exp, index, kind]),
     intents: [...history.intents].map(([rule, times]) => [rule, times]),
+    logKey,
     newest,
     open: [...open.values()] as unknown as Json,
     policy,
@@ -279,6 +287,8 @@ function signaturesOf(list: RecordedList): Map<string, Recorded> {
 type State = {
   counts: Record<EntryKind, number>;
   first: EpochEntry | null;
+  /** Not in a carry file from before segments had keys: then it is entry 0's. */
+  logKey?: LogKeyRange | null;
   ids: [string, string, number, number, Decided["kind"]][];
   intents: [string, number[]][];
   newest: number;
@@ -315,6 +325,7 @@ export function memoryOf(value: Json, since: number | null): Memory {
     switchOn: state.switchOn,
     policy: state.policy,
     first: state.first,
+    logKey: state.logKey ?? (state.first === null ? null : keyOfEpoch(state.first)),
     counts: new Map(Object.entries(state.counts) as [EntryKind, number][]),
   };
   return memory;

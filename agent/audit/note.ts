@@ -132,10 +132,14 @@ export function logKeyBinding(origin: string, key: string, from: number): Uint8A
   return Buffer.from(canonical({ from, key, origin }), "utf8");
 }
 
-/** The binding's signature: ECDSA P-256 SHA-256, IEEE P1363, base64url. `privateKey` is the certificate's key. */
+/** A binding's signature: ECDSA P-256 SHA-256, IEEE P1363, base64url. `privateKey` is the certificate's key. */
+export function signBinding(binding: Uint8Array, privateKey: KeyObject): string {
+  return sign("sha256", binding, { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("base64url");
+}
+
+/** signBinding of a log key's binding. */
 export function signLogKeyBinding(origin: string, key: string, from: number, privateKey: KeyObject): string {
-  const signature = sign("sha256", logKeyBinding(origin, key, from), { key: privateKey, dsaEncoding: "ieee-p1363" });
-  return signature.toString("base64url");
+  return signBinding(logKeyBinding(origin, key, from), privateKey);
 }
 
 /** Whether the key of a certificate (`spki`: its SubjectPublicKeyInfo, DER) signed the binding. Anything but P-256 is no. */

@@ -40,15 +40,22 @@ export function emptyTree(): Tree {
 
 /** Appends one leaf to `tree` itself. */
 export function grow(tree: Tree, leaf: Buffer): void {
-  let node = leaf;
+  growBy(tree, leaf, 0);
+}
+
+/** Appends a complete subtree of 2^height leaves to `tree` itself, whose size must be a multiple of as much. */
+export function growBy(tree: Tree, subtree: Buffer, height: number): void {
+  const leaves = 2 ** height;
+  if (tree.size % leaves !== 0) throw new RangeError("a subtree that does not fit here");
+  let node = subtree;
   // Each trailing 1 bit of the size is a complete subtree of the same height as `node`. Sizes pass 2^32: no bit operators.
-  for (let rest = tree.size; rest % 2 === 1; rest = (rest - 1) / 2) {
+  for (let rest = tree.size / leaves; rest % 2 === 1; rest = (rest - 1) / 2) {
     const left = tree.peaks.pop();
     if (left === undefined) throw new Error("a tree has fewer peaks than its size says");
     node = nodeHash(left, node);
   }
   tree.peaks.push(node);
-  tree.size += 1;
+  tree.size += leaves;
 }
 
 /** The root of the tree as it is; of the empty tree the hash of nothing (RFC 6962 section 2.1). */
@@ -87,7 +94,7 @@ function ones(size: number): number {
 }
 
 /** The largest power of two smaller than `size`, for `size` of 2 and more. */
-function split(size: number): number {
+export function split(size: number): number {
   let power = 1;
   while (power * 2 < size) power *= 2;
   return power;

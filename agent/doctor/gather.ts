@@ -116,7 +116,7 @@ async function lookAround(deps: DoctorDeps, config: Config, user: AgentUser): Pr
   const network = networkFact(deps, config, identity, pins, user.uid);
   const owner = await ownerFact(deps, config, user.uid);
   const provider = providerFact(deps, config, user.uid, "policy" in owner.policy ? owner.policy.policy.rules : []);
-  const log = logFact(host.disk, config, identity, pins.logKey);
+  const log = logFact(host.disk, config, identity, pins.logKeys);
   return {
     config,
     owner,

@@ -26,7 +26,8 @@ export type Pins = {
   readonly der: readonly Uint8Array[];
   readonly agentsUrl: string | null;
   /** The log key's public part. */
-  readonly logKey: Uint8Array | null;
+  /** Log keys whose private half is here, base64; null where there is no identity. */
+  readonly logKeys: readonly string[] | null;
 };
 
 /** Who this machine is, as it is on disk: nothing is made, renewed or sent, and what is returned holds no secret. */
@@ -38,7 +39,7 @@ export async function identityFact(
 ): Promise<{ fact: IdentityFact; pins: Pins }> {
   const { disk } = host;
   const [token, claims] = tokenFact(host, config, credentials, user);
-  const pins: Pins = { roots: firstPins(config, claims), der: [], agentsUrl: null, logKey: null };
+  const pins: Pins = { roots: firstPins(config, claims), der: [], agentsUrl: null, logKeys: null };
   const closed = (fault: EnrolmentFault) => ({
     fact: { state: "closed" as const, message: fault.message, hint: fault.hint },
     pins,
@@ -80,7 +81,9 @@ function pinsOf(stored: Stored, trust: Trust | null): Pins {
     roots: der.map((root) => ({ sha256: digestOf(root), by })),
     der,
     agentsUrl: stored.agents_url,
-    logKey: logKeyOf(stored.log_key).x,
+    logKeys: [stored.log_key, ...(stored.next_log_key === null ? [] : [stored.next_log_key])].map(
+      (pem) => logKeyOf(pem).publicKey,
+    ),
   };
 }
 

@@ -12,14 +12,19 @@ import { attempt, boundedDisk } from "./look.ts";
 const MAX_LOG_BYTES = 128 * 1024 * 1024;
 
 /** The log's newest part held to its last head. Takes no lock: an agent may write it meanwhile. */
-export function logFact(disk: Disk, config: Config, identity: IdentityFact, logKey: Uint8Array | null): LogFact {
+export function logFact(
+  disk: Disk,
+  config: Config,
+  identity: IdentityFact,
+  logKeys: readonly string[] | null,
+): LogFact {
   const folder = `${config.state}/audit`;
   const segments = attempt(() => segmentsIn(disk, folder));
   if ("code" in segments) return { state: segments.code === "ENOENT" ? "none" : "closed", folder, code: segments.code };
   if (segments.value.length === 0) return { state: "none", folder };
   const whose: Whose =
-    identity.state === "joined" && logKey !== null
-      ? { origin: logOrigin(identity.agentId, identity.epoch), publicKey: logKey }
+    identity.state === "joined" && logKeys !== null
+      ? { origin: logOrigin(identity.agentId, identity.epoch), holds: (key) => logKeys.includes(key) }
       : null;
   try {
     const { tree, memory, notes, torn } = loadLog(boundedDisk(disk, MAX_LOG_BYTES), folder, whose, null);

@@ -27,6 +27,8 @@ export type Appender = {
   append(bytes: Uint8Array): void;
   /** fdatasync. An error is final for the descriptor: never call again. */
   sync(): void;
+  /** Whether the path still leads to this very file, and it has as many bytes as were there and were appended. */
+  intact(): boolean;
   close(): void;
 };
 

@@ -175,6 +175,11 @@ function appender(path: string, mode: number): Appender {
       size += bytes.length;
     },
     sync: () => on(path, () => fdatasyncSync(descriptor)),
+    intact: () =>
+      on(path, () => {
+        const there = lstatSync(path, { throwIfNoEntry: false });
+        return there?.ino === stats.ino && there.dev === stats.dev && fstatSync(descriptor).size === size;
+      }),
     close: () => on(path, () => closeSync(descriptor)),
   };
 }

@@ -177,6 +177,7 @@ async function checkAnswer(
     root: rootText,
     token_sha256: pending.token_sha256,
     log_key: newLogKeyPem(),
+    next_log_key: null,
     trust: [...answer.trust],
     current: { key: pending.asking.key, chain: [...answer.chain] },
     next: null,

@@ -1,10 +1,7 @@
-import type { KeyObject } from "node:crypto";
 import type { Refusal } from "../../policy/refusal.ts";
+import type { LogKeys } from "../audit/logKeys.ts";
 import type { EnrolmentFault } from "./fault.ts";
 import type { Session } from "./session.ts";
-
-/** Ed25519, made anew for each enrolment. `x`: the 32 bytes of the public key. */
-export type LogKey = { readonly privateKey: KeyObject; readonly x: Uint8Array };
 
 export type Renewal =
   | { readonly renewed: { readonly serial: string; readonly untilMs: number } }
@@ -47,7 +44,8 @@ export type Identity = {
   roots(): readonly Uint8Array[];
   /** The root that the token pinned. */
   readonly rootPem: string;
-  readonly logKey: LogKey;
+  /** Ed25519, made anew for each enrolment and each segment of the log. */
+  readonly logKeys: LogKeys;
   /** Ed25519 command keys of the newest trust statement: kid to `x` in base64url. Empty until there is one. */
   commandKeys(): ReadonlyMap<string, string>;
   /** 0 until there is one. */

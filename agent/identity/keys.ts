@@ -1,7 +1,7 @@
 import "reflect-metadata";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, webcrypto } from "node:crypto";
 import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from "@peculiar/x509";
-import type { LogKey } from "./identity.ts";
+import type { LogKeys } from "../audit/logKeys.ts";
 import type { Asking } from "./store.ts";
 
 const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -28,11 +28,46 @@ export function newLogKeyPem(): string {
   return pemOf(generateKeyPairSync("ed25519").privateKey);
 }
 
+/** `publicKey`: the 32 bytes in base64. Throws TypeError on a key of another kind. */
+export type LogKey = { readonly privateKey: KeyObject; readonly publicKey: string };
+
 export function logKeyOf(pem: string): LogKey {
   const privateKey = createPrivateKey(pem);
   const { x } = createPublicKey(privateKey).export({ format: "jwk" });
-  if (typeof x !== "string") throw new TypeError("the log's key is not Ed25519");
-  return { privateKey, x: new Uint8Array(Buffer.from(x, "base64url")) };
+  if (typeof x !== "string" || privateKey.asymmetricKeyType !== "ed25519")
+    throw new TypeError("the log's key is not Ed25519");
+  return { privateKey, publicKey: Buffer.from(x, "base64url").toString("base64") };
+}
+
+/** What holds the log's keys durably. */
+type Keeper = {
+  stored(): { readonly log_key: string; readonly next_log_key: string | null };
+  /** Durable when it returns. */
+  save(keys: { readonly log_key: string; readonly next_log_key: string | null }): void;
+};
+
+export function logKeysOf({ stored, save }: Keeper): LogKeys {
+  return {
+    get current() {
+      return logKeyOf(stored().log_key).publicKey;
+    },
+    privateKey(publicKey) {
+      const { log_key, next_log_key } = stored();
+      const held = [log_key, ...(next_log_key === null ? [] : [next_log_key])].map(logKeyOf);
+      return held.find((key) => key.publicKey === publicKey)?.privateKey ?? null;
+    },
+    next() {
+      const { log_key, next_log_key } = stored();
+      const next = next_log_key ?? newLogKeyPem();
+      if (next_log_key === null) save({ log_key, next_log_key: next });
+      return logKeyOf(next).publicKey;
+    },
+    handOver() {
+      const { next_log_key } = stored();
+      if (next_log_key === null) throw new Error("there is no next log key");
+      save({ log_key: next_log_key, next_log_key: null });
+    },
+  };
 }
 
 /** DER of the SubjectPublicKeyInfo of a private key. */

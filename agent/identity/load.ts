@@ -10,7 +10,7 @@ import { certificatePem } from "../wire/x509.ts";
 import { digestOf, enrol } from "./enrol.ts";
 import { type EnrolmentFault, enrolmentFault, isEnrolmentFault } from "./fault.ts";
 import type { Identity, Renewal } from "./identity.ts";
-import { logKeyOf, signWith, spkiOf } from "./keys.ts";
+import { logKeyOf, logKeysOf, signWith, spkiOf } from "./keys.ts";
 import { leafOf, newestSlot, promoted, type RenewDeps, renew } from "./renew.ts";
 import { type Credentials, openSession } from "./session.ts";
 import { damaged, diskFault, fencingDigest, openStore, type Store, type Stored } from "./store.ts";
@@ -108,6 +108,7 @@ export function checkKept(stored: Stored): EnrolmentFault | null {
       (slot) => Buffer.compare(leafOf(slot).spki, spkiOf(slot.key)) === 0,
     );
     logKeyOf(stored.log_key);
+    if (stored.next_log_key !== null) logKeyOf(stored.next_log_key);
     const rootFits = digestOf(Buffer.from(stored.root, "base64")) === stored.root_sha256;
     return fits && rootFits ? null : damaged("the stored identity");
   } catch {
@@ -199,7 +200,7 @@ function identityOf(
     chain: () => newestSlot(stored).chain,
     roots,
     rootPem: certificatePem(pinned),
-    logKey: logKeyOf(stored.log_key),
+    logKeys: logKeysOf({ stored: () => stored, save: (keys) => save({ ...stored, ...keys }) }),
     commandKeys: () => commandKeysOf(trust),
     trustVersion: () => trust.newest?.version ?? 0,
     newestTrust: () => newestOf(trust),

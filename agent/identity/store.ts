@@ -44,6 +44,8 @@ const Stored = z.strictObject({
   token_sha256: Sha256Hex,
   /** Ed25519, PKCS #8. */
   log_key: Pem,
+  /** The next segment's, from just before its first line is written until this one has taken over. */
+  next_log_key: Pem.nullable().default(null),
   /** Trust statements from version 1 on, as compact JWS. Checked again from the pin at each start. */
   trust: z.array(z.string().max(64 * 1024)).max(1000),
   current: Slot,

@@ -4,7 +4,6 @@ import { AZURE_OPERATIONS, type AzureOperation } from "../../policy/permissions/
 export const SCALE_OPERATIONS = AZURE_OPERATIONS.scale;
 export const CERTIFICATE_OPERATIONS = AZURE_OPERATIONS["issue-certificate"];
 export const DNS_OPERATIONS = AZURE_OPERATIONS["update-dns"];
-export const IDENTITY_OPERATIONS = AZURE_OPERATIONS.identity;
 
 const ALL: ReadonlyMap<string, AzureOperation> = new Map(
   Object.values(AZURE_OPERATIONS)

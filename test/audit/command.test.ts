@@ -40,7 +40,7 @@ test("audit verify exits 11 on a whole log and says that nobody witnessed it, 14
   expect(damaged.status).toBe(13);
   expect(JSON.parse(damaged.stdout)).toMatchObject({
     exit: 13,
-    damage: { file: "checkpoints", what: "root", index: 1 },
+    damage: { file: "00000000000000000000.jsonl", line: 2, kind: "edited", what: "root", index: 1 },
   });
   expect(reeve("audit", "verify", "--log", join(folder, "nowhere"), "--ca", ca).status).toBe(14);
   expect(reeve("audit", "verify", "--log", folder, "--ca", join(folder, "nowhere")).status).toBe(14);

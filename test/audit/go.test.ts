@@ -30,23 +30,49 @@ async function rotated(): Promise<World> {
   return w;
 }
 
-function run(w: World, index: number) {
-  const key = verifierKey(w.as.origin, Buffer.from(w.as.logKey.publicKey, "base64"));
-  return spawnSync(check, [key, w.folder, String(index)], { encoding: "utf8" });
+function linesIn(w: World): string[] {
+  return realDisk
+    .list(w.folder)
+    .filter((name) => name.endsWith(".jsonl"))
+    .flatMap((name) => readFileSync(join(w.folder, name), "utf8").trimEnd().split("\n"));
+}
+
+/** Each segment's key and its range, out of the lines alone. */
+function keysIn(w: World): string[] {
+  return linesIn(w)
+    .map((line) => JSON.parse(line))
+    .filter(({ kind }) => kind === "epoch" || kind === "segment")
+    .map(({ index, key, log_keys }) => {
+      const raw = Buffer.from(key ?? log_keys[0].key, "base64");
+      return `${index}=${verifierKey(w.as.origin, raw)}`;
+    });
+}
+
+function run(w: World, index: number, keys = keysIn(w)) {
+  return spawnSync(check, [keys.join(" "), w.folder, String(index)], { encoding: "utf8" });
 }
 
 test("Go's note and tlog agree with every checkpoint, every root, and an inclusion proof", async () => {
   const w = await rotated();
-  const lines = realDisk
-    .list(w.folder)
-    .filter((name) => name.endsWith(".jsonl"))
-    .flatMap((name) => readFileSync(join(w.folder, name), "utf8").trimEnd().split("\n"));
+  const lines = linesIn(w);
+  expect(keysIn(w).length).toBeGreaterThan(3);
   for (const index of [0, 17, 30]) {
     const done = run(w, index);
     expect(done.stderr).toBe("");
     const proof = inclusionProof(lines.map(leafHash), index).map((hash) => ` ${hash.toString("base64")}`);
-    expect(done.stdout).toBe(`31 lines, 31 checkpoints, proof of ${index}:${proof.join("")}\n`);
+    expect(done.stdout).toBe(
+      `${lines.length} lines, ${lines.length} checkpoints, proof of ${index}:${proof.join("")}\n`,
+    );
   }
+});
+
+test("Go's note refuses a head by a key of another segment", async () => {
+  const w = await rotated();
+  const [first = "", second = "", third = "", ...rest] = keysIn(w);
+  const from = (text: string): string => text.slice(0, text.indexOf("=") + 1);
+  const key = (text: string): string => text.slice(text.indexOf("=") + 1);
+  const swapped = [first, `${from(second)}${key(third)}`, `${from(third)}${key(second)}`, ...rest];
+  expect(run(w, 0, swapped).stderr).toContain("note has no verifiable signatures");
 });
 
 test("Go's program refuses the log when a byte of it is changed", async () => {

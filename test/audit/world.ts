@@ -1,8 +1,8 @@
 import "reflect-metadata";
 import { createPrivateKey, webcrypto } from "node:crypto";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   BasicConstraintsExtension,
   SubjectAlternativeNameExtension,
@@ -11,9 +11,11 @@ import {
 } from "@peculiar/x509";
 import type { EntryBody } from "../../agent/audit/entry.ts";
 import { type Log, type LogIdentity, openLog } from "../../agent/audit/log.ts";
-import { ed25519Private, ed25519Public, signLogKeyBinding } from "../../agent/audit/note.ts";
+import type { LogKeys } from "../../agent/audit/logKeys.ts";
+import { logKeyBinding, signBinding } from "../../agent/audit/note.ts";
 import type { Host } from "../../agent/host/host.ts";
-import { realHost } from "../../agent/host/real.ts";
+import { realDisk, realHost } from "../../agent/host/real.ts";
+import { logKeysOf, newLogKeyPem } from "../../agent/identity/keys.ts";
 
 /** An agent's log as tests open it: a CA, a certificate, a log key, a folder. */
 export const AGENT = "spiffe://vendor.example/cluster/prod-eu-1/agent";
@@ -57,6 +59,8 @@ export type World = {
   readonly folder: string;
   readonly caPem: string;
   readonly as: LogIdentity;
+  /** The key that the log begins with, 32 bytes in base64. */
+  readonly firstKey: string;
   open(host?: Host, more?: Partial<LogIdentity>): Log;
 };
 
@@ -64,42 +68,79 @@ export function scratch(): string {
   return mkdtempSync(join(tmpdir(), "reeve-audit-"));
 }
 
-export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}): Promise<World> {
-  const ca = await authority("vendor.example root");
-  const { certificate, pkcs8 } = await leaf(ca, wish);
-  const epoch = more.epoch ?? 1;
-  const origin = `${AGENT}/epoch/${epoch}`;
-  const privateKey = ed25519Private(Buffer.alloc(32, 7));
-  const publicKey = ed25519Public(privateKey).toString("base64");
-  const signature = signLogKeyBinding(
-    origin,
-    publicKey,
-    0,
-    createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" }),
-  );
-  const as: LogIdentity = {
+/** What another process needs to open the same log, beside its folder. */
+type Saved = {
+  readonly origin: string;
+  readonly epoch: number;
+  readonly chain: readonly string[];
+  readonly certificateKey: string;
+  readonly segmentBytes: number;
+};
+
+const beside = (folder: string, name: string): string => join(dirname(folder), name);
+
+/** The log's keys in a file beside its folder, as the identity keeps them. */
+function keysBeside(folder: string): LogKeys {
+  const path = beside(folder, "keys.json");
+  return logKeysOf({
+    stored: () => JSON.parse(readFileSync(path, "utf8")),
+    save: (keys) => realDisk.replace(path, Buffer.from(JSON.stringify(keys)), 0o600),
+  });
+}
+
+/** The identity of a log that `world` made, here or in another process. */
+export function savedIdentity(folder: string): LogIdentity {
+  const { origin, epoch, chain, certificateKey, segmentBytes } = JSON.parse(
+    readFileSync(beside(folder, "as.json"), "utf8"),
+  ) as Saved;
+  const keys = keysBeside(folder);
+  const vouch = (binding: Uint8Array) => ({ chain, signature: signBinding(binding, createPrivateKey(certificateKey)) });
+  const { signature } = vouch(logKeyBinding(origin, keys.current, 0));
+  const key = keys.current;
+  return {
     origin,
     cluster: "prod-eu-1",
     epoch,
-    logKey: { privateKey, publicKey },
-    segmentBytes: 1 << 20,
+    keys,
+    vouch,
+    segmentBytes,
+    segmentAgeMs: 7 * DAY,
+    retentionMs: 400 * DAY,
     since: null,
     first: () => ({
       kind: "epoch",
       origin,
-      log_keys: [{ key: publicKey, from: 0 }],
-      chain: [certificate, ca.certificate].map((one) => Buffer.from(one.rawData).toString("base64")),
+      log_keys: [{ key, from: 0 }],
+      chain: [...chain],
       signature,
       before: null,
       config: DIGEST,
     }),
-    ...more,
   };
+}
+
+export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}): Promise<World> {
+  const ca = await authority("vendor.example root");
+  const { certificate, pkcs8 } = await leaf(ca, wish);
+  const epoch = more.epoch ?? 1;
   const folder = join(scratch(), "audit");
+  const saved: Saved = {
+    origin: `${AGENT}/epoch/${epoch}`,
+    epoch,
+    chain: [certificate, ca.certificate].map((one) => Buffer.from(one.rawData).toString("base64")),
+    certificateKey: createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" })
+      .export({ format: "pem", type: "pkcs8" })
+      .toString(),
+    segmentBytes: more.segmentBytes ?? 1 << 20,
+  };
+  writeFileSync(beside(folder, "as.json"), JSON.stringify(saved));
+  writeFileSync(beside(folder, "keys.json"), JSON.stringify({ log_key: newLogKeyPem(), next_log_key: null }));
+  const as = { ...savedIdentity(folder), ...more };
   return {
     folder,
     caPem: ca.certificate.toString("pem"),
     as,
+    firstKey: as.keys.current,
     open: (host = realHost(), other = {}) => openLog(host, folder, { ...as, ...other }),
   };
 }

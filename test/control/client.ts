@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import type { Entry } from "../../agent/audit/entry.ts";
+import { signHandover } from "../../agent/audit/logKeys.ts";
 import { checkpointText, ed25519Private, ed25519Public, signLogKeyBinding, signNote } from "../../agent/audit/note.ts";
 import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts";
 import { canonical, type Json } from "../../agent/wire/canonical.ts";
@@ -120,6 +121,10 @@ export type Agent = {
   readonly lines: string[];
   post(path: string, body: unknown): Promise<Answer>;
   append(body: Record<string, Json>): void;
+  /** Begins a segment, with a key of its own. `change`: what its line says otherwise. Returns the key before. */
+  rotate(change?: Record<string, Json>): KeyObject;
+  /** Goes back to the log's first key. */
+  restore(older: KeyObject): void;
   checkpoint(size?: number, key?: KeyObject): string;
   report(from: number, to?: number): Promise<Answer>;
   poll(more?: Record<string, unknown>): Promise<Answer>;
@@ -133,7 +138,8 @@ export async function enrolled(world: World, token?: string): Promise<Agent> {
 }
 
 export function agentOf(world: World, key: Key, chain: readonly string[], epoch: number): Agent {
-  const logKey = ed25519Private(randomBytes(32));
+  let logKey = ed25519Private(randomBytes(32));
+  let logKeyFrom = 0;
   const origin = logOrigin(ID, epoch);
   const process = Bun.randomUUIDv7();
   const agent: Agent = {
@@ -150,6 +156,31 @@ export function agentOf(world: World, key: Key, chain: readonly string[], epoch:
     append(body) {
       const index = agent.lines.length;
       agent.lines.push(canonical({ v: 1, index, time: "2026-11-24T09:14:07.412Z", cluster: CLUSTER, epoch, ...body }));
+    },
+    rotate(change = {}) {
+      const [older, from, tree] = [logKey, agent.lines.length, emptyTree()];
+      for (const line of agent.lines) grow(tree, leafHash(line));
+      const before = { key: ed25519Public(older).toString("base64"), from: logKeyFrom };
+      logKey = ed25519Private(randomBytes(32));
+      logKeyFrom = from;
+      const next = ed25519Public(logKey).toString("base64");
+      agent.append({
+        kind: "segment",
+        origin,
+        peaks: tree.peaks.map((peak) => peak.toString("base64")),
+        key: next,
+        chain: [...agent.chain],
+        signature: signLogKeyBinding(origin, next, from, key.key),
+        before,
+        handed: signHandover(origin, from, next, older),
+        carry: `sha256:${"0".repeat(64)}`,
+        ...change,
+      });
+      return older;
+    },
+    restore(older) {
+      logKey = older;
+      logKeyFrom = 0;
     },
     checkpoint(size = agent.lines.length, by = logKey) {
       const tree = emptyTree();

@@ -433,7 +433,7 @@ describe("a machine whose agent runs", () => {
       const cut = await having(segment, text.split("\n").slice(0, 3).join("\n").concat("\n"), () =>
         line(doctor(w), "log"),
       );
-      expect(cut.found).toContain("holds 3 entries, but its newest checkpoint covers");
+      expect(cut.found).toContain("holds 3 entries, but its newest head covers");
       const torn = await having(segment, `${text}{"half`, () => line(doctor(w), "log"));
       expect([torn.level, torn.found.includes("did not end")]).toEqual(["warn", true]);
       const foreign = await having(join(w.state, "audit/checkpoints"), "nothing\n\nof ours\u2014\n\n", () =>

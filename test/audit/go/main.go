@@ -1,5 +1,5 @@
 // Holds a reeve log to golang.org/x/mod: checkpoints by sumdb/note, the tree by sumdb/tlog, which reeve has no part in.
-// Usage: check VKEY FOLDER INDEX. Prints what holds; exits 1 with the first thing that does not.
+// Usage: check "FROM=VKEY…" FOLDER INDEX: each segment's first index and its key, which signs heads of that segment alone. Prints what holds; exits 1 with the first thing that does not.
 package main
 
 import (
@@ -31,10 +31,43 @@ func (h hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
-func main() {
-	verifier, err := note.NewVerifier(os.Args[1])
+type segmentKey struct {
+	from     int64
+	verifier note.Verifier
+}
+
+// keyFor is the one key that may sign a head: that of the segment in which its newest entry stands.
+func keyFor(keys []segmentKey, text string) note.Verifier {
+	fields := strings.Split(text, "\n")
+	if len(fields) < 2 {
+		fail("not a checkpoint: %q", text)
+	}
+	size, err := strconv.ParseInt(fields[1], 10, 64)
 	if err != nil {
-		fail("key: %v", err)
+		fail("not a checkpoint: %v", err)
+	}
+	found := keys[0].verifier
+	for _, key := range keys {
+		if key.from < size {
+			found = key.verifier
+		}
+	}
+	return found
+}
+
+func main() {
+	var keys []segmentKey
+	for _, text := range strings.Fields(os.Args[1]) {
+		from, vkey, _ := strings.Cut(text, "=")
+		verifier, err := note.NewVerifier(vkey)
+		if err != nil {
+			fail("key: %v", err)
+		}
+		first, err := strconv.ParseInt(from, 10, 64)
+		if err != nil {
+			fail("key: %v", err)
+		}
+		keys = append(keys, segmentKey{first, verifier})
 	}
 	segments, _ := filepath.Glob(filepath.Join(os.Args[2], "*.jsonl"))
 	sort.Strings(segments)
@@ -63,12 +96,12 @@ func main() {
 	var size int64
 	var root tlog.Hash
 	for i := 0; i+1 < len(parts); i += 2 {
-		opened, err := note.Open([]byte(parts[i]+"\n\n"+parts[i+1]+"\n"), note.VerifierList(verifier))
+		opened, err := note.Open([]byte(parts[i]+"\n\n"+parts[i+1]+"\n"), note.VerifierList(keyFor(keys, parts[i])))
 		if err != nil {
 			fail("checkpoint %d: %v", i/2, err)
 		}
 		fields := strings.Split(opened.Text, "\n")
-		if fields[0] != verifier.Name() {
+		if fields[0] != keys[0].verifier.Name() {
 			fail("checkpoint %d: origin %s", i/2, fields[0])
 		}
 		size, _ = strconv.ParseInt(fields[1], 10, 64)
