@@ -5,7 +5,7 @@ import { DiskError } from "../../agent/host/host.ts";
 import { base64, certificatesIn, pemOf } from "../chain.ts";
 import { DELIVERY_OPERATIONS, deliver, deliveryPlaces } from "../deliver.ts";
 import { faultOf, type Validity, validityOf } from "../issued.ts";
-import { serialOf } from "../local/certificate.ts";
+import { serialOf } from "../leaf.ts";
 import { byState, failed, stoppedBy, succeeded, unknown } from "../outcome.ts";
 import {
   type ActionProvider,

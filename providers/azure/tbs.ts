@@ -1,18 +1,7 @@
 import "reflect-metadata";
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Pkcs10CertificateRequest,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  type X509Certificate,
-  X509CertificateGenerator,
-} from "@peculiar/x509";
-import { USAGES, type Validity } from "../issued.ts";
-import { serialOf } from "../local/certificate.ts";
+import type { X509Certificate } from "@peculiar/x509";
+import type { Validity } from "../issued.ts";
+import { leafOf, requestOf, serialOf } from "../leaf.ts";
 import { CallFailed, type JudgedCertificateArgs } from "../provider.ts";
 import type { Signing } from "./authority.ts";
 
@@ -30,33 +19,18 @@ export async function unsigned(
   chain: readonly [X509Certificate, ...X509Certificate[]],
   signing: Signing,
 ): Promise<Unsigned> {
-  const request = await requestOf(args);
-  const [issuer] = chain;
   const { privateKey } = (await crypto.subtle.generateKey(signing.algorithm, false, [
     "sign",
     "verify",
   ])) as CryptoKeyPair;
-  const leaf = await X509CertificateGenerator.create({
-    serialNumber: serialOf(command),
-    subject: request.subjectName,
-    issuer: issuer.subjectName,
-    notBefore: dateOf(validity.from),
-    notAfter: dateOf(validity.until),
-    signingKey: privateKey,
-    signingAlgorithm: signing.algorithm,
-    publicKey: request.publicKey,
-    extensions: [
-      new BasicConstraintsExtension(false, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension(args.usages.map((usage) => USAGES[usage])),
-      // RFC 5280 section 4.2.1.6: critical when the subject is empty.
-      new SubjectAlternativeNameExtension(
-        args.names.map((value) => ({ type: "dns" as const, value })),
-        request.subject === "",
-      ),
-      await SubjectKeyIdentifierExtension.create(request.publicKey),
-      await authorityKeyId(issuer),
-    ],
+  const leaf = await leafOf({
+    ...{ args, request: await requestOf(args), serial: serialOf(command), issuer: chain[0] },
+    ...{
+      notBefore: dateOf(validity.from),
+      notAfter: dateOf(validity.until),
+      key: privateKey,
+      algorithm: signing.algorithm,
+    },
   });
   return partsOf(new Uint8Array(leaf.rawData));
 }
@@ -64,26 +38,6 @@ export async function unsigned(
 function dateOf(seconds: number): X509Certificate["notBefore"] {
   // biome-ignore lint/style/noRestrictedGlobals: A date made of a number reads no clock.
   return new Date(seconds * 1000);
-}
-
-/** The CA's own key identifier where it says one: chains are built by comparing the two. */
-async function authorityKeyId(ca: X509Certificate): Promise<AuthorityKeyIdentifierExtension> {
-  const own = ca.getExtension(SubjectKeyIdentifierExtension);
-  return own === null
-    ? AuthorityKeyIdentifierExtension.create(ca.publicKey)
-    : new AuthorityKeyIdentifierExtension(own.keyId);
-}
-
-async function requestOf({ csrDer, names }: JudgedCertificateArgs): Promise<Pkcs10CertificateRequest> {
-  const request = new Pkcs10CertificateRequest(new Uint8Array(csrDer));
-  if (!(await request.verify()))
-    throw new CallFailed("csr-signature", "the request is not signed by its own key", "none");
-  const parts = request.subjectName.toJSON();
-  const onlyCn = parts.length === 1 && Object.keys(parts[0] ?? {}).join() === "CN";
-  if (parts.length > 0 && !onlyCn)
-    throw new CallFailed("csr-subject", "the subject is neither empty nor one common name", "none");
-  if (names.length === 0) throw new CallFailed("csr-names", "the request names none", "none");
-  return request;
 }
 
 /** One DER element from `at` on: where its content begins, and where it ends. Lengths are the generator's own, so definite and short. */

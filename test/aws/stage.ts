@@ -1,8 +1,9 @@
 /** A vendor and a customer's machine, both compiled, with the provider for AWS on an account of the world that stands for it. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cloudRules, running } from "../e2e/cloud.ts";
 import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, ran } from "../e2e/world.ts";
 import type { Moto } from "./world/moto.ts";
 import { makeRequest } from "./world/requests.ts";
@@ -45,38 +46,7 @@ export type Stage = {
 };
 
 function rulesFor({ group, authority, zone }: World): string {
-  return `  - id: brokers
-    why: More or less load.
-    allow: scale
-    group: ${group.name}
-    count: { min: 1, max: 9 }
-    change: { up: 5, down: 5 }
-    rate: 1000 per hour
-    when: always
-    approval: none
-  - id: certificates
-    why: TLS for brokers.
-    allow: issue-certificate
-    authority: ${authority.arn}
-    names: { below: prod-eu-1.example.com }
-    key: { made: in-cluster, type: [P-256] }
-    usages: [server]
-    validity: { min: 1h, max: 30d }
-    rate: 1000 per day
-    when: always
-    approval: none
-  - id: records
-    why: Clients find brokers by name.
-    allow: update-dns
-    zone: ${zone.id}
-    changes: [create, replace, delete]
-    names: { below: ${zone.name} }
-    types: [A]
-    values: { within: [10.20.0.0/16] }
-    ttl: { min: 30s, max: 1h }
-    rate: 1000 per hour
-    when: always
-    approval: none`;
+  return cloudRules({ group: group.name, authority: authority.arn, zone: zone.id, below: zone.name });
 }
 
 function providerLines({ account, role, region, endpoints }: World): string {
@@ -88,21 +58,6 @@ aws:
   partition: aws
   endpoints: ${JSON.stringify(endpoints)}
 `;
-}
-
-/** Without blocking: the world that stands for AWS answers out of this very process. */
-export function running(program: string, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk.toString();
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    child.once("exit", (code) => resolve({ code, stdout, stderr }));
-  });
 }
 
 /** moto's IAM judges actions only: a copy for it, whose every statement is about everything and under no condition. */

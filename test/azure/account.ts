@@ -2,25 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dialer } from "../../agent/host/dial.ts";
-import type { Host } from "../../agent/host/host.ts";
-import { realClock, realHost } from "../../agent/host/real.ts";
 import { AzureConfig } from "../../agent/providerConfig/azure.ts";
 import { azureProvider } from "../../providers/azure/azure.ts";
 import type { Setting } from "../../providers/provider.ts";
+import { hastyHost } from "../aws/fixture.ts";
 import type { Made } from "./world/made.ts";
 import { GROUP, LOCATION, SUBSCRIPTION, TENANT, type World } from "./world/world.ts";
-
-/** The real host whose waits pass `times` faster. */
-export function hastyHost(times: number): Host {
-  return {
-    ...realHost(),
-    clock: {
-      now: realClock.now,
-      monotonic: () => realClock.monotonic() * times,
-      sleep: (milliseconds, signal) => realClock.sleep(milliseconds / times, signal),
-    },
-  };
-}
 
 export function settingOf(more: Partial<Setting> = {}): Setting {
   return {

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { serialOf } from "../../providers/local/certificate.ts";
+import { serialOf } from "../../providers/leaf.ts";
 import { openssl, verifies } from "../aws/world/requests.ts";
 import { gateFor } from "../providers/world.ts";
 import { came } from "./account.ts";

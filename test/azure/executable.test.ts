@@ -3,9 +3,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { importsOf, sources, withoutComments } from "../architecture/sources.ts";
+import { running } from "../e2e/cloud.ts";
 import { world as machineWorld, REEVE } from "../e2e/world.ts";
 import { begin, endAll } from "./fixture.ts";
-import { running, stage } from "./stage.ts";
+import { stage } from "./stage.ts";
 import { GROUP, LOCATION, SUBSCRIPTION, TENANT, type World } from "./world/world.ts";
 
 afterEach(endAll);

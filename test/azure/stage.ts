@@ -2,11 +2,12 @@
  * A vendor and a customer's machine, both compiled, with the provider for Azure on the world that stands for it. The world answers out of
  * this very process: nothing here may block it once the agent runs.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeRequest } from "../aws/world/requests.ts";
+import { cloudRules, running } from "../e2e/cloud.ts";
 import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE } from "../e2e/world.ts";
 import type { Assignment } from "./world/rights.ts";
 import { GROUP, LOCATION, SUBSCRIPTION, startWorld, TENANT, type World, type WorldOptions } from "./world/world.ts";
@@ -54,39 +55,6 @@ export type Stage = {
   end(): Promise<void>;
 };
 
-const RULES = ({ vault, zone }: World): string => `  - id: brokers
-    why: More or less load.
-    allow: scale
-    group: brokers
-    count: { min: 1, max: 9 }
-    change: { up: 5, down: 5 }
-    rate: 1000 per hour
-    when: always
-    approval: none
-  - id: certificates
-    why: TLS for brokers.
-    allow: issue-certificate
-    authority: ${vault.authority}
-    names: { below: prod-eu-1.example.com }
-    key: { made: in-cluster, type: [P-256] }
-    usages: [server]
-    validity: { min: 1h, max: 30d }
-    rate: 1000 per day
-    when: always
-    approval: none
-  - id: records
-    why: Clients find brokers by name.
-    allow: update-dns
-    zone: ${zone.name}
-    changes: [create, replace, delete]
-    names: { below: ${zone.name} }
-    types: [A]
-    values: { within: [10.20.0.0/16] }
-    ttl: { min: 30s, max: 1h }
-    rate: 1000 per hour
-    when: always
-    approval: none`;
-
 /** Where the CA's certificates lie: beside the world's other files, which are known only later. */
 function providerLines({ identity, vault, url }: World, chain: string): string {
   return `provider: azure
@@ -101,22 +69,6 @@ azure:
   authorities: { ${vault.authority}: { version: "${vault.version}", chain: ${chain} } }
   endpoints: { arm: "${url}", vault: "${url}", metadata: "${url}" }
 `;
-}
-
-/** Without blocking: the world that stands for Azure answers out of this very process. */
-export function running(program: string, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk.toString();
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    child.once("error", reject);
-    child.once("close", (code) => resolve({ code, stdout, stderr }));
-  });
 }
 
 /** The rendered roles as they are assigned; `without`: of no role any more. */
@@ -143,7 +95,8 @@ export async function stage(options: WorldOptions = {}): Promise<Stage> {
   const place = `{ cloud: azure, subscription: ${SUBSCRIPTION}, resource_group: ${GROUP} }`;
   const chain = join(process.env["TMPDIR"] ?? "/tmp", `reeve-azure-ca-${cloud.vault.version}.pem`);
   writeFileSync(chain, cloud.vault.certificate);
-  const machine = await machineWorld({ rules: RULES(cloud), place, provider: providerLines(cloud, chain) });
+  const names = { group: "brokers", authority: cloud.vault.authority, zone: cloud.zone.name, below: cloud.zone.name };
+  const machine = await machineWorld({ rules: cloudRules(names), place, provider: providerLines(cloud, chain) });
   const policy = join(machine.owner, "policy.yaml");
   const rendered = await running(REEVE, "policy", "permissions", policy, "--format", "azure");
   if (rendered.code !== 0) throw new Error(rendered.stderr);

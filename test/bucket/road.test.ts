@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { running, type Stage, stage } from "../aws/stage.ts";
+import { type Stage, stage } from "../aws/stage.ts";
 import { type Moto, startMoto } from "../aws/world/moto.ts";
+import { running } from "../e2e/cloud.ts";
 import { REEVE } from "../e2e/world.ts";
 import { BUCKET, motoS3, PREFIX, type S3Server } from "./servers.ts";
 
