@@ -147,9 +147,9 @@ test("after a crash: what was issued and not delivered is said so; what lies on 
     code: null,
     certificate: done.certificate,
   });
-  // Another command's certificate in its place.
+  // In its place the certificate of another command that asked for the very same: the serial number tells.
   const second = errand();
-  await act(issuing(provider, certificateArgs(world)), {}, second);
+  await act(issuing(provider, args), {}, second);
   writeFileSync(join(folder, "state/issued", own.id), readFileSync(join(folder, "state/issued", second.id)));
   expect(await recall(issuing(provider, args), found, own)).toMatchObject({ result: "unknown", code: "issued-other" });
 });
