@@ -2,12 +2,23 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { dialer } from "../../agent/host/dial.ts";
+import type { Host } from "../../agent/host/host.ts";
+import { realHost } from "../../agent/host/real.ts";
 import { AzureConfig } from "../../agent/providerConfig/azure.ts";
 import { azureProvider } from "../../providers/azure/azure.ts";
 import type { Setting } from "../../providers/provider.ts";
 import { hastyHost } from "../aws/fixture.ts";
 import type { Made } from "./world/made.ts";
 import { GROUP, LOCATION, SUBSCRIPTION, TENANT, type World } from "./world/world.ts";
+
+/** The real host whose waits are short, and whose time is the real one: for what is waited out, however slow this machine is. */
+export function patientHost(): Host {
+  const real = realHost();
+  return {
+    ...real,
+    clock: { ...real.clock, sleep: (milliseconds, signal) => real.clock.sleep(milliseconds / 100, signal) },
+  };
+}
 
 export function settingOf(more: Partial<Setting> = {}): Setting {
   return {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
-import { came } from "./account.ts";
+import { came, patientHost } from "./account.ts";
 import { act, begin, endAll, errand, recall, recordArgs, recording, see } from "./fixture.ts";
 
 afterEach(endAll);
@@ -139,7 +139,7 @@ test.each([
 );
 
 test("reads that still show what was before are waited out", async () => {
-  const { world, provider } = await begin();
+  const { world, provider } = await begin({}, undefined, { host: patientHost() });
   world.zone.switches.staleReads = 2;
   expect(await act(recording(provider, recordArgs(world, "create", ["10.20.0.1"])))).toMatchObject({
     result: "succeeded",

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { came } from "./account.ts";
+import { came, patientHost } from "./account.ts";
 import { begin, caught, endAll, errand, recall, scale, scaling, see } from "./fixture.ts";
 
 afterEach(endAll);
@@ -114,7 +114,7 @@ test("without the right to read operations the set itself is waited for", async 
 });
 
 test("reads that still show what was before are waited out", async () => {
-  const { world, provider } = await begin();
+  const { world, provider } = await begin({}, undefined, { host: patientHost() });
   Object.assign(world.group.switches, { staleReads: 2, header: "none" });
   expect(await scale(provider, 4)).toMatchObject({ result: "succeeded" });
 });
