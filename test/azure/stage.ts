@@ -4,7 +4,7 @@
  */
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeRequest } from "../aws/world/requests.ts";
 import { cloudRules, running } from "../e2e/cloud.ts";
@@ -157,6 +157,7 @@ export async function stage(options: WorldOptions = {}): Promise<Stage> {
     async end() {
       await machine.end();
       await cloud.stop();
+      rmSync(chain, { force: true });
     },
   };
   await self.until("the agent is ready", async () => (await self.reeve(["status"], "--json")).code === 0);
