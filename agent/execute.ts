@@ -5,18 +5,12 @@ import type { Policy } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
-import {
-  CallFailed,
-  type Executed,
-  type Gate,
-  type GateBreach,
-  Halted,
-  type OperationsTable,
-} from "../providers/provider.ts";
+import { CallFailed, type Executed, type Gate, Halted, type OperationsTable } from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
 import type { WaitingEntry } from "./audit/memory.ts";
+import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
@@ -135,11 +129,11 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
   const deadline = startDeadline(road);
   try {
     const seen = await work.describe(gate, { id: command.claims.jti, signal: deadline.signal });
-    stopOnBreach(gate.breach(), command, road);
+    stopOnBreach(gate.breach(), null, command.claims.jti, road);
     if (!("found" in seen)) return unseen(cannot, seen);
     return { command, work, seen } as Observed;
   } catch (error) {
-    stopOnBreach(gate.breach(), command, road);
+    stopOnBreach(gate.breach(), error, command.claims.jti, road);
     if (error instanceof CallFailed) return unseen(cannot, { unreadable: error.status });
     if (error instanceof Halted) return unseen(cannot, { unreadable: error.why });
     throw error;
@@ -290,9 +284,9 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   let executed: Executed;
   try {
     executed = await seen.execute(afterReading(road.owner, work.operations, gate), { id, signal: deadline.signal });
-    stopOnBreach(gate.breach(), command, road);
+    stopOnBreach(gate.breach(), null, id, road);
   } catch (error) {
-    stopOnBreach(gate.breach(), command, road);
+    stopOnBreach(gate.breach(), error, id, road);
     executed = failureOf(error);
   } finally {
     deadline.end();
@@ -328,19 +322,6 @@ function failureOf(error: unknown): Executed {
 export function keepWords(words: string | null, road: Pick<Road, "host" | "config">): string | null {
   if (words === null || words === "") return null;
   return writeDetails(road.host, `${road.config.state}/details`, road.host.random.bytes(16), words.slice(0, 64 * 1024));
-}
-
-/** A provider tried what its rule does not name. That is our mistake: on record, then the process ends; no byte has left. */
-export function stopOnBreach(breach: GateBreach | null, command: { claims: { jti: string } }, road: Road): void {
-  if (breach === null) return;
-  write(road, {
-    kind: "gate",
-    code: breach.code,
-    command: command.claims.jti,
-    operation: breach.operation.slice(0, 128),
-    resource: breach.resource.slice(0, 1024),
-  });
-  throw breach;
 }
 
 /** Aborts after COMMAND_DEADLINE_SECONDS. `end` must be called: it frees the timer. */

@@ -44,6 +44,11 @@ export const MAX_PROXY_HEAD_BYTES = 8 * 1024;
 export const MAX_PROXY_CREDENTIALS_BYTES = 1024;
 /** How long doctor looks at one thing that others answer for. */
 export const DOCTOR_LOOK_SECONDS = 10;
+/** So long nothing was done: then memory is given back, and again from time to time. */
+export const REST_AFTER_SECONDS = 5;
+export const REST_AGAIN_SECONDS = 600;
+/** A provider tries each read of each rule, one after another where they go to one service. */
+export const DOCTOR_PROVIDER_SECONDS = 30;
 /** Commands that wait for approvals at a time; one more is refused. */
 export const MAX_WAITING_COMMANDS = 16;
 /** Of one file in `approvals/`, and of the signatures in it. */
@@ -94,3 +99,9 @@ export const MAX_HEAD_BYTES = 4 * 1024 * 1024;
 export const BUCKET_HEAD_SECONDS = 30;
 /** How far back a head names intents: the longest window of a rate is a week. */
 export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;
+/** Of a closed segment, read as a whole: the config's greatest size and one group of entries. */
+export const MAX_SEGMENT_BYTES = 80 * 1024 * 1024;
+/** Sending one segment to the owner's bucket, and reading it back. */
+export const BUCKET_UPLOAD_SECONDS = 120;
+/** How often the head in the owner's bucket follows a log that grows by what changes nothing. */
+export const HEAD_EVERY_SECONDS = 60;

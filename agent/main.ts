@@ -71,7 +71,7 @@ async function main(): Promise<void> {
         options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
       ),
     );
-  program.addCommand(auditCommand(machine));
+  program.addCommand(auditCommand(machine, provider));
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();

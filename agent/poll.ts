@@ -36,6 +36,8 @@ export type Contact = {
   readonly post: Post;
   readonly say: Logger;
   readonly stop: AbortSignal;
+  /** Told what the control plane holds: entries below this index. */
+  handedIn(next: number): void;
   /** Told once when contact is made or lost; `reason` is null when made. */
   contact(reason: string | null): void;
   end(ended: Ended): void;
@@ -89,7 +91,7 @@ export function reporter(to: Contact): Reporter {
       return false;
     }
     next = answer.ok.next;
-    to.log.handedIn(next);
+    to.handedIn(next);
     to.contact(null);
     wait.reset();
     return true;

@@ -2,7 +2,8 @@ import { makeGate } from "../providers/gate.ts";
 import { CallFailed, Halted, type Reconciled } from "../providers/provider.ts";
 import { reconcileFor } from "./action.ts";
 import type { Entry, Operation } from "./audit/entry.ts";
-import { keepWords, startDeadline, stopOnBreach } from "./execute.ts";
+import { stopOnBreach } from "./breach.ts";
+import { keepWords, startDeadline } from "./execute.ts";
 import { BACKOFF_MAX_SECONDS, BACKOFF_MIN_SECONDS, RECOVERY_DEADLINE_SECONDS } from "./limits.ts";
 import { outcomeBody } from "./record.ts";
 import { type Road, write } from "./road.ts";
@@ -59,10 +60,10 @@ async function reconcileOnce(intent: Intent, road: Road, operations: Operation[]
   const deadline = startDeadline(road);
   try {
     const reconciled = await work.reconcile(gate, { id: intent.command, signal: deadline.signal });
-    stopOnBreach(gate.breach(), { claims: { jti: intent.command } }, road);
+    stopOnBreach(gate.breach(), null, intent.command, road);
     return reconciled;
   } catch (error) {
-    stopOnBreach(gate.breach(), { claims: { jti: intent.command } }, road);
+    stopOnBreach(gate.breach(), error, intent.command, road);
     if (error instanceof CallFailed || error instanceof Halted) return null;
     throw error;
   } finally {

@@ -1,9 +1,10 @@
-import type { Provider } from "../providers/provider.ts";
+import { GateBreach, type Provider } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
 import { logKeyBinding } from "./audit/note.ts";
 import { timeText } from "./audit/time.ts";
 import { backoff } from "./backoff.ts";
+import { recordBreach } from "./breach.ts";
 import { watchClock } from "./clock.ts";
 import { type Config, milliseconds, segmentBytes } from "./config.ts";
 import { dispatcher } from "./dispatch.ts";
@@ -13,11 +14,13 @@ import type { Identity } from "./identity/identity.ts";
 import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
+import { NO_KEEPER, segmentKeeper } from "./owner/keepSegments.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
 import { openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
+import { resting } from "./rest.ts";
 import { type Road, write } from "./road.ts";
 import { sharer } from "./share.ts";
 import { remembered, type Status, statusFile } from "./status.ts";
@@ -43,6 +46,8 @@ export type Started = {
   identify(): Promise<Identity | EnrolmentFault>;
   /** Told when the agent is ready for commands (systemd's readiness). */
   ready(): void;
+  /** Gives memory back that is not used any more. */
+  giveBack(): void;
 };
 
 /** Runs the agent until it is told to stop. Returns the exit code; throws what ends the process: a broken log, our own mistakes. */
@@ -72,6 +77,9 @@ export async function run(agent: Started): Promise<number> {
   const log = openEpoch(agent, identity);
   try {
     return await serve(agent, identity, log, status);
+  } catch (error) {
+    if (error instanceof GateBreach) recordBreach(error, null, { log, appended: () => undefined });
+    throw error;
   } finally {
     identity.session.close();
     log.close();
@@ -192,6 +200,21 @@ async function serve(
   if (!unfence(identity, road, say))
     return finish({ why: "fenced", message: "the owner's approval does not hold" }, road, say, () => undefined);
   const dispatch = dispatcher(road, fail);
+  const { bucket } = agent.provider;
+  const another = (because: string): void => end({ why: "fenced", message: because });
+  const keeper =
+    bucket === null
+      ? NO_KEEPER
+      : segmentKeeper(bucket, {
+          host,
+          folder,
+          file: `${config.state}/bucket.json`,
+          epoch: identity.epoch,
+          say,
+          head,
+          size: () => log.size,
+          another,
+        });
   const owner = watchOwner(road, clock, say);
   const waits = watchWaits(road);
   const contact = {
@@ -200,6 +223,8 @@ async function serve(
     say,
     stop: stop.signal,
     post: identity.session.post.bind(identity.session),
+    // Only what lies in the owner's bucket too may be dropped once its retention is over.
+    handedIn: (next: number) => log.handedIn(Math.min(next, keeper.next() ?? next)),
     contact(reason: string | null) {
       if (reason !== null && lost === null)
         say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
@@ -230,6 +255,7 @@ async function serve(
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       running: dispatch.running(),
     });
+  const rest = resting(agent.giveBack);
   const look = async (): Promise<void> => {
     await agent.owner.refresh(BUCKET_LOOK_SECONDS);
     owner.look();
@@ -237,6 +263,7 @@ async function serve(
     sharing.wake();
     const { state, reason } = owner.state();
     show(state, reason);
+    rest(dispatch.running() > 0 ? null : log.size, host.clock.monotonic());
   };
   const poller: Poller = {
     state: () => ({
@@ -272,6 +299,7 @@ async function serve(
   const loops = [
     handing.run().catch(fail),
     sharing.run().catch(fail),
+    keeper.run(stop.signal).catch(fail),
     poll(contact, dispatch, handing, poller).catch(fail),
     lookOften(host.clock, look, stop.signal).catch(fail),
   ];

@@ -9,12 +9,14 @@ import { agentFigures } from "./agent.ts";
 import { appends } from "./appends.ts";
 import { decisions } from "./decisions.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
+import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
 import { verifyFigure } from "./verify.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Promise<Figure[]>])[] = [
   ["agent", agentFigures],
+  ["providers", providerFigures],
   ["road", roadFigure],
   ["decisions", decisions],
   ["appends", appends],
@@ -50,6 +52,12 @@ async function bench(): Promise<void> {
     );
     process.exit(2);
   }
+  if (only !== undefined && flags.includes("--write")) {
+    process.stderr.write(
+      "error: Cannot write one part: the page holds every figure of one run.\nhint: Leave --only out.\n",
+    );
+    process.exit(2);
+  }
   const quick = flags.includes("--quick");
   // Beside the sources, not in /tmp, which may be memory: what is measured are syncs of a disk.
   mkdirSync(join(ROOT, ".cache"), { recursive: true });
@@ -57,7 +65,9 @@ async function bench(): Promise<void> {
   for (const [name, part] of PARTS) {
     if (only !== undefined && only !== name) continue;
     process.stderr.write(`measuring: ${name}\n`);
-    const scratch = mkdtempSync(join(name === "agent" ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`));
+    const scratch = mkdtempSync(
+      join(["agent", "providers"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
+    );
     try {
       figures.push(...(await part({ quick }, scratch)));
     } finally {

@@ -7,26 +7,15 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
+import { bundling } from "./bundling.ts";
 import { fail, ROOT, toolEnvironment } from "./command.ts";
 
 const PROGRAMS = [
-  { name: "reeve", entry: "agent/main.ts" },
+  { name: "reeve", entry: "agent/start.ts" },
   { name: "reeve-control", entry: "control/main.ts" },
 ] as const;
 
 type Architecture = "x64" | "arm64";
-
-/** Nothing is read from the working directory when it starts: no .env, bunfig.toml, tsconfig.json, package.json. */
-const FLAGS = [
-  "--compile",
-  "--minify",
-  "--bytecode",
-  "--format=esm",
-  "--no-compile-autoload-dotenv",
-  "--no-compile-autoload-bunfig",
-  "--no-compile-autoload-tsconfig",
-  "--no-compile-autoload-package-json",
-];
 
 function versionOf(root: string): string {
   const text = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
@@ -43,18 +32,11 @@ function native(): Architecture {
 function compile(entry: string, to: string, architecture: Architecture): void {
   if (!existsSync(join(ROOT, entry)))
     fail(`Cannot build ${to}: ${entry} is not there.`, "Is this the whole of the sources?");
-  const made = spawnSync(
-    process.execPath,
-    [
-      "build",
-      ...FLAGS,
-      `--target=bun-linux-${architecture}`,
-      `--define=REEVE_VERSION=${JSON.stringify(versionOf(ROOT))}`,
-      `--outfile=${to}`,
-      entry,
-    ],
-    { cwd: ROOT, env: toolEnvironment(), encoding: "utf8" },
-  );
+  const made = spawnSync(process.execPath, bundling(entry, to, architecture, versionOf(ROOT)), {
+    cwd: ROOT,
+    env: toolEnvironment(),
+    encoding: "utf8",
+  });
   if (made.status === 0 && existsSync(to)) return;
   process.stderr.write(`${made.stdout}${made.stderr}`);
   fail(

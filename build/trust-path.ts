@@ -96,6 +96,8 @@ async function reached(providers: readonly string[]): Promise<string[]> {
     root: ROOT,
     target: "bun",
     format: "esm",
+    // As build.ts bundles.
+    splitting: true,
     metafile: true,
     throw: false,
   });

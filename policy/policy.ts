@@ -221,7 +221,7 @@ const Place = z.discriminatedUnion("cloud", [
   z.strictObject({
     cloud: z.literal("aws"),
     account: z.string().regex(/^\d{12}$/, 'an account of 12 digits, in quotes: "111122223333"'),
-    region: z.string().regex(/^[a-z]{2}(?:-[a-z]+)+-\d$/, "a region such as eu-west-1"),
+    region: z.string().regex(/^(?:[a-z]{2}|eusc)(?:-[a-z]+)+-\d$/, "a region such as eu-west-1"),
   }),
   z.strictObject({
     cloud: z.literal("gcp"),

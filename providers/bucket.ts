@@ -41,9 +41,10 @@ declare const named: unique symbol;
 /** A name below the prefix that the agent may read or add. Made by `bucketName` alone. */
 export type BucketName = string & { readonly [named]: true };
 
-const MAY_READ =
-  /^(?:owner\/(?:on|suspended|policy\.yaml|approvals\/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.sig)|log\/head)$/;
-const MAY_ADD = /^log\/[1-9][0-9]{0,9}\/(?:[0-9]{20}\.jsonl|[0-9]{20}\.checkpoint)$/;
+const OF_THE_LOG = String.raw`log/[1-9][0-9]{0,9}/[0-9]{20}\.(?:jsonl|checkpoint|cosigned)`;
+const OF_THE_OWNER = String.raw`owner/(?:on|suspended|policy\.yaml|approvals/[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.sig)`;
+const MAY_READ = new RegExp(`^(?:${OF_THE_OWNER}|log/head|${OF_THE_LOG})$`);
+const MAY_ADD = new RegExp(`^${OF_THE_LOG}$`);
 
 /** The name, when the agent may do that with it. Throws on our own mistake: no other object is ever named. */
 export function bucketName(name: string, use: "read" | "add"): BucketName {

@@ -134,10 +134,13 @@ export type JudgedCertificateArgs = CertificateArgs & {
 };
 export type RecordState = { readonly record: { readonly values: readonly string[]; readonly ttl: number } | null };
 
-/** One part of what the config names, as `probe` found it. `because`: what is the case; `hint`: what to do, "" when it can be used. */
+/**
+ * One part of what the config or a rule names, as `probe` found it. `ok`: it can be used, or cannot; "unknown": that could not be found out.
+ * `because`: what is the case; `hint`: what to do, "" when nothing is to be done.
+ */
 export type ReachedPart = {
   readonly what: string;
-  readonly ok: boolean;
+  readonly ok: boolean | "unknown";
   readonly because: string;
   readonly hint: string;
 };

@@ -1,11 +1,11 @@
 export type { Dial } from "../agent/host/dial.ts";
-export type { WireAnswer } from "./http1.ts";
+export type { WireAnswer } from "./answerReader.ts";
 export { NoAnswer } from "./noAnswer.ts";
 export type { WireRequest } from "./wireRequest.ts";
 
 import type { Dial } from "../agent/host/dial.ts";
+import { answerReader, type WireAnswer } from "./answerReader.ts";
 import { exchange } from "./exchange.ts";
-import { answerReader, type WireAnswer } from "./http1.ts";
 import { NoAnswer, noAnswer } from "./noAnswer.ts";
 import { addressOf, requestBytes, type WireRequest } from "./wireRequest.ts";
 
@@ -27,7 +27,8 @@ export function transport(dial: Dial, limits: Limits): (request: WireRequest, be
     const socket = await dial(to, { timeoutSeconds: limits.timeoutMs / 1000 });
     if ("unreachable" in socket) throw noAnswer(socket.unreachable, false);
     try {
-      if (socket.destroyed) throw new NoAnswer("reset", false, "the connection ended before it was used");
+      if (socket.destroyed || !socket.writable)
+        throw new NoAnswer("reset", false, "the connection ended before it was used");
       before("writing");
       // From here on the other side may have the request.
       return await exchange(socket, bytes, answerReader(request.method, limits.maxBytes), until - performance.now());

@@ -1,3 +1,5 @@
+import { isAddress6 } from "../agent/host/socket.ts";
+
 /** What travels, before it does. */
 export type WireRequest = {
   readonly protocol: "https:" | "http:";
@@ -15,20 +17,21 @@ export type WireRequest = {
 };
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const METHOD = /^[A-Z]{1,16}$/;
+const METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]);
 const PATH = /^\/[\x21\x22\x24-\x7e]*$/;
 const VALUE = /^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/;
-const HOSTNAME = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?)$/;
+const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/;
 /** The connection's own matters, which nobody else decides. */
 const OURS = new Set(["connection", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"]);
 
 /** Host and port to connect to. */
 export function addressOf({ protocol, hostname, port }: WireRequest): { readonly host: string; readonly port: number } {
   if (protocol !== "https:" && protocol !== "http:") throw new TypeError(`no such protocol: ${String(protocol)}`);
-  if (!HOSTNAME.test(hostname)) throw new TypeError("a host's name that is none");
+  const host = /^\[.*\]$/.test(hostname) ? hostname.slice(1, -1) : hostname;
+  if (!isAddress6(host) && (!NAME.test(host) || host !== hostname)) throw new TypeError("a host's name that is none");
   const to = port ?? (protocol === "https:" ? 443 : 80);
   if (!Number.isInteger(to) || to < 1 || to > 65535) throw new TypeError("a port that is none");
-  return { host: hostname.replace(/^\[|\]$/g, ""), port: to };
+  return { host, port: to };
 }
 
 /** The `Host` field, without the protocol's own port. */
@@ -44,7 +47,7 @@ export function hostField(request: WireRequest): string {
  */
 export function requestBytes(request: WireRequest): Uint8Array {
   const { method, path, headers, body } = request;
-  if (!METHOD.test(method) || method === "CONNECT") throw new TypeError("a method that is none");
+  if (!METHODS.has(method)) throw new TypeError("a method that is none");
   if (!PATH.test(path)) throw new TypeError("a path that is none");
   const host = hostField(request);
   const length = body === null && (method === "GET" || method === "HEAD") ? null : String(body?.length ?? 0);

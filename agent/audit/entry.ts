@@ -139,7 +139,8 @@ export const Entry = z.discriminatedUnion("kind", [
     ...common,
     kind: z.literal("gate"),
     code: z.enum(REFUSAL_CODES),
-    command: CommandId,
+    /** Null: of no command, such as a look at the owner's folder. */
+    command: CommandId.nullable(),
     operation: Text,
     resource: Text,
   }),

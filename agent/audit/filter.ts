@@ -58,7 +58,7 @@ export function intents(): (entry: Entry) => Intent | null {
   const open = new Map<string, Intent>();
   return (entry) => {
     if (entry.kind === "intent") open.set(entry.command, entry);
-    if (!("command" in entry)) return null;
+    if (!("command" in entry) || entry.command === null) return null;
     const intent = open.get(entry.command) ?? null;
     if (entry.kind === "outcome") open.delete(entry.command);
     return intent;

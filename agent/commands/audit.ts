@@ -3,13 +3,14 @@ import type { Machine } from "../host/machine.ts";
 import { proveCommand } from "./auditProve.ts";
 import { showCommand } from "./auditShow.ts";
 import { verifyCommand } from "./auditVerify.ts";
+import type { ProviderOf } from "./fetchedLog.ts";
 import { reconcileCommand } from "./reconcile.ts";
 
 /** `audit`: reads the log without its lock, so that it works beside a running agent and on a copy. */
-export function auditCommand(machine: Machine): Command {
+export function auditCommand(machine: Machine, provider: ProviderOf): Command {
   const audit = new Command("audit").description("read the log, and check that it is whole");
   showCommand(audit, machine);
-  verifyCommand(audit, machine);
+  verifyCommand(audit, machine, provider);
   proveCommand(audit, machine);
   audit.addCommand(reconcileCommand());
   return audit;

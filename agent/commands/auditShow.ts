@@ -138,7 +138,7 @@ function summaryOf(entry: Entry): string {
     case "torn":
       return `${entry.bytes} bytes of an unfinished write were moved to ${entry.name}`;
     case "gate":
-      return `${entry.code}  ${entry.operation} on ${entry.resource}  command ${entry.command}`;
+      return `${entry.code}  ${entry.operation} on ${entry.resource}  ${entry.command === null ? "of no command" : `command ${entry.command}`}`;
     case "rejected":
       return `${entry.code}  ${entry.bytes} bytes ${entry.digest}`;
     case "refused":

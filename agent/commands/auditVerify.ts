@@ -9,6 +9,7 @@ import type { Machine } from "../host/machine.ts";
 import { realHost } from "../host/real.ts";
 import { printable } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
+import { fetchedFrom, type ProviderOf } from "./fetchedLog.ts";
 import { instant } from "./filterFlags.ts";
 import { readCa } from "./readCa.ts";
 import { folderOf, type Where } from "./readLog.ts";
@@ -18,6 +19,8 @@ import { verifyProofFile } from "./verifyProofFile.ts";
 const MAX_NOTE_BYTES = 64 * 1024;
 
 export type VerifyOptions = Where & {
+  readonly bucket?: true;
+  readonly epoch?: number;
   readonly ca?: string;
   readonly with: readonly string[];
   readonly against?: string;
@@ -30,13 +33,15 @@ export type VerifyOptions = Where & {
 };
 
 /** `audit verify`: how far a log, or a proof out of one, can be relied on. */
-export function verifyCommand(audit: Command, machine: Machine): void {
+export function verifyCommand(audit: Command, machine: Machine, provider: ProviderOf): void {
   audit
     .command("verify")
     .description("check every entry, and say how far the log can be relied on")
     .option("--config <file>", "the agent's config, which says where the log is", DEFAULT_CONFIG)
     .option("--log <folder>", "the log's folder, instead of the config's")
     .option("--ca <file>", "the vendor's root CA as PEM, from elsewhere than this machine")
+    .option("--bucket", "the copy in the owner's bucket that the config names, instead of the folder on this machine")
+    .option("--epoch <number>", "with --bucket: which epoch's log, else the newest", epochNumber)
     .option("--with <folder>", "also a folder that older segments were moved to; may be given again", more<string>, [])
     .option("--against <file-or-folder>", "hold the log to a head that was kept elsewhere, or to another copy")
     .option("--witness <key>", "a witness of the owner's choice, name+id+key; may be given again", witness, [])
@@ -52,11 +57,16 @@ export function verifyCommand(audit: Command, machine: Machine): void {
       "after",
       "\nExit codes: 0 whole, witnessed beyond the control plane · 10 witnessed by the control plane only · 11 whole, but the newest could have been cut · 12 incomplete · 13 damaged · 14 could not look",
     )
-    .action((options: VerifyOptions) => verify(options, machine));
+    .action((options: VerifyOptions) => verify(options, machine, provider));
 }
 
 function more<T>(one: T, before: readonly T[]): T[] {
   return [...before, one];
+}
+
+function epochNumber(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new InvalidArgumentError("an epoch's number.");
+  return Number(text);
 }
 
 function witness(text: string, before: readonly Cosigner[]): Cosigner[] {
@@ -65,7 +75,8 @@ function witness(text: string, before: readonly Cosigner[]): Cosigner[] {
   return [...before, cosigner];
 }
 
-async function verify(options: VerifyOptions, { stdout, stderr }: Machine): Promise<void> {
+async function verify(options: VerifyOptions, machine: Machine, provider: ProviderOf): Promise<void> {
+  const { stdout, stderr } = machine;
   const { disk } = realHost();
   const ca = options.ca === undefined ? null : readCa(disk, options.ca, "verify the log");
   const witnesses: Witness[] = [
@@ -76,20 +87,18 @@ async function verify(options: VerifyOptions, { stdout, stderr }: Machine): Prom
     process.exitCode = await verifyProofFile(disk, options.proof, { ca, witnesses }, options.json === true, stdout);
     return;
   }
-  const { folder, state } = folderOf(disk, options);
+  const fetched = options.bucket === true ? await fetchedFrom(disk, options, machine, provider) : null;
+  const { folder, state } = fetched ?? folderOf(disk, options);
   const beside = state === null ? null : `${state}/identity/root.pem`;
   const against = options.against === undefined ? null : againstOf(disk, options.against);
-  const verdict = await verifyLog(disk, folder, {
-    ca,
-    with: options.with,
-    witnesses,
-    asOf: options.asOf ?? null,
-    against,
-  });
+  const how = { ca, with: options.with, witnesses, asOf: options.asOf ?? null, against };
+  const verdict = await verifyLog(disk, folder, how).finally(() => fetched?.remove());
   process.exitCode = verdict.exit;
   const print = options.head ? stderr : stdout;
   if (options.json) print(`${JSON.stringify(verdict)}\n`);
-  else for (const line of verdictLines(folder, verdict, beside)) print(`${printable(line)}\n`);
+  else if (fetched !== null) print(`copy       ${fetched.place}\n`);
+  if (!options.json)
+    for (const line of verdictLines(fetched?.place ?? folder, verdict, beside)) print(`${printable(line)}\n`);
   if (options.head && verdict.checkpoints.note !== null) stdout(verdict.checkpoints.note);
 }
 

@@ -1,4 +1,4 @@
-import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
+import { AWS_OPERATIONS, SIMULATE } from "../../policy/permissions/aws/operations.ts";
 import { AZURE_OPERATIONS } from "../../policy/permissions/azure/operations.ts";
 import type { Operations } from "../../policy/permissions/cloud.ts";
 import { azureTrail } from "../audit/reconcile/azure.ts";
@@ -44,8 +44,8 @@ function usage(because: string, hint: string): Complaint {
   return new Complaint(CANNOT, because, hint, USAGE);
 }
 
-function tablesOf({ identity, ...actions }: Operations): Tables {
-  return { actions, checks: identity };
+function tablesOf({ identity, ...actions }: Operations, doctor: Tables["doctor"] = []): Tables {
+  return { actions, checks: identity, doctor };
 }
 
 export function sourceOf(asked: Asked, config: Config | null): Source {
@@ -62,7 +62,7 @@ function awsSource(asked: Asked, config: Config | null, directory: string): Sour
   return {
     ...{ title: "CloudTrail", directory, who: `role ${role.name} of account ${role.account}`, json: { role } },
     trail: cloudtrail(role, config?.aws?.region ?? null),
-    tables: tablesOf(AWS_OPERATIONS),
+    tables: tablesOf(AWS_OPERATIONS, [SIMULATE]),
     copy: "Copy them from the trail's bucket: aws s3 sync s3://BUCKET/AWSLogs/ DIR",
     whole: "whether CloudTrail's files are, `aws cloudtrail validate-logs`",
   };

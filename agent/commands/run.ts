@@ -65,6 +65,7 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       stop,
       identify: () => loadOrEnrol({ host, net, config, owner, credentials: machine.credentials, uid: machine.uid }),
       ready: () => machine.notify("--ready"),
+      giveBack: machine.giveBack,
     });
   } catch (error) {
     if (error instanceof LogUnavailable || error instanceof LogDamaged) {

@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
 import type { Host } from "../host/host.ts";
 import { NAMES } from "../identity/store.ts";
-import { DOCTOR_LOOK_SECONDS } from "../limits.ts";
+import { DOCTOR_PROVIDER_SECONDS } from "../limits.ts";
 import { directoryFolder } from "../owner/folder.ts";
 import { ownersDirectory, ownersFolder } from "../owner/place.ts";
 import { policyReader } from "../owner/policy.ts";
@@ -191,11 +191,11 @@ async function providerFact(
 ): Promise<ProviderFact> {
   const name = config.provider;
   const enough = new AbortController();
-  const late: ProviderFact = { name, unknown: `it did not say within ${DOCTOR_LOOK_SECONDS} s` };
+  const late: ProviderFact = { name, unknown: `it did not say within ${DOCTOR_PROVIDER_SECONDS} s` };
   const probing = provider(config, uid)
     .then((made) => made.probe(rules, enough.signal))
     .then((parts): ProviderFact => ({ name, parts }));
-  const fact = await within(probing, DOCTOR_LOOK_SECONDS * 1000, host.clock.sleep, late);
+  const fact = await within(probing, DOCTOR_PROVIDER_SECONDS * 1000, host.clock.sleep, late);
   enough.abort();
   return fact;
 }

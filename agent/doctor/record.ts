@@ -110,7 +110,10 @@ export function providerLines(provider: ProviderFact): Line[] {
         "Name them in the config.",
       ),
     ];
-  return provider.parts.map(({ what, ok: good, because, hint }) =>
-    good ? ok("provider", `${name} ${what}`, because) : fail("provider", `${name} ${what}`, because, hint),
-  );
+  return provider.parts.map(({ what, ok: good, because, hint }) => {
+    const part = `${name} ${what}`;
+    if (good === false) return fail("provider", part, because, hint);
+    // Nothing is to be done about what nobody asked to have found out.
+    return good === "unknown" && hint !== "" ? warn("provider", part, because, hint) : ok("provider", part, because);
+  });
 }

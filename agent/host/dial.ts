@@ -5,11 +5,12 @@ import { type Place, reasonOf, type Unreachable, type Wait, withinWait } from ".
 
 /** Where a connection goes. `roots`: PEM, the only ones trusted; null: those that the runtime brings. Plain connections trust nobody. */
 export type DialPlace = Place & { readonly tls: boolean; readonly roots: readonly string[] | null };
+export type Connection = Socket;
 /**
  * A new connection, after TLS's handshake where there is one; nothing of ours was written inside it. Each is for one use. With TLS the
  * peer's certificate is of the place's host, by a chain to the roots.
  */
-export type Dial = (to: DialPlace, wait: Wait) => Promise<Socket | Unreachable>;
+export type Dial = (to: DialPlace, wait: Wait) => Promise<Connection | Unreachable>;
 
 /**
  * Connections as the config's `egress` says. What is plain goes directly whatever it says: the config permits it to this machine and its

@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+
 /** Why there is no answer, short: "refused", "timeout", "dns", "reset", "no-route", "aborted", "closed", "address", "network: CODE", "tls: CODE", "proxy: WHAT", "answer: WHAT". */
 export type Unreachable = { readonly unreachable: string };
 export type Wait = { readonly timeoutSeconds: number; readonly signal?: AbortSignal | undefined };
@@ -28,6 +30,11 @@ export function placeOf(url: string): Place | null {
   if (parsed === null || parsed.protocol !== "https:" || parsed.hostname === "") return null;
   const port = Number(parsed.port || 443);
   return port === 0 ? null : { host: parsed.hostname.replace(/^\[|\]$/g, ""), port };
+}
+
+/** An IPv6 address as another machine may be named by: one with a zone (%eth0) is of this machine's own links. */
+export function isAddress6(host: string): boolean {
+  return isIP(host) === 6 && !host.includes("%");
 }
 
 /** `HOST:PORT`, an IPv6 address in brackets. */

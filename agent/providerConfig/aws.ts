@@ -1,24 +1,18 @@
 import { z } from "zod";
+import { partitionOf } from "../../policy/permissions/aws/arn.ts";
 import { LOOPBACK, Origin, type ProviderConfig } from "./fields.ts";
 
 /** The metadata service of the machine's own host, link-local and plain by its nature. */
 const METADATA = "http://169.254.169.254";
 const Endpoint = Origin.optional();
 
-const PARTITION_OF_REGION = { "us-gov": "aws-us-gov", cn: "aws-cn" } as const;
-
-function partitionOf(region: string): string {
-  const found = Object.entries(PARTITION_OF_REGION).find(([start]) => region.startsWith(`${start}-`));
-  return found?.[1] ?? "aws";
-}
-
 export const AwsConfig = z
   .strictObject({
     account: z.string().regex(/^\d{12}$/, 'an account of 12 digits, in quotes: "111122223333"'),
     /** The role's name without its path: what runs under it says the name alone. */
     role: z.string().regex(/^[\w+=,.@-]{1,64}$/, "the role's name, without its path and not its ARN"),
-    region: z.string().regex(/^(?!us-iso)[a-z]{2}(?:-[a-z]+)+-\d$/, "a region such as eu-west-1"),
-    partition: z.enum(["aws", "aws-us-gov", "aws-cn"]),
+    region: z.string().regex(/^(?!us-iso|eu-iso)(?:[a-z]{2}|eusc)(?:-[a-z]+)+-\d$/, "a region such as eu-west-1"),
+    partition: z.enum(["aws", "aws-us-gov", "aws-cn", "aws-eusc"]),
     /** Private endpoints; what is left out is AWS's own public one of the region. */
     endpoints: z
       .strictObject({
@@ -26,6 +20,8 @@ export const AwsConfig = z
         "acm-pca": Endpoint,
         route53: Endpoint,
         sts: Endpoint,
+        /** Asked by `doctor` alone, and only where it stands here: what IAM's simulator says of the changes. */
+        iam: Endpoint,
         metadata: z
           .string()
           .refine((text) => text === METADATA || LOOPBACK.test(text), `${METADATA} or http://127.0.0.1:PORT`)

@@ -8,7 +8,6 @@ import { awsDns } from "./dns.ts";
 import { metadataService } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
 import { prove } from "./prove.ts";
-import { reached } from "./reach.ts";
 import { awsScale } from "./scale.ts";
 
 /**
@@ -45,7 +44,11 @@ export async function awsProvider(setting: Setting, aws: AwsConfig): Promise<Pro
     get ownGroups() {
       return [...ownGroups];
     },
-    probe: (_rules, signal) => reached(context, own, signal),
+    async probe(rules, signal) {
+      // Loaded when it is asked for: what only `doctor` does takes no memory of the agent's.
+      const { reached } = await import("./reach.ts");
+      return reached(context, own, rules, signal);
+    },
   };
 }
 

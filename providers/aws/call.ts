@@ -11,7 +11,7 @@ import {
   type Setting,
 } from "../provider.ts";
 import { NoAnswer, transport } from "../transport.ts";
-import { type ClientOf, type Credentials, clientOf } from "./clients.ts";
+import { type ClientOf, type Credentials, clientOf, type Makers } from "./clients.ts";
 import { inCommonForm } from "./commonError.ts";
 import { endpointOf } from "./endpoints.ts";
 import { awsFailure, OF_CREDENTIALS, PASSING, requestIdOf } from "./failure.ts";
@@ -43,7 +43,7 @@ export type AwsCalls = {
   readonly changeIds: Set<string>;
 };
 
-export function awsCalls(context: AwsContext, gate: Gate, errand: Errand, resource: string): AwsCalls {
+export function awsCalls(context: AwsContext, gate: Gate, errand: Errand, resource: string, makers?: Makers): AwsCalls {
   const changeIds = new Set<string>();
   const about: About = { resource, changeIds };
   return {
@@ -51,7 +51,7 @@ export function awsCalls(context: AwsContext, gate: Gate, errand: Errand, resour
     async send(service, send) {
       let lost = false;
       for (let attempt = 1; ; attempt++) {
-        const call = oneCall(service, about, gate);
+        const call = oneCall(service, about, gate, makers);
         let credentials: Credentials | null = null;
         try {
           credentials = await context.credentials.current(errand.id);
@@ -105,7 +105,7 @@ type Stack = {
 type Begun = { readonly input: Readonly<Record<string, unknown>> };
 type Done = { readonly output: unknown };
 
-function oneCall<S extends Service>(service: S, about: About, gate: Gate): OneCall<S> {
+function oneCall<S extends Service>(service: S, about: About, gate: Gate, makers?: Makers): OneCall<S> {
   let leave: Leave | null = null;
   let again = false;
   const leaves = (request: SdkRequest, region: string, moment: Moment): void => {
@@ -122,15 +122,22 @@ function oneCall<S extends Service>(service: S, about: About, gate: Gate): OneCa
       ] as const;
       const answered: Sent = { sent: false, request: null, http: 0 };
       const send = transport(context.dial, { timeoutMs: AWS_CALL_TIMEOUT_MS, maxBytes: MAX_AWS_ANSWER_BYTES });
-      const client = clientOf(service, endpoint, credentials, userAgent, async (request) => {
-        const region = signedRegion(request, service);
-        leaves(request, region, "later");
-        const answer = sdkResponse(await send(wireOf(request), (moment) => leaves(request, region, moment)));
-        answered.sent = true;
-        answered.request = requestIdOf(answer.response.headers);
-        answered.http = answer.response.statusCode;
-        return service === "route53" ? inCommonForm(answer) : answer;
-      });
+      const client = clientOf(
+        service,
+        endpoint,
+        credentials,
+        userAgent,
+        async (request) => {
+          const region = signedRegion(request, service);
+          leaves(request, region, "later");
+          const answer = sdkResponse(await send(wireOf(request), (moment) => leaves(request, region, moment)));
+          answered.sent = true;
+          answered.request = requestIdOf(answer.response.headers);
+          answered.http = answer.response.statusCode;
+          return service === "route53" ? inCommonForm(answer) : answer;
+        },
+        makers,
+      );
       const stack = client.middlewareStack as unknown as Stack;
       stack.add(
         (next, { commandName = "" }) =>

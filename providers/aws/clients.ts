@@ -1,5 +1,6 @@
 import { ACMPCAClient } from "@aws-sdk/client-acm-pca";
 import { AutoScalingClient } from "@aws-sdk/client-auto-scaling";
+import type { IAMClient } from "@aws-sdk/client-iam";
 import { Route53Client } from "@aws-sdk/client-route-53";
 import { STSClient } from "@aws-sdk/client-sts";
 import type { Endpoint } from "./endpoints.ts";
@@ -11,6 +12,7 @@ export type ClientOf = {
   readonly "acm-pca": ACMPCAClient;
   readonly route53: Route53Client;
   readonly sts: STSClient;
+  readonly iam: IAMClient;
 };
 
 export type Credentials = {
@@ -19,7 +21,9 @@ export type Credentials = {
   readonly sessionToken: string;
 };
 
-const MAKE: { readonly [S in Service]: (settings: Settings) => ClientOf[S] } = {
+/** How clients are made. IAM's is not among them: no command calls it, and what `doctor` alone needs is loaded when `doctor` asks. */
+export type Makers = { readonly [S in Service]?: (settings: Settings) => ClientOf[S] };
+const COMMANDS: Makers = {
   autoscaling: (settings) => new AutoScalingClient(settings),
   "acm-pca": (settings) => new ACMPCAClient(settings),
   route53: (settings) => new Route53Client(settings),
@@ -57,7 +61,10 @@ export function clientOf<S extends Service>(
   credentials: Credentials,
   userAgent: readonly (readonly [string, string])[],
   handle: (request: SdkRequest) => Promise<SdkResponse>,
+  makers: Makers = COMMANDS,
 ): ClientOf[S] {
   const settings = { ...settingsOf(endpoint, credentials, userAgent), requestHandler: { handle } };
-  return MAKE[service](settings as unknown as Settings);
+  const make = makers[service];
+  if (make === undefined) throw new Error(`no client of ${service} is made here`);
+  return make(settings as unknown as Settings);
 }

@@ -30,7 +30,7 @@ const STATUS: Readonly<Record<string, readonly string[]>> = {
   "region-disabled": ["OptInRequired", "SubscriptionRequiredException"],
   clock: ["RequestTimeTooSkewed", "RequestInTheFuture"],
   unavailable: ["ServiceUnavailable", "ServiceUnavailableException", "InternalFailure", "InternalError"],
-  missing: ["ResourceNotFoundException", "NoSuchHostedZone", "NoSuchChange"],
+  missing: ["ResourceNotFoundException", "NoSuchHostedZone", "NoSuchChange", "NoSuchEntity", "NoSuchEntityException"],
   limit: ["LimitExceeded", "LimitExceededException", "LimitExceededFault"],
   "activity-in-progress": ["ScalingActivityInProgress", "ScalingActivityInProgressFault"],
   contention: ["ResourceContention", "ResourceContentionFault"],
@@ -52,6 +52,8 @@ export const PASSING: ReadonlySet<string> = new Set([
   "reset",
   "dns",
   "no-route",
+  "proxy-unreachable",
+  "proxy-failed",
 ]);
 /** Statuses after which the credentials are read anew. */
 export const OF_CREDENTIALS: ReadonlySet<string> = new Set(["credentials-expired", "credentials-invalid"]);

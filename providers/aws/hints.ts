@@ -15,10 +15,24 @@ const HINTS: Readonly<Record<string, string>> = {
   "no-route": "Open the way to the endpoint: a route, a VPC endpoint, a security group's outgoing rule.",
   "connection-refused": "Look at aws.endpoints in the config, and at the VPC endpoint's security group.",
   timeout: "Open the way to the endpoint: a route, a VPC endpoint, a security group's outgoing rule.",
+  "proxy-unreachable": "The proxy itself does not answer: compare egress.proxy, and see whether it runs.",
+  "proxy-denied": "Have CONNECT to the endpoint permitted at the proxy, or name it as direct in egress.endpoints.",
+  "proxy-credentials":
+    "The proxy wants USER:PASSWORD, or another: egress.proxy.credentials_file, 0600, the agent's own.",
+  "proxy-failed": "The proxy cannot reach the endpoint itself: see to its name service, its route, its log.",
+  "proxy-malformed": "What answers at egress.proxy is no HTTP proxy that takes CONNECT: compare its address.",
+  malformed: "What answers there is not AWS, or something on the way changes it: look at aws.endpoints.",
   denied: "Give the role what `reeve policy permissions` prints; look for a boundary or an SCP that denies it.",
   clock: "Set the machine's clock (chrony): AWS takes requests within five minutes of its own.",
+  missing: "Compare the name in the policy with what there is in the account and region.",
+  "authority-unusable": "Bring the authority into the state ACTIVE, or name another in the policy.",
   "region-disabled": "Turn the region on in the account's settings, or name another in aws.region.",
 };
+
+/** For a call that IAM denied: the permissions that it needs, by the table that they are rendered from. */
+export function denied(permissions: readonly string[]): string {
+  return `Give the role ${permissions.join(", ")}, as \`reeve policy permissions\` prints it; look for a boundary or an SCP that denies it.`;
+}
 
 export function hintOf(status: string): string {
   return HINTS[status] ?? "docs/PROVIDERS.md says what the code means.";

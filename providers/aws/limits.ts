@@ -23,10 +23,9 @@ export const LOOK_MAX_MS = 5_000;
 export const SETTLES_WITHIN_MS = 20_000;
 /** How long `doctor` waits for a connection. */
 export const REACH_TIMEOUT_MS = 3_000;
+/** How long it waits for all that it tries. */
+export const LOOK_WITHIN_MS = 25_000;
 /** A change that was on its way when the agent stopped has arrived by then, or never will. */
 export const IN_FLIGHT_MS = 5_000;
-/** One object of the owner's bucket. The greatest is a closed segment. */
-export const BUCKET_CALL_TIMEOUT_MS = 10_000;
-export const MAX_BUCKET_OBJECT_BYTES = 80 * 1024 * 1024;
-/** Of an answer that says what is wrong. */
-export const MAX_ERROR_BYTES = 16 * 1024;
+/** In place of a command's id in the user agent, for what `doctor` asks. */
+export const DOCTOR = "doctor";

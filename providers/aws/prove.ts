@@ -1,11 +1,10 @@
 import { GetCallerIdentityCommand } from "@aws-sdk/client-sts";
-import { makeGate } from "../gate.ts";
 import { CallFailed } from "../provider.ts";
-import { type AwsContext, awsCalls } from "./call.ts";
+import type { AwsContext } from "./call.ts";
 import type { Credentials } from "./clients.ts";
-import { placesOf } from "./endpoints.ts";
 import { identityFault } from "./identity.ts";
 import { IDENTITY_OPERATIONS } from "./operations.ts";
+import { readingCalls } from "./readingCalls.ts";
 
 /**
  * Asks AWS whose credentials these are, through a gate that lets nothing else out, and holds the answer to the config's account, role and
@@ -16,19 +15,11 @@ export async function prove(
   credentials: Credentials,
   command: string,
 ): Promise<void> {
-  const { aws, host } = context;
-  const gate = makeGate({
-    table: IDENTITY_OPERATIONS,
-    places: placesOf(aws, "sts", ["POST"]),
-    resource: aws.account,
-    phase: "read",
-    beforeChange: () => undefined,
-    now: () => host.clock.monotonic(),
-    record: () => undefined,
-  });
+  const { aws } = context;
   const given = { current: async () => credentials, forget: () => undefined };
   const errand = { id: command, signal: new AbortController().signal };
-  const calls = awsCalls({ ...context, credentials: given }, gate, errand, aws.account);
+  const what = { service: "sts", table: IDENTITY_OPERATIONS, resource: aws.account } as const;
+  const calls = readingCalls({ ...context, credentials: given }, what, errand);
   const caller = await calls.send("sts", (client) => client.send(new GetCallerIdentityCommand({})));
   const fault = identityFault(aws, caller);
   if (fault !== null) throw new CallFailed(fault.status, fault.words, "none");

@@ -36,6 +36,8 @@ export function resourceOfInput(operation: string, input: Input, about: About): 
       const id = text(input["Id"]);
       return about.changeIds.has(id) ? about.resource : `(change) ${id}`;
     }
+    case "iam:SimulatePrincipalPolicy":
+      return only(input["ResourceArns"]);
     case "sts:GetCallerIdentity":
       return about.resource;
     default:

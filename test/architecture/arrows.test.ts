@@ -34,6 +34,17 @@ const EFFECTS = [
 const NEVER = ["bun:ffi", "bun:jsc", "node:vm", "node:v8"];
 const CONTRACT = ["providers/provider.ts", "providers/gate.ts", "providers/bucket.ts"];
 
+const PROVIDER = [
+  "providers/",
+  "policy/",
+  "agent/host/host.ts",
+  "agent/host/dial.ts",
+  "agent/host/socket.ts",
+  "agent/providerConfig/",
+  "agent/limits.ts",
+  "agent/wire/",
+];
+
 const ARROWS: readonly Area[] = [
   { area: "policy/", ours: ["policy/"], others: { only: ["node:crypto", "yaml", "zod"] } },
   {
@@ -45,20 +56,10 @@ const ARROWS: readonly Area[] = [
   { area: "agent/main.ts", ours: ["agent/", "policy/", "providers/"], others: { not: NEVER } },
   { area: "agent/commands/", ours: ["agent/", "policy/", ...CONTRACT], others: { not: NEVER } },
   { area: "agent/", ours: ["agent/", "policy/", ...CONTRACT], others: { not: [...NEVER, ...EFFECTS] } },
-  {
-    area: "providers/",
-    ours: [
-      "providers/",
-      "policy/",
-      "agent/host/host.ts",
-      "agent/host/dial.ts",
-      "agent/host/socket.ts",
-      "agent/providerConfig/",
-      "agent/limits.ts",
-      "agent/wire/",
-    ],
-    others: { not: NEVER },
-  },
+  // This machine's own processes and name server are what it provides.
+  { area: "providers/local/", ours: PROVIDER, others: { not: NEVER } },
+  // A cloud is reached by the one client alone, on the connections that it is handed.
+  { area: "providers/", ours: PROVIDER, others: { not: [...NEVER, ...EFFECTS] } },
   {
     area: "control/",
     // Completion is written from a program's own tree of commands, and is the same for both executables.
@@ -132,6 +133,8 @@ test.each([
   ["agent/poll.ts", 'const late = await import("../control/store.ts");'],
   ["agent/main.ts", 'import { dlopen } from "bun:ffi";'],
   ["agent/host/real.ts", 'import { execute } from "../execute.ts";'],
+  ["providers/aws/metadata.ts", 'import { request } from "node:http";'],
+  ["providers/transport.ts", 'import { connect } from "node:net";'],
   ["providers/local/scale.ts", 'import { write } from "../../agent/road.ts";'],
   ["control/serve.ts", 'import { execute } from "../agent/execute.ts";'],
   ["control/serve.ts", 'import { run } from "../build/command.ts";'],

@@ -10,6 +10,7 @@ import { timeText } from "../../agent/audit/time.ts";
 import {
   CERTIFICATE_OPERATIONS,
   DNS_OPERATIONS,
+  DOCTOR_OPERATIONS,
   IDENTITY_OPERATIONS,
   SCALE_OPERATIONS,
 } from "../../providers/aws/operations.ts";
@@ -33,6 +34,7 @@ export const TABLES: Tables = {
     "update-dns": DNS_OPERATIONS,
   },
   checks: IDENTITY_OPERATIONS,
+  doctor: DOCTOR_OPERATIONS,
 };
 /** Milliseconds since 1970: when all of it begins. */
 export const START = Date.UTC(2025, 10, 24, 9, 0, 0);

@@ -51,7 +51,7 @@ test("a log and CloudTrail of the same minute agree: each call has its class, ea
     agrees: true,
     calls: 10,
     operations: 6,
-    explained: { matched: 6, read: 3, check: 1, answer: 0 },
+    explained: { matched: 6, read: 3, check: 1, doctor: 0, answer: 0 },
     unexplained: { count: 0 },
     missing: { count: 0 },
     absent: { edge: 0, failed: 0, reads: 0 },
@@ -117,6 +117,22 @@ test("a read is explained by the command that it names only within that command'
   expect(whyNot(LOG, event(read, "r", 12, by(crypto.randomUUID())))).toContain("knows nothing of the command");
   expect(whyNot(LOG, event(read, "r", 12, { userAgent: "reeve/0.1.0" }))).toContain("names no command");
   expect(whyNot(LOG, event(read, "r", 12, { userAgent: agentOf(COMMANDS.scale, "9.9.9") }))).toContain(
+    "no reeve 9.9.9",
+  );
+});
+
+test("doctor's reads are explained by their user agent, counted apart, and nothing but reads is", () => {
+  const by = { userAgent: agentOf("doctor") };
+  const group = { requestParameters: { autoScalingGroupNames: ["another"] } };
+  const read = event("autoscaling:DescribeAutoScalingGroups", "r", 12, { ...by, ...group });
+  const asked = event("iam:SimulatePrincipalPolicy", "s", 13, { ...by, readOnly: true, awsRegion: "us-east-1" });
+  const { agrees, explained } = compared(LOG, [...TRAIL, read, asked]);
+  expect([agrees, explained.doctor]).toEqual([true, 2]);
+  const never = "names doctor, which never makes this call";
+  expect(whyNot(LOG, event("autoscaling:SetDesiredCapacity", "r", 12, { ...by, readOnly: true }))).toContain(never);
+  expect(whyNot(LOG, event("iam:ListRoles", "r", 12, { ...by, readOnly: true }))).toContain(never);
+  expect(whyNot(LOG, event("route53:GetChange", "r", 12, { ...by, readOnly: false }))).toContain(never);
+  expect(whyNot(LOG, event("route53:GetChange", "r", 12, { userAgent: agentOf("doctor", "9.9.9") }))).toContain(
     "no reeve 9.9.9",
   );
 });

@@ -45,18 +45,18 @@ export type Stage = {
   end(): Promise<void>;
 };
 
-function rulesFor({ group, authority, zone }: World): string {
+export function rulesFor({ group, authority, zone }: World): string {
   return cloudRules({ group: group.name, authority: authority.arn, zone: zone.id, below: zone.name });
 }
 
-function providerLines({ account, role, region, endpoints }: World): string {
+export function providerLines({ account, role, region, endpoints }: World, more: object = {}): string {
   return `provider: aws
 aws:
   account: "${account}"
   role: ${role}
   region: ${region}
   partition: aws
-  endpoints: ${JSON.stringify(endpoints)}
+  endpoints: ${JSON.stringify({ ...endpoints, ...more })}
 `;
 }
 
@@ -72,7 +72,13 @@ export function widened({ Version, Statement }: Document, without: readonly stri
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
 /** The owner's folder as a bucket: the config's word, the flag for `policy permissions`, and what puts the policy there before the start. */
-export type StageBucket = { readonly owner: string; readonly url: string; put(policy: string): Promise<void> };
+export type StageBucket = {
+  readonly owner: string;
+  /** Lines at the end of the config. */
+  readonly config: string;
+  readonly url: string;
+  put(policy: string): Promise<void>;
+};
 
 export async function stage(
   moto: Moto,
@@ -85,7 +91,7 @@ export async function stage(
     rules: rulesFor(cloud),
     place,
     provider: providerLines(cloud),
-    ...(bucket === undefined ? {} : { owner: bucket.owner }),
+    ...(bucket === undefined ? {} : { owner: bucket.owner, config: bucket.config }),
   });
   const policy = join(machine.owner, "policy.yaml");
   await bucket?.put(readFileSync(policy, "utf8"));

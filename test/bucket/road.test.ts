@@ -1,6 +1,6 @@
 /** The compiled executables with the owner's folder in a bucket of moto's: the agent on a machine that nobody logs into. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Stage, stage } from "../aws/stage.ts";
 import { type Moto, startMoto } from "../aws/world/moto.ts";
@@ -19,6 +19,8 @@ beforeAll(async () => {
   s = await stage(moto, {
     bucket: {
       url: URL,
+      // Segments close after a few commands.
+      config: "log: { retention: 400d, segment: 8KiB }\n",
       owner: `{ bucket: "${URL}", region: ${s3.region}, endpoint: "${s3.endpoint}" }`,
       async put(policy) {
         await s3.put("owner/policy.yaml", policy);
@@ -51,6 +53,67 @@ test("a command is judged by the policy in the bucket, and the head that names i
   expect(found.intents["brokers"]?.length).toBe(1);
   expect([found.epoch, found.size > (intent?.index ?? Number.NaN)]).toEqual([1, true]);
 }, 120_000);
+
+test("closed segments lie in the bucket as they are on disk, and what the owner fetches from there verifies", async () => {
+  for (let n = 0; n < 4; n++) expect((await s.scale(n % 2 === 0 ? 4 : 3)).code).toBe(0);
+  const audit = join(s.machine.state, "audit");
+  const closed = () =>
+    readdirSync(audit)
+      .filter((name) => name.endsWith(".jsonl"))
+      .sort()
+      .slice(0, -1);
+  expect(closed().length).toBeGreaterThan(0);
+  const file = join(s.machine.state, "bucket.json");
+  const next = () => (existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { next: number }).next : 0);
+  const last = Number(closed().at(-1)?.slice(0, 20));
+  await s.machine.until("they lie there", () => next() > last, 60);
+  const fetched = join(s.machine.folder, "fetched");
+  mkdirSync(fetched);
+  const listed = await s3.owner("s3", "list_objects_v2", { Bucket: BUCKET, Prefix: `${PREFIX}/log/1/` });
+  const names = ((listed.answer?.["Contents"] ?? []) as { Key: string }[]).map(({ Key }) => Key);
+  for (const Key of names) {
+    const { answer } = await s3.owner("s3", "get_object", { Bucket: BUCKET, Key });
+    const name = Key.split("/").at(-1) ?? "";
+    if (name.endsWith(".jsonl")) expect(answer?.["Body"]).toBe(readFileSync(join(audit, name), "utf8"));
+    writeFileSync(join(fetched, name), String(answer?.["Body"]));
+  }
+  expect(names.filter((name) => name.endsWith(".jsonl")).length).toBe(closed().length);
+  expect(names.some((name) => name.endsWith(".checkpoint"))).toBe(true);
+  // By the vendor's root, from elsewhere than this machine: whole, and nobody has witnessed it.
+  const verified = await running(REEVE, "audit", "verify", "--log", fetched, "--ca", s.machine.root, "--json");
+  expect([verified.code, verified.stderr]).toEqual([11, ""]);
+  expect(JSON.parse(verified.stdout)).toMatchObject({
+    exit: 11,
+    size: last + linesIn(join(fetched, names.filter(isSegment).at(-1)?.split("/").at(-1) ?? "")),
+  });
+  const asked = ["--config", s.machine.config, "--ca", s.machine.root];
+  const there = await running(REEVE, "audit", "verify", "--bucket", ...asked);
+  expect([there.code, there.stderr]).toEqual([11, ""]);
+  expect(there.stdout).toContain(`${URL}/log/1`);
+  const both = await running(REEVE, "audit", "verify", "--bucket", ...asked, "--against", audit);
+  expect(both.code).toBe(11);
+  const none = await running(REEVE, "audit", "verify", "--bucket", "--epoch", "9", ...asked);
+  expect([none.code, none.stderr.includes("holds no segment yet")]).toEqual([14, true]);
+  // The copy out of the bucket beside the machine's own: nothing differs.
+  const beside = await running(
+    REEVE,
+    "audit",
+    "verify",
+    "--config",
+    s.machine.config,
+    "--ca",
+    s.machine.root,
+    "--against",
+    fetched,
+    "--json",
+  );
+  expect(beside.code).toBe(11);
+}, 180_000);
+
+const isSegment = (name: string): boolean => name.endsWith(".jsonl");
+function linesIn(path: string): number {
+  return readFileSync(path, "utf8").split("\n").length - 1;
+}
 
 test("deleting owner/on in the bucket is the off switch, and putting it back the way on", async () => {
   await s3.remove("owner/on");

@@ -7,10 +7,10 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { ROOT } from "../../build/command.ts";
 import { type Moto, startMoto } from "../aws/world/moto.ts";
 import { freePort } from "../demo/bind.ts";
 import { python } from "../python.ts";
+import { goTool } from "./goTool.ts";
 
 export const BUCKET = "the-owners";
 export const PREFIX = "prod-eu-1";
@@ -140,23 +140,8 @@ export async function motoS3(running: Moto | null = null): Promise<S3Server> {
   });
 }
 
-/** Built once from the Go proxy; the checksums of all its modules are in go.sum. */
-function gateway(): string {
-  const folder = join(import.meta.dirname, "go");
-  const program = join(ROOT, ".cache", "versitygw");
-  const go = ["/usr/local/go/bin/go", "/usr/bin/go"].find((path) => Bun.file(path).size > 0) ?? "go";
-  const built = spawnSync(go, ["build", "-o", program, "github.com/versity/versitygw/cmd/versitygw"], {
-    cwd: folder,
-    encoding: "utf8",
-    timeout: 600_000,
-    env: { ...process.env, GOTOOLCHAIN: "local", CGO_ENABLED: "0" },
-  });
-  if (built.status !== 0) throw new Error(`the S3 gateway does not build: ${built.error ?? built.stderr}`);
-  return program;
-}
-
 export async function versityS3(): Promise<S3Server> {
-  const program = gateway();
+  const program = goTool("github.com/versity/versitygw/cmd/versitygw");
   const folder = mkdtempSync(join(tmpdir(), "reeve-s3-"));
   for (const name of ["data", "versions", "iam"]) mkdirSync(join(folder, name));
   const port = await freePort();

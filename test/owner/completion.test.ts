@@ -120,7 +120,22 @@ describe.each([
 
   test("the flags of a command, and of those above it", () => {
     expect(complete("reeve", "audit", "show", "--f")).toEqual(["--follow"]);
-    expect(complete("reeve", "audit", "verify", "--")).toEqual(["--ca", "--config", "--help", "--json", "--log"]);
+    expect(complete("reeve", "audit", "verify", "--")).toEqual([
+      "--against",
+      "--as-of",
+      "--bucket",
+      "--ca",
+      "--config",
+      "--control-witness",
+      "--epoch",
+      "--head",
+      "--help",
+      "--json",
+      "--log",
+      "--proof",
+      "--with",
+      "--witness",
+    ]);
     expect(complete("reeve-control", "send", "scale", "--gr")).toEqual(["--group"]);
     expect(complete("reeve-control", "send", "scale", "--w")).toEqual(["--wait", "--why"].toSorted());
     expect(complete("reeve-control", "fleet", "plan", "scale", "--found")).toEqual(["--found"]);

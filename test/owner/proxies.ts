@@ -27,21 +27,23 @@ export async function freePort(): Promise<number> {
 
 /** Words before a command: it runs where no name server answers, and /etc/hosts names nobody. */
 export const NAMELESS = ["unshare", "-m", "sh", "-c", NAMES("nameserver 127.0.0.1", ""), "sh"];
-/** Here the control plane's name is known, and no other. */
-const KNOWS = ["unshare", "-m", "sh", "-c", NAMES("nameserver 127.0.0.1", `127.0.0.1 ${HOST}`), "sh"];
+/** Here these names are known as this machine's own, and no others. */
+const knows = (names: readonly string[]): string[] => [
+  ...["unshare", "-m", "sh", "-c", NAMES("nameserver 127.0.0.1", `127.0.0.1 ${names.join(" ")}`), "sh"],
+];
 
 function NAMES(resolver: string, hosts: string): string {
   return `mount -t tmpfs tmpfs /mnt && echo '${resolver}' >/mnt/r && echo '${hosts}' >/mnt/h && mount --bind /mnt/r /etc/resolv.conf && mount --bind /mnt/h /etc/hosts && exec "$@"`;
 }
 
-/** tinyproxy. `more`: lines for its configuration, such as `BasicAuth user password`. It alone knows the control plane's name. */
-export function tinyproxy(more = ""): Promise<RealProxy> {
+/** tinyproxy. `more`: lines for its configuration, such as `BasicAuth user password`. It alone knows the names, else the control plane's. */
+export function tinyproxy(more = "", names: readonly string[] = [HOST]): Promise<RealProxy> {
   return proxy("tinyproxy", (folder, port) => {
     writeFileSync(
       join(folder, "conf"),
       `Port ${port}\nListen 127.0.0.1\nAllow 127.0.0.1\nTimeout 600\nMaxClients 50\nLogLevel Info\nLogFile "${folder}/log"\nUser nobody\nGroup nogroup\n${more}\n`,
     );
-    return [...KNOWS, "tinyproxy", "-d", "-c", join(folder, "conf")];
+    return [...knows(names), "tinyproxy", "-d", "-c", join(folder, "conf")];
   });
 }
 
@@ -73,7 +75,7 @@ max_filedescriptors 1024
 cache_effective_user proxy
 `,
     );
-    return [...KNOWS, "squid", "-N", "-f", join(folder, "conf")];
+    return [...knows([HOST]), "squid", "-N", "-f", join(folder, "conf")];
   });
 }
 

@@ -149,9 +149,17 @@ print(json.dumps({partition["id"]: list(partition["regions"]) for partition in d
     null,
   ) as Record<string, string[]>;
   const regions = Object.entries(partitions).flatMap(([id, names]) =>
-    names.filter((name) => /^[a-z]{2}(?:-[a-z]+)+-\d$/.test(name)).map((name) => [name, id]),
+    names.filter((name) => /^(?:[a-z]{2}|eusc)(?:-[a-z]+)+-\d$/.test(name)).map((name) => [name, id]),
   );
   expect(regions.length).toBeGreaterThan(35);
   expect(new Set(regions.map(([, id]) => id)).size).toBeGreaterThan(4);
-  for (const [name = "", id = ""] of regions) expect([name, partitionOf(name)]).toEqual([name, id]);
+  expect(regions).toContainEqual(["eusc-de-east-1", "aws-eusc"]);
+  for (const [name = "", id = ""] of regions) {
+    expect([name, partitionOf(name)]).toEqual([name, id]);
+    // Every name of a resource that is rendered is of that partition.
+    const text = EXAMPLE.replaceAll("eu-west-1", name).replaceAll("arn:aws:", `arn:${id}:`);
+    const arns = JSON.stringify(documentOf(renderedOf(policyOf(text)).statements)).match(/arn:[a-z-]+:/g) ?? [];
+    expect(arns.length).toBeGreaterThan(5);
+    expect([name, ...new Set(arns)]).toEqual([name, `arn:${id}:`]);
+  }
 });

@@ -159,13 +159,44 @@ test("a call whose bytes left is recorded when a second part of it is stopped", 
   expect(recorded).toMatchObject([{ operation: "x.change", status: "suspended", request: null }]);
 });
 
-test("a look ahead is no leaving: a call that returned after it alone is a breach", async () => {
-  const { gate } = world();
-  const looked = gate.call("x.read", "r", async (leave) => {
-    leave(get, "later");
-    return { value: 1, request: null };
-  });
-  expect(await codeOf(looked)).toBe("gate.place");
+test.each(["later", "connecting"] as const)(
+  "%s is no leaving: a call that returned after it alone is a breach, one that ended there was not made",
+  async (moment) => {
+    const { gate } = world();
+    const looked = gate.call("x.read", "r", async (leave) => {
+      leave(get, moment);
+      return { value: 1, request: null };
+    });
+    expect(await codeOf(looked)).toBe("gate.place");
+    const { gate: other, recorded } = world();
+    const ended = other.call("x.change", "r", async (leave) => {
+      leave(post, moment);
+      throw new CallFailed("connection-refused", "", "none");
+    });
+    await expect(ended).rejects.toThrow("connection-refused");
+    expect(recorded).toEqual([]);
+  },
+);
+
+test("the switch and the place are looked at anew at each moment of a change", async () => {
+  const moments = ["later", "connecting", "writing"] as const;
+  for (const [at, moment] of moments.entries()) {
+    let asked = 0;
+    const { gate, recorded } = world("all", () => {
+      if (asked++ === at) throw new Halted("suspended");
+    });
+    const stopped = gate.call("x.change", "r", async (leave) => {
+      for (const one of moments) leave(post, one);
+      return { value: 1, request: null };
+    });
+    await expect(stopped).rejects.toBeInstanceOf(Halted);
+    expect([asked, recorded]).toEqual([at + 1, []]);
+    const elsewhere = world().gate.call("x.change", "r", async (leave) => {
+      for (const one of moments) leave(one === moment ? { ...post, host: "elsewhere" } : post, one);
+      return { value: 1, request: null };
+    });
+    expect(await codeOf(elsewhere)).toBe("gate.place");
+  }
 });
 
 test("a failed call is recorded with its status, never its words", async () => {

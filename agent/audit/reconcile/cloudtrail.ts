@@ -99,7 +99,7 @@ function isRole({ arn, sessionContext }: z.infer<typeof Identity>, role: Role): 
 
 function callOf(event: z.infer<typeof Event>, identity: z.infer<typeof Identity>, region: string | null): Call {
   const time = Temporal.Instant.from(event.eventTime).epochMilliseconds;
-  const service = event.eventSource.replace(/\.amazonaws\.com(?:\.cn)?$/, "");
+  const service = event.eventSource.replace(/\.amazonaws\.(?:com(?:\.cn)?|eu)$/, "");
   const subjects = subjectsOf(event["requestParameters"]);
   return {
     id: event.addendum?.originalEventID ?? event.eventID,
@@ -119,7 +119,7 @@ function callOf(event: z.infer<typeof Event>, identity: z.infer<typeof Identity>
 }
 
 /** One region of each partition signs and records for the whole of Route 53. */
-const ROUTE53_REGIONS: readonly string[] = ["us-east-1", "us-gov-west-1", "cn-northwest-1"];
+const ROUTE53_REGIONS: readonly string[] = ["us-east-1", "us-gov-west-1", "cn-northwest-1", "eusc-de-east-1"];
 
 function placeOf(service: string, shown: string, subjects: readonly string[], region: string | null): Call["place"] {
   if (service === "route53") return ROUTE53_REGIONS.includes(shown) ? "ours" : "other";

@@ -13,6 +13,8 @@ export type Judged =
   | { readonly class: "read"; readonly command: Known }
   /** Whose credentials these are: asked by the agent for itself. */
   | { readonly class: "check" }
+  /** It read, as some action's table permits, and its user agent says that `doctor` did. */
+  | { readonly class: "doctor" }
   /** The log has the intent and no answer: here is what the cloud made of it. `whole`: all that was asked is shown, and is the same. */
   | {
       readonly class: "answer";
@@ -25,6 +27,8 @@ export type Judged =
 
 const AGENT = /(?:^|[\s[])reeve\/([0-9A-Za-z.+-]{1,64})(?=[\s\]]|$)/g;
 const COMMAND = /(?:^|[\s[])cmd\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[\s\]]|$)/g;
+
+const DOCTOR = /(?:^|[\s[])cmd\/doctor(?=[\s\]]|$)/;
 
 /** The version and the command that a user agent names; null where it names none, or more than one. */
 export function namedBy(userAgent: string): { readonly version: string | null; readonly command: string | null } {
@@ -47,6 +51,12 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
   if (check !== undefined) {
     if (onlyReads(call, check)) return { class: "check" };
     return unexplained("it is a check that the cloud says was a change");
+  }
+  if (named.command === null && DOCTOR.test(call.userAgent)) {
+    const looked = [...Object.values(tables.actions).flat(), ...tables.doctor];
+    const its = looked.find(({ operation }) => operation === call.operation);
+    if (its !== undefined && onlyReads(call, its)) return { class: "doctor" };
+    return unexplained("its user agent names doctor, which never makes this call");
   }
   return ofCommand(call, named.command, ledger, tables, "user agent");
 }

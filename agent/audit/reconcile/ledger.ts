@@ -15,6 +15,8 @@ export type TableRow = Pick<OperationRow, "operation" | "kind">;
 export type Tables = {
   readonly actions: Readonly<Record<Action, readonly TableRow[]>>;
   readonly checks: readonly TableRow[];
+  /** What `doctor` reads besides what the actions read. */
+  readonly doctor: readonly TableRow[];
 };
 type Action = Extract<Entry, { kind: "intent" }>["action"];
 
@@ -92,7 +94,7 @@ export function addEntry(ledger: Ledger, entry: Entry, period: Period): boolean 
   ledger.oldest ??= time;
   ledger.newest = time;
   if (entry.kind === "started") ledger.versions.add(entry.version);
-  if (!("command" in entry)) return true;
+  if (!("command" in entry) || entry.command === null) return true;
   // An id that comes again is refused unread: it makes no call, and must not make an old command a new one.
   if (entry.kind === "refused" && entry.first !== null) return true;
   const command = ledger.commands.get(entry.command) ?? begin(ledger, entry, time, period);

@@ -6,6 +6,10 @@ import { rootOfTree } from "../tree.ts";
 import { placeOf, type Source } from "./sources.ts";
 import { Found, type Progress, type Witness } from "./verdict.ts";
 
+/** `00000000000000035666.checkpoint`: the newest head of entries below that index; `.cosigned`: the newest that witnesses cosigned. */
+const HEAD_FILE = /^\d{20}\.(?:checkpoint|cosigned)$/;
+const MAX_HEAD_FILE_BYTES = 64 * 1024;
+
 export type Head = { readonly note: string; readonly at: Checkpoint; readonly file: string };
 
 /** Heads of a log's folder by size. Their signatures are checked when the lines have said by which key. Throws Found. */
@@ -17,7 +21,9 @@ export function headsOf(disk: Disk, folder: string, remarks: string[]): Head[] {
       throw badHead("reordered", CHECKPOINTS, at.size, `note ${number} goes back behind the one before it`);
   }
   const cosigned = notesIn(disk, folder, COSIGNED, remarks);
-  return [...own, ...cosigned].sort((one, other) => one.at.size - other.at.size || one.at.time - other.at.time);
+  return [...own, ...cosigned, ...fetched(disk, folder)].sort(
+    (one, other) => one.at.size - other.at.size || one.at.time - other.at.time,
+  );
 }
 
 function notesIn(disk: Disk, folder: string, file: string, remarks: string[]): Head[] {
@@ -30,6 +36,19 @@ function notesIn(disk: Disk, folder: string, file: string, remarks: string[]): H
     if (at === null) throw badHead("edited", file, 0, "a note is no checkpoint");
     return { note, at, file };
   });
+}
+
+/** A copy out of the owner's bucket has each head in a file of its own. */
+function fetched(disk: Disk, folder: string): Head[] {
+  return disk
+    .list(folder)
+    .filter((name) => HEAD_FILE.test(name))
+    .map((file) => {
+      const note = Buffer.from(disk.read(`${folder}/${file}`, MAX_HEAD_FILE_BYTES).bytes).toString("utf8");
+      const at = parseCheckpoint(note);
+      if (at === null) throw badHead("edited", file, 0, "it is no checkpoint");
+      return { note, at, file };
+    });
 }
 
 export function badHead(

@@ -9,6 +9,7 @@ export type AwsPlace = Extract<Policy["place"], { cloud: "aws" }> & { readonly p
 export function partitionOf(region: string): string {
   if (region.startsWith("cn-")) return "aws-cn";
   if (region.startsWith("us-gov-")) return "aws-us-gov";
+  if (region.startsWith("eusc-")) return "aws-eusc";
   if (region.startsWith("us-isob-")) return "aws-iso-b";
   if (region.startsWith("us-isof-")) return "aws-iso-f";
   if (region.startsWith("eu-isoe-")) return "aws-iso-e";

@@ -1,12 +1,12 @@
 import type { Operation, Operations } from "../cloud.ts";
 
-export type Service = "autoscaling" | "acm-pca" | "route53" | "sts";
+export type Service = "autoscaling" | "acm-pca" | "route53" | "sts" | "iam";
 
 /**
  * What IAM judges a call by: a group, an authority, a zone; an authority and the template; a zone and the records; a change's id; the
- * region alone, where the API takes no resource; nothing, where no permission is needed. AWS, Service Authorization Reference.
+ * region alone, where the API takes no resource; a role; nothing, where no permission is needed. AWS, Service Authorization Reference.
  */
-export type Scope = "group" | "authority" | "template" | "zone" | "records" | "change" | "region" | "nothing";
+export type Scope = "group" | "authority" | "template" | "zone" | "records" | "change" | "region" | "role" | "nothing";
 
 export type AwsOperation = Operation & { readonly service: Service; readonly scope: Scope };
 
@@ -42,3 +42,9 @@ export const AWS_OPERATIONS: Operations<AwsOperation> = {
   // Asked of no command's resource: whose credentials these are.
   identity: [row("sts", "GetCallerIdentity", "read", "nothing")],
 };
+
+/**
+ * Asked by `doctor` alone, where the config names IAM's endpoint: what IAM would say to a change. Never among the rendered permissions: who
+ * wants it asked grants it besides.
+ */
+export const SIMULATE = row("iam", "SimulatePrincipalPolicy", "read", "role");

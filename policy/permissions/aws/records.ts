@@ -6,9 +6,9 @@ import type { Condition } from "./statement.ts";
  * What a rule's records are in IAM's conditions on ChangeResourceRecordSets. Every test is `ForAllValues`, which is true of no values at
  * all: a `Null` test beside it asks that there are some. docs.aws.amazon.com, Route 53, IAM policy conditions.
  */
-const NAMES = "route53:ChangeResourceRecordSetsNormalizedRecordNames";
-const TYPES = "route53:ChangeResourceRecordSetsRecordTypes";
-const ACTIONS = "route53:ChangeResourceRecordSetsActions";
+export const NAMES_KEY = "route53:ChangeResourceRecordSetsNormalizedRecordNames";
+export const TYPES_KEY = "route53:ChangeResourceRecordSetsRecordTypes";
+export const ACTIONS_KEY = "route53:ChangeResourceRecordSetsActions";
 
 /**
  * The batches that a rule lets be sent: CREATE for create, DELETE for delete, and both for replace, which deletes the old value as it was read
@@ -16,12 +16,12 @@ const ACTIONS = "route53:ChangeResourceRecordSetsActions";
  */
 export function batchConditions(changes: readonly DnsChange[]): readonly (readonly Condition[])[] {
   const [create, replace, remove] = (["create", "replace", "delete"] as const).map((each) => changes.includes(each));
-  const all = (...values: string[]): Condition => ({ test: "ForAllValues:StringEquals", key: ACTIONS, values });
+  const all = (...values: string[]): Condition => ({ test: "ForAllValues:StringEquals", key: ACTIONS_KEY, values });
   if (replace !== true) {
     return [...(create === true ? [[all("CREATE")]] : []), ...(remove === true ? [[all("DELETE")]] : [])];
   }
   // A replace holds both. Where one of the two is not permitted alone, the batch must hold the other.
-  const holds = (test: string, value: string): Condition => ({ test, key: ACTIONS, values: [value] });
+  const holds = (test: string, value: string): Condition => ({ test, key: ACTIONS_KEY, values: [value] });
   return [
     [
       all("CREATE", "DELETE"),
@@ -36,9 +36,9 @@ export function batchConditions(changes: readonly DnsChange[]): readonly (readon
 export function recordConditions({ names, types, changes }: RuleFor<"update-dns">): readonly (readonly Condition[])[] {
   const named: Condition =
     "below" in names
-      ? { test: "ForAllValues:StringLike", key: NAMES, values: [`*.${names.below}`] }
-      : { test: "ForAllValues:StringEquals", key: NAMES, values: names.exactly };
-  const typed: Condition = { test: "ForAllValues:StringEquals", key: TYPES, values: types };
-  const some = [NAMES, TYPES, ACTIONS].map((key) => ({ test: "Null", key, values: ["false"] }));
+      ? { test: "ForAllValues:StringLike", key: NAMES_KEY, values: [`*.${names.below}`] }
+      : { test: "ForAllValues:StringEquals", key: NAMES_KEY, values: names.exactly };
+  const typed: Condition = { test: "ForAllValues:StringEquals", key: TYPES_KEY, values: types };
+  const some = [NAMES_KEY, TYPES_KEY, ACTIONS_KEY].map((key) => ({ test: "Null", key, values: ["false"] }));
   return batchConditions(changes).map((batch) => [named, typed, ...batch, ...some]);
 }

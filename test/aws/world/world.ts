@@ -23,10 +23,11 @@ import {
   setPolicy,
   unique,
 } from "./setup.ts";
+import { type Document, simulator } from "./simulator.ts";
 import { writeTrail } from "./trail.ts";
 import { type Zone, type ZoneSwitches, zone } from "./zone.ts";
 
-export type Served = "autoscaling" | "acm-pca" | "route53" | "sts";
+export type Served = "autoscaling" | "acm-pca" | "route53" | "sts" | "iam";
 type Moment = "before" | "after";
 
 export type WorldOptions = {
@@ -49,7 +50,11 @@ export type World = {
   readonly authority: { readonly arn: string; readonly issuer: Issuer };
   readonly zone: { readonly id: string; readonly name: string };
   /** `http://127.0.0.1:PORT` of each service, and of the metadata service. */
-  readonly endpoints: Readonly<Record<Served | "metadata", string>>;
+  readonly endpoints: Readonly<Record<Exclude<Served, "iam"> | "metadata", string>>;
+  /** The same of IAM, which no command needs: only its simulator answers there. */
+  readonly iam: string;
+  /** The role's permissions as IAM's simulator sees them; null: it knows no such role. moto's own copy is wider. */
+  readonly simulated: { document: Document | null };
   readonly scaling: ScalingSwitches;
   readonly issuing: AuthoritySwitches;
   readonly syncing: ZoneSwitches;
@@ -113,6 +118,7 @@ function identity(admin: Admin, find: (accessKey: string) => Key | null): Behavi
 type Hook = { readonly operation: string; readonly moment: Moment; readonly then: (made: Made) => Promise<void> };
 
 function makeBehaviours(admin: Admin, find: (accessKey: string) => Key | null) {
+  const simulated: { document: Document | null } = { document: null };
   const scalingSwitches: ScalingSwitches = {
     launchMilliseconds: 0,
     terminateMilliseconds: 0,
@@ -121,13 +127,14 @@ function makeBehaviours(admin: Admin, find: (accessKey: string) => Key | null) {
   };
   const issuing: AuthoritySwitches = { issueMilliseconds: 0, tokenMilliseconds: 300_000, mistake: null, fails: false };
   const syncing: ZoneSwitches = { syncMilliseconds: 0, page: 300 };
-  const behaviours: { autoscaling: Scaling; "acm-pca": Authority; route53: Zone; sts: Behaviour } = {
+  const behaviours: { autoscaling: Scaling; "acm-pca": Authority; route53: Zone; sts: Behaviour; iam: Behaviour } = {
     autoscaling: scaling(admin, scalingSwitches),
     "acm-pca": authority(admin, issuing),
     route53: zone(admin, syncing),
     sts: identity(admin, find),
+    iam: simulator(() => simulated.document),
   };
-  return { behaviours, scaling: scalingSwitches, issuing, syncing };
+  return { behaviours, scaling: scalingSwitches, issuing, syncing, simulated };
 }
 
 /** One account's resources, named anew, so that many worlds can share one moto. */
@@ -192,7 +199,7 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
     startProxy({
       service,
       behaviour: behaviours[service],
-      region: () => (service === "route53" ? GLOBAL_REGION : switches.endpointRegion),
+      region: () => (service === "route53" || service === "iam" ? GLOBAL_REGION : switches.endpointRegion),
       keys,
       rules,
       authorize,
@@ -219,6 +226,7 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
     "acm-pca": await proxyOf("acm-pca"),
     route53: await proxyOf("route53"),
     sts: await proxyOf("sts"),
+    iam: await proxyOf("iam"),
   };
 
   return {
@@ -236,6 +244,8 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
       sts: `http://${proxies.sts.host}`,
       metadata: told.endpoint,
     },
+    iam: `http://${proxies.iam.host}`,
+    simulated: parts.simulated,
     scaling: parts.scaling,
     issuing: parts.issuing,
     syncing: parts.syncing,
