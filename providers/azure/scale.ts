@@ -98,9 +98,11 @@ function isOwn({ resourceGroup, scaleSet }: OwnMachine, group: string, name: str
 /** The change was accepted, and where it can be looked at was kept: it is followed to its end. */
 async function byOperation(work: Work, found: number, operation: Operation): Promise<Reconciled> {
   const ended = await follow(work, operation);
+  // Too early to say how it ends: whoever asked asks again.
+  if (ended === null && work.deadline.aborted) throw new CallFailed("deadline", "the operation still runs", "none");
   const group = await readGroup(work.calls, work.context.azure, work.name);
   if (group === null) return byState(failed("missing"));
-  // Still running, or no longer there to be asked: what is the case now is all that can be said.
+  // No longer there to be asked, or not for us: what is the case now is all that can be said.
   const by = ended === null ? "state" : "change id";
   const since: Since = { before: { ...group, capacity: found }, operation: null, lost: null, settlesUntil: 0 };
   if (ended?.is === "failed") {

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { came, patientHost } from "./account.ts";
-import { begin, caught, endAll, errand, recall, scale, scaling, see } from "./fixture.ts";
+import { act, begin, caught, endAll, errand, recall, scale, scaling, see } from "./fixture.ts";
 
 afterEach(endAll);
 
@@ -229,10 +229,7 @@ test("after a crash: where the operation was kept, it is followed to its end, an
   world.group.switches.becomes = "Failed";
   const own = errand();
   const found = await see(scaling(provider, 4));
-  const { gate } = await import("../providers/world.ts").then(({ gateFor }) =>
-    gateFor(provider.scale, { group: "brokers", count: 4 }, "brokers"),
-  );
-  await provider.scale.execute(gate, { group: "brokers", count: 4 }, found, own);
+  await act(scaling(provider, 4), {}, own, found);
   expect(await recall(scaling(provider, 4), found, own)).toMatchObject({
     result: "failed",
     code: "capacity",
@@ -244,10 +241,18 @@ test("after a crash: a kept URL that names another place is not followed", async
   const { world, provider, folder } = await begin();
   const own = errand();
   const found = await see(scaling(provider, 4));
-  const { act } = await import("../providers/world.ts");
   await act(scaling(provider, 4), {}, own, found);
   writeFileSync(join(folder, "state/operations", own.id), "https://evil.example/subscriptions/x");
   const before = world.calls.length;
   expect(await caught(recall(scaling(provider, 4), found, own))).toMatchObject({ status: "operation-elsewhere" });
   expect(world.calls.length).toBe(before);
+});
+
+test("after a crash: an operation that still runs is asked about again, not guessed", async () => {
+  const { provider } = await begin({ takesMs: 60_000 });
+  const own = errand(AbortSignal.timeout(1500));
+  const found = await see(scaling(provider, 4));
+  expect(await act(scaling(provider, 4), {}, own, found)).toMatchObject({ result: "failed", code: "deadline" });
+  const again = { id: own.id, signal: AbortSignal.timeout(500) };
+  expect(await caught(recall(scaling(provider, 4), found, again))).toMatchObject({ status: "deadline" });
 });
