@@ -1,11 +1,15 @@
 import { createHash } from "node:crypto";
+import { isAcme } from "../policy/acme.ts";
 import type { Asked, CertificateArgs, Found } from "../policy/asked.ts";
 import type {
   ActionProvider,
+  AuthorityState,
   CallPlace,
   Errand,
   Executed,
   Gate,
+  Ground,
+  JudgedCertificateArgs,
   OperationsTable,
   Provider,
   Reconciled,
@@ -36,6 +40,7 @@ export type Work = {
   readonly resource: string;
   readonly operations: OperationsTable;
   readonly places: readonly CallPlace[];
+  readonly beside: readonly Ground[];
   describe(gate: Gate, errand: Errand): Promise<Seen | Unseen>;
 };
 
@@ -49,6 +54,7 @@ function workOf<Args, State>(
     resource,
     operations: provider.operations,
     places: provider.places(args),
+    beside: provider.beside?.(args) ?? [],
     async describe(gate, errand) {
       const described = await provider.describe(gate, args, errand);
       if (!("state" in described)) return described;
@@ -119,25 +125,34 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
         };
       const made = request.path === null ? ("by-vendor" as const) : ("in-cluster" as const);
       const deliver = request.path === null ? null : certificateBeside(request.path);
-      return workOf(
-        provider["issue-certificate"],
-        { ...asked.args, csrDer: request.der, names, deliver },
-        resource,
-        ({ subject }) => ({
-          found: { action: "issue-certificate", csr, made },
-          facts: {
-            authority: subject.slice(0, 1024),
-            subject: csr.subject.slice(0, 1024),
-            names: names.slice(0, 64).map((name) => name.slice(0, 253)),
-            key: csr.keyType,
-            made,
-            file: request.path === null ? null : (request.path.split("/").at(-1) ?? null),
-          },
-          csr: Buffer.from(request.der).toString("base64"),
-        }),
-      );
+      const issuer = issuerOf(provider, asked.args);
+      if (issuer === null) return noAcme(asked.args);
+      return workOf(issuer, { ...asked.args, csrDer: request.der, names, deliver }, resource, ({ subject }) => ({
+        found: { action: "issue-certificate", csr, made },
+        facts: {
+          authority: subject.slice(0, 1024),
+          subject: csr.subject.slice(0, 1024),
+          names: names.slice(0, 64).map((name) => name.slice(0, 253)),
+          key: csr.keyType,
+          made,
+          file: request.path === null ? null : (request.path.split("/").at(-1) ?? null),
+        },
+        csr: Buffer.from(request.der).toString("base64"),
+      }));
     }
   }
+}
+
+/** Who issues: by ACME, where the authority says so, else the cloud itself. Null: the config names no ACME authority at all. */
+function issuerOf(
+  provider: Provider,
+  { authority }: CertificateArgs,
+): ActionProvider<JudgedCertificateArgs, AuthorityState> | null {
+  return isAcme(authority) ? (provider.acme ?? null) : provider["issue-certificate"];
+}
+
+function noAcme({ authority }: CertificateArgs): Unseen {
+  return { missing: `the config has no ACME authority, and so not ${authority}` };
 }
 
 type Intent = Extract<EntryBody, { kind: "intent" }>;
@@ -148,6 +163,21 @@ function count(facts: Facts, name: string): number {
   return value;
 }
 
+const nobodyToAsk: ReturnType<typeof reconcileFor> = {
+  operations: [],
+  places: [],
+  beside: [],
+  clear: null,
+  reconcile: async () => ({
+    result: "unknown",
+    code: "missing",
+    known_by: "nothing",
+    changed: [],
+    certificate: null,
+    words: "The config names no ACME authority any more.",
+  }),
+};
+
 /** The same for an intent of the log: everything comes from its entry, nothing is looked up again. */
 export function reconcileFor(
   provider: Provider,
@@ -157,13 +187,21 @@ export function reconcileFor(
 ): {
   operations: OperationsTable;
   places: readonly CallPlace[];
+  beside: readonly Ground[];
   reconcile(gate: Gate, errand: Errand): Promise<Reconciled>;
+  /** Null: nothing is left beside the resource by any execution. */
+  clear: ((gate: Gate, errand: Errand) => Promise<void>) | null;
 } {
   const facts = intent.found;
   const texts = (name: string): string[] => (Array.isArray(facts[name]) ? facts[name] : []);
   const of = <Args, State>(action: ActionProvider<Args, State>, args: Args, state: State) => ({
     operations: action.operations,
     places: action.places(args),
+    beside: action.beside?.(args) ?? [],
+    clear:
+      action.clear === undefined
+        ? null
+        : (gate: Gate, errand: Errand) => action.clear?.(gate, args, errand) ?? Promise.resolve(),
     reconcile: (gate: Gate, errand: Errand) => action.reconcile(gate, args, state, errand),
   });
   switch (asked.action) {
@@ -178,7 +216,10 @@ export function reconcileFor(
       const deliver = typeof file === "string" ? certificateBeside(`${csrFolder}/${file}`) : null;
       if (intent.csr === null) throw new Error("an intent for a certificate does not hold its request");
       const args = { ...asked.args, csrDer: Buffer.from(intent.csr, "base64"), names: texts("names"), deliver };
-      return of(provider["issue-certificate"], args, { subject: String(facts["authority"] ?? "") });
+      const issuer = issuerOf(provider, asked.args);
+      // The config lost it since: what the intent became cannot be asked any more.
+      if (issuer === null) return nobodyToAsk;
+      return of(issuer, args, { subject: String(facts["authority"] ?? "") });
     }
   }
 }

@@ -3,6 +3,7 @@ import type { Policy } from "../policy/policy.ts";
 import { strictYaml } from "../policy/yaml.ts";
 import { placeName, placeOf } from "./host/socket.ts";
 import { LOG_KEPT_MIN_MS } from "./limits.ts";
+import { AcmeConfig } from "./providerConfig/acme.ts";
 import { aws } from "./providerConfig/aws.ts";
 import { azure } from "./providerConfig/azure.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
@@ -75,6 +76,8 @@ export const Config = z
     ]),
     provider: z.enum(NAMES),
     ...FIELDS,
+    /** Certificate authorities beside the provider's own, by the name that rules call them. */
+    acme: AcmeConfig,
     key_rotation: z.enum(["approve", "automatic"]).default("approve"),
     egress: Egress.default({ proxy: "none", endpoints: {} }),
     witnesses: z.array(z.never()).max(0).default([]),

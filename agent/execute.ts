@@ -1,11 +1,11 @@
 import { resourceOf } from "../policy/asked.ts";
 import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
-import type { Policy } from "../policy/policy.ts";
+import type { Policy, Rule } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, type Executed, type Gate, Halted, type OperationsTable } from "../providers/provider.ts";
+import { CallFailed, type Executed, type Gate, Halted } from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
@@ -120,6 +120,7 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
   const gate = makeGate({
     table: work.operations,
     places: work.places,
+    beside: work.beside,
     resource: work.resource,
     phase: "read",
     beforeChange: () => undefined,
@@ -160,7 +161,7 @@ function unseen(cannot: string, why: Unseen): Refusal {
   return refuse("policy.csr.unreadable", cannot, why.csr_unreadable, why.hint, { field: "csr" });
 }
 
-type Intended = Observed & { readonly intent: number };
+type Intended = Observed & { readonly intent: number; readonly rule: Rule };
 
 /** Everything that can have changed since the bytes came is judged once more, then the intent is made durable. Null: it ended here. */
 function intend(observed: Observed, road: Road, waited: WaitingEntry | null): Intended | null {
@@ -209,7 +210,7 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
     ...approved,
   });
   // If we stop here the intent is on disk and nothing was called: the next start reconciles it.
-  return { ...observed, intent };
+  return { ...observed, intent, rule: decision.rule };
 }
 
 function end(command: Command, refusal: Refusal, road: Road, digest: string | null): null {
@@ -264,26 +265,24 @@ function notBegun({ command, intent }: Intended, because: string, road: Road): R
 
 /** The permitted call. Whatever happens in it becomes exactly one outcome; only a breach of the gate and our own mistakes throw. */
 async function call(intended: Intended, road: Road): Promise<ReturnType<typeof outcomeBody>> {
-  const { command, work, seen } = intended;
+  const { command, work, seen, rule } = intended;
   const id = command.claims.jti;
+  const validity = rule.allow === "issue-certificate" ? { validity: rule.validity } : {};
   const operations: Operation[] = [];
   const deadline = startDeadline(road);
   const gate = makeGate({
     table: work.operations,
     places: work.places,
+    beside: work.beside,
     resource: work.resource,
     phase: "all",
-    beforeChange: () => {
-      if (road.halted()) throw new Halted("stopped");
-      if (road.suspended() !== null) throw new Halted("suspended");
-      if (deadline.signal.aborted) throw new Halted("deadline");
-    },
+    beforeChange: () => beforeChange(road, deadline.signal),
     now: () => road.host.clock.monotonic(),
     record: (operation) => operations.push(operation),
   });
   let executed: Executed;
   try {
-    executed = await seen.execute(afterReading(road.owner, work.operations, gate), { id, signal: deadline.signal });
+    executed = await seen.execute(afterReading(road.owner, work, gate), { id, signal: deadline.signal, ...validity });
     stopOnBreach(gate.breach(), null, id, road);
   } catch (error) {
     stopOnBreach(gate.breach(), error, id, road);
@@ -294,9 +293,21 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   return outcomeBody(id, intended.intent, executed, "answer", operations, keepWords(executed.words, road));
 }
 
+/** What is looked at right before each change. Throws Halted. */
+export function beforeChange(road: Pick<Road, "halted" | "suspended">, deadline: AbortSignal): void {
+  if (road.halted()) throw new Halted("stopped");
+  if (road.suspended() !== null) throw new Halted("suspended");
+  if (deadline.aborted) throw new Halted("deadline");
+}
+
 /** The owner's folder is read anew before each change begins; the gate looks at what was read, at each of its moments. */
-function afterReading(owner: OwnersFolder, table: OperationsTable, gate: Gate): Gate {
-  const changes = new Set(table.filter(({ kind }) => kind === "change").map(({ operation }) => operation));
+export function afterReading(
+  owner: OwnersFolder,
+  { operations, beside }: Pick<Work, "operations" | "beside">,
+  gate: Gate,
+): Gate {
+  const rows = [...operations, ...beside.flatMap(({ table }) => table)];
+  const changes = new Set(rows.filter(({ kind }) => kind === "change").map(({ operation }) => operation));
   return {
     async call(operation, resource, send) {
       if (changes.has(operation)) await owner.refresh();

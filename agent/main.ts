@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
+import type { Provider, Setting } from "../providers/provider.ts";
 import { approveCommand } from "./commands/approve.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { completionCommand } from "./commands/completion.ts";
@@ -45,6 +46,12 @@ async function main(): Promise<void> {
   const provider = async (config: Config, uid: number) => {
     const dial = dialer(egressOf(host.disk, config.egress, uid));
     const setting = { host, version: VERSION, dial, owner: config.owner };
+    const cloud = await cloudOf(setting, config);
+    if (Object.keys(config.acme).length === 0) return cloud;
+    const { withAcme } = await import("../providers/acme/acme.ts");
+    return withAcme({ ...setting, uid }, config.acme, cloud, `${config.state}/acme`);
+  };
+  const cloudOf = async (setting: Setting, config: Config): Promise<Provider> => {
     if (config.aws !== undefined) {
       const { awsProvider } = await import("../providers/aws/aws.ts");
       return awsProvider(setting, config.aws);

@@ -30,6 +30,7 @@ const NEEDED = [
   { program: "time", debian: "time" },
   { program: "zsh", debian: "zsh" },
   { program: "openssl", debian: "openssl" },
+  { program: "pebble", debian: "pebble" },
   { program: "ssh-keygen", debian: "openssh-client" },
   { program: "softhsm2-util", debian: "softhsm2" },
   { program: "pkcs11-tool", debian: "opensc" },

@@ -1,3 +1,4 @@
+import { acmeAuthority } from "./acme.ts";
 import { durationText, rateText, timeText } from "./duration.ts";
 import type { Names } from "./names.ts";
 import type { Policy, Rule, RuleFor } from "./policy.ts";
@@ -23,6 +24,14 @@ function changeWords({ up, down }: RuleFor<"scale">["change"]): string {
   return `${parts.join(" and ")} machines in one command`;
 }
 
+/** What an ACME authority takes beside the certificate itself. */
+function provenWords({ authority }: RuleFor<"issue-certificate">): string {
+  const acme = acmeAuthority(authority);
+  return acme === null
+    ? ""
+    : `, each name proven by a TXT record at _acme-challenge. before it, in the zone ${acme.zone}`;
+}
+
 function may(rule: Rule): string {
   switch (rule.allow) {
     case "scale":
@@ -32,7 +41,8 @@ function may(rule: Rule): string {
       const made = rule.key.made === "in-cluster" ? "made in the cluster" : "made by the vendor, who holds it";
       const valid = `valid between ${durationText(min)} and ${durationText(max)}`;
       const what = `a certificate from ${rule.authority} for ${namesWords(rule.names)}`;
-      return `issue ${what}, for a ${list(rule.key.type)} key ${made}, for use as ${list(rule.usages, "and")}, ${valid}`;
+      const how = `for a ${list(rule.key.type)} key ${made}, for use as ${list(rule.usages, "and")}, ${valid}`;
+      return `issue ${what}, ${how}${provenWords(rule)}`;
     }
     case "update-dns": {
       const { min, max } = rule.ttl;

@@ -1,4 +1,4 @@
-import type { CallPlace, Gate, Leave, OperationsTable } from "./provider.ts";
+import type { CallPlace, Gate, Ground, Leave, OperationsTable } from "./provider.ts";
 import { CallFailed, GateBreach, Halted } from "./provider.ts";
 
 /** One call as the outcome lists it; the same shape as the log's `operations`. Durations in milliseconds. */
@@ -15,8 +15,10 @@ export type GateOptions = {
   readonly table: OperationsTable;
   readonly places: readonly CallPlace[];
   readonly resource: string;
-  /** `read`: nothing may be changed, whatever the table holds. */
-  readonly phase: "read" | "all";
+  /** What the rule covers besides the resource. */
+  readonly beside?: readonly Ground[];
+  /** `read`: nothing may be changed, whatever the tables hold. `beside`: nothing but what lies beside the resource. */
+  readonly phase: "read" | "beside" | "all";
   /** Looked at right before the bytes of each change leave. Throws Halted. */
   readonly beforeChange: () => void;
   /** Monotonic milliseconds. */
@@ -35,26 +37,35 @@ export function makeGate(options: GateOptions): Gate & { breach(): GateBreach | 
     stuck ??= new GateBreach(code, operation, resource);
     return stuck;
   };
+  const { table, places, phase } = options;
+  const grounds = [
+    { table, places, resources: [options.resource], changes: phase === "all" },
+    ...(options.beside ?? []).map((ground) => ({ ...ground, changes: phase !== "read" })),
+  ];
+  /** The one ground that has the operation and the resource both, and its row. */
   const begin = (operation: string, resource: string) => {
     if (stuck !== null) throw stuck;
-    const row = options.table.find((candidate) => candidate.operation === operation);
-    if (row === undefined) throw breach("gate.operation", operation, resource);
-    if (resource !== options.resource) throw breach("gate.resource", operation, resource);
-    if (row.kind === "change" && options.phase === "read") throw breach("gate.operation", operation, resource);
-    return row;
+    const having = grounds.filter((ground) => ground.table.some((row) => row.operation === operation));
+    if (having.length === 0) throw breach("gate.operation", operation, resource);
+    const ground = having.find(({ resources }) => resources.includes(resource));
+    if (ground === undefined) throw breach("gate.resource", operation, resource);
+    const row = ground.table.find((candidate) => candidate.operation === operation);
+    if (row === undefined || (row.kind === "change" && !ground.changes))
+      throw breach("gate.operation", operation, resource);
+    return { row, allowed: ground.places };
   };
 
   return {
     breach: () => stuck,
     async call(operation, resource, send) {
-      const row = begin(operation, resource);
+      const { row, allowed } = begin(operation, resource);
       const changes = row.kind === "change";
       const started = options.now();
       let open = true;
       let left = false;
       const leave: Leave = (place, moment) => {
         if (stuck !== null) throw stuck;
-        if (!open || place.method !== row.method || !options.places.some((allowed) => samePlace(allowed, place)))
+        if (!open || place.method !== row.method || !allowed.some((one) => samePlace(one, place)))
           throw breach("gate.place", operation, resource);
         if (changes) options.beforeChange();
         // A look ahead lets nothing out: when the switch stops the call after it, or no connection comes about, no call was made.

@@ -82,6 +82,8 @@ export type Errand = {
   /** The command's id: the idempotency key of every call that takes one. */
   readonly id: string;
   readonly signal: AbortSignal;
+  /** How long a certificate may be valid by the permitting rule, in seconds: where an authority decides itself, what comes is held to it. */
+  readonly validity?: { readonly min: number; readonly max: number };
 };
 
 export type Changed = { readonly what: string; readonly from: string | null; readonly to: string | null };
@@ -111,14 +113,31 @@ export type Setting = {
   readonly dial: Dial;
 };
 
+/**
+ * What a command must touch besides its own resource, and what the permitting rule covers because the one cannot be had without the other:
+ * resources by their exact names, with a table and places of their own. A call of one ground is no call of another.
+ */
+export type Ground = {
+  readonly table: OperationsTable;
+  readonly places: readonly CallPlace[];
+  readonly resources: readonly string[];
+};
+
 export type ActionProvider<Args, State> = {
   readonly operations: OperationsTable;
   /** The places that this provider's config allows calls to go to, for one command. */
   places(args: Args): readonly CallPlace[];
+  /** Most actions touch nothing but their resource. */
+  beside?(args: Args): readonly Ground[];
   describe(gate: Gate, args: Args, errand: Errand): Promise<Described<State>>;
   execute(gate: Gate, args: Args, state: State, errand: Errand): Promise<Executed>;
   /** `found`: the state that the intent was permitted on. */
   reconcile(gate: Gate, args: Args, found: State, errand: Errand): Promise<Reconciled>;
+  /**
+   * Takes away what an interrupted execution left beside its resource, under its intent and before the outcome. The gate lets it change
+   * nothing but that. Throws CallFailed and Halted; what stays, `reconcile` says.
+   */
+  clear?(gate: Gate, args: Args, errand: Errand): Promise<void>;
 };
 
 export type ScaleState = { readonly count: number };
@@ -150,6 +169,8 @@ export type Provider = {
   readonly scale: ActionProvider<ScaleArgs, ScaleState>;
   readonly "issue-certificate": ActionProvider<JudgedCertificateArgs, AuthorityState>;
   readonly "update-dns": ActionProvider<DnsArgs, RecordState>;
+  /** For authorities that begin with `acme:`, whatever the cloud; absent where the config names none. */
+  readonly acme?: ActionProvider<JudgedCertificateArgs, AuthorityState>;
   /** The customer's bucket that the config names as the owner's folder; null when that is a directory. */
   readonly bucket: Bucket | null;
   /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */

@@ -16,14 +16,18 @@ export type Limits = { readonly timeoutMs: number; readonly maxBytes: number };
 
 /**
  * Sends one request on a connection of its own, and nothing twice; no redirect is followed. What `before` throws is thrown, and then not
- * one byte of the request left. Throws NoAnswer, and TypeError for a request that is none.
+ * one byte of the request left. `roots`: PEM, the only ones that TLS is held to; null: those that the runtime brings. Throws NoAnswer, and TypeError for a request that is none.
  */
-export function transport(dial: Dial, limits: Limits): (request: WireRequest, before: Before) => Promise<WireAnswer> {
+export function transport(
+  dial: Dial,
+  limits: Limits,
+  roots: readonly string[] | null = null,
+): (request: WireRequest, before: Before) => Promise<WireAnswer> {
   return async (request, before) => {
     const until = performance.now() + limits.timeoutMs;
     before("connecting");
     const bytes = requestBytes(request);
-    const to = { ...addressOf(request), tls: request.protocol === "https:", roots: null };
+    const to = { ...addressOf(request), tls: request.protocol === "https:", roots };
     const socket = await dial(to, { timeoutSeconds: limits.timeoutMs / 1000 });
     if ("unreachable" in socket) throw noAnswer(socket.unreachable, false);
     try {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll } from "bun:test";
 import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
 import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
-import { type Case, conformance } from "../providers/conformance.ts";
+import { type Case, conforms } from "../providers/conformance.ts";
 import { providerFor } from "./account.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
 import { makeRequest } from "./world/requests.ts";
@@ -20,13 +20,14 @@ async function end(world: World): Promise<void> {
   if (world.problems.length > 0) throw new Error(world.problems.join("\n"));
 }
 
-conformance<ScaleArgs, ScaleState>("aws scale", async (): Promise<Case<ScaleArgs, ScaleState>> => {
+async function group(): Promise<Case<ScaleArgs, ScaleState>> {
   const world = await startWorld(moto, { iam: true });
   const { name } = world.group;
   return {
     command: { action: (await providerFor(world)).scale, args: { group: name, count: 4 }, resource: name },
     absent: { group: "absent", count: 4 },
     absentResource: "absent",
+    stale: { count: 3 },
     async look() {
       const { desired, inService } = await world.look.group();
       if (desired === 2 && inService === 2) return "before";
@@ -34,10 +35,9 @@ conformance<ScaleArgs, ScaleState>("aws scale", async (): Promise<Case<ScaleArgs
     },
     end: () => end(world),
   };
-});
+}
 
-type Certificates = Case<JudgedCertificateArgs, AuthorityState>;
-conformance<JudgedCertificateArgs, AuthorityState>("aws issue-certificate", async (): Promise<Certificates> => {
+async function authority(): Promise<Case<JudgedCertificateArgs, AuthorityState>> {
   const world = await startWorld(moto, { iam: true });
   const { arn } = world.authority;
   const pem = makeRequest(["a.example.com"]).csr;
@@ -49,6 +49,7 @@ conformance<JudgedCertificateArgs, AuthorityState>("aws issue-certificate", asyn
     command: { action, args: { authority: arn, ...args }, resource: arn },
     absent: { authority: other, ...args },
     absentResource: other,
+    stale: { subject: "CN=another" },
     told: "never",
     async look() {
       const issued = world.look.issued();
@@ -56,17 +57,18 @@ conformance<JudgedCertificateArgs, AuthorityState>("aws issue-certificate", asyn
     },
     end: () => end(world),
   };
-});
+}
 
-conformance<DnsArgs, RecordState>("aws update-dns", async (): Promise<Case<DnsArgs, RecordState>> => {
+async function zone(): Promise<Case<DnsArgs, RecordState>> {
   const world = await startWorld(moto, { iam: true });
-  const { id, name: zone } = world.zone;
-  const name = `www.${zone}`;
+  const { id, name: above } = world.zone;
+  const name = `www.${above}`;
   const args = { zone: id, name, type: "A" as const, change: "create" as const, values: ["10.20.0.1"], ttl: 60 };
   return {
     command: { action: (await providerFor(world))["update-dns"], args, resource: `${id}/${name}` },
     absent: { ...args, zone: "ZABSENT" },
     absentResource: `ZABSENT/${name}`,
+    stale: { record: { values: ["10.20.0.9"], ttl: 60 } },
     async look() {
       const found = await world.look.record(name, "A");
       if (found === null) return "before";
@@ -74,4 +76,11 @@ conformance<DnsArgs, RecordState>("aws update-dns", async (): Promise<Case<DnsAr
     },
     end: () => end(world),
   };
+}
+
+conforms({
+  provider: "aws",
+  scale: { "the world": group },
+  "issue-certificate": { "the world": authority },
+  "update-dns": { "the world": zone },
 });

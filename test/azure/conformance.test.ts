@@ -19,6 +19,7 @@ conformance<ScaleArgs, ScaleState>("azure scale", async (): Promise<Case<ScaleAr
     command: { action: provider.scale, args: { group: "brokers", count: 4 }, resource: "brokers" },
     absent: { group: "absent", count: 4 },
     absentResource: "absent",
+    stale: { count: 3 },
     async look() {
       world.group.tick();
       const { capacity, instances } = world.group.set;
@@ -45,6 +46,7 @@ conformance<JudgedCertificateArgs, AuthorityState>("azure issue-certificate", as
     command: { action, args: { authority, ...args }, resource: authority },
     absent: { authority: "prod-eu-1-ca/absent", ...args },
     absentResource: "prod-eu-1-ca/absent",
+    stale: { subject: "CN=another" },
     async look() {
       const { length } = world.vault.signed;
       return length === 0 ? "before" : length === 1 ? "after" : "other";
@@ -63,6 +65,7 @@ conformance<DnsArgs, RecordState>("azure update-dns", async (): Promise<Case<Dns
     command: { action: provider["update-dns"], args, resource: `${zone}/${name}` },
     absent: { ...args, zone: "absent.example", name: "www.absent.example" },
     absentResource: "absent.example/www.absent.example",
+    stale: { record: { values: ["10.20.0.9"], ttl: 60 } },
     async look() {
       const found = world.zone.look("A", "www");
       if (found === null) return "before";

@@ -153,6 +153,26 @@ test("scoped: one step to the side is denied", () => {
     expect([action, resource, permitted(roles, action, data, resource)]).toEqual([action, resource, expected]);
 });
 
+test("a rule whose authority speaks ACME needs its TXT records, each a scope of its own where names are exact, and no key", () => {
+  const text = TEXT.replace(
+    "authority: prod-eu-1-ca/clients",
+    "authority: acme:letsencrypt/zone/prod-eu-1.example.com",
+  );
+  const exact = text.replace(
+    "names: { below: prod-eu-1.example.com }\n    key",
+    "names: { exactly: [a.prod-eu-1.example.com] }\n    key",
+  );
+  for (const [of, scope] of [
+    [text, "dnsZones/prod-eu-1.example.com"],
+    [exact, "dnsZones/prod-eu-1.example.com/TXT/_acme-challenge.a"],
+  ] as const) {
+    const role = renderedOf(of).roles.find(({ name }) => name.endsWith("records-certificates"));
+    expect(role?.actions).toEqual(["delete", "read", "write"].map((verb) => `Microsoft.Network/dnsZones/TXT/${verb}`));
+    expect(role?.scopes.map((one) => one.endsWith(scope))).toEqual([true]);
+    expect(actionsOf(document(of)).filter((action) => action.startsWith("Microsoft.KeyVault"))).toEqual([]);
+  }
+});
+
 describe("the command", () => {
   test("prints roles that Azure's command line takes, Terraform that names the same, and what Azure cannot say", () => {
     const json = ran(REEVE, "policy", "permissions", PATH);

@@ -7,8 +7,8 @@ import { createHash } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeRequest } from "../aws/world/requests.ts";
-import { cloudRules, running } from "../e2e/cloud.ts";
-import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE } from "../e2e/world.ts";
+import { cloudRules } from "../e2e/cloud.ts";
+import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, running } from "../e2e/world.ts";
 import type { Assignment } from "./world/rights.ts";
 import { GROUP, LOCATION, SUBSCRIPTION, startWorld, TENANT, type World, type WorldOptions } from "./world/world.ts";
 

@@ -1,7 +1,4 @@
-/** What the stages of several clouds share: a policy of all three actions, and programs that do not block the world that answers them. */
-import { spawn } from "node:child_process";
-import type { Ran } from "./world.ts";
-
+/** What the stages of several clouds share: a policy of all three actions. */
 /** What rules name, as the cloud calls it. `below`: the DNS name that records are below. */
 export type CloudNames = {
   readonly group: string;
@@ -43,20 +40,4 @@ export function cloudRules({ group, authority, zone, below }: CloudNames): strin
     rate: 1000 per hour
     when: always
     approval: none`;
-}
-
-/** Runs a program without blocking: what stands for the cloud answers out of this very process. */
-export function running(program: string, ...args: string[]): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: { PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk.toString();
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    child.once("error", reject);
-    child.once("close", (code) => resolve({ code, stdout, stderr }));
-  });
 }

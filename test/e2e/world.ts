@@ -26,6 +26,22 @@ export function ran(program: string, ...args: string[]): Ran {
   return { code: done.status, stdout: done.stdout, stderr: done.stderr };
 }
 
+/** The same without blocking, for a process that answers meanwhile. */
+export function running(program: string, ...args: string[]): Promise<Ran> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env: CLEAN, stdio: ["ignore", "pipe", "pipe"] });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk: Buffer) => {
+      stdout += chunk.toString();
+    });
+    child.stderr.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
 /** A customer's machine, with an owner's folder, a state and a config of its own. */
 export type Machine = {
   readonly owner: string;

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
+import { freePort, takes } from "../ports.ts";
 import { programPath, requireDebian } from "../tools.ts";
 
 export const ZONE = "example.com";
@@ -21,33 +22,12 @@ export type NameServer = {
   stop(): Promise<void>;
 };
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      if (address === null || typeof address === "string") throw new Error("no port");
-      server.close(() => resolve(address.port));
-    });
-  });
-}
-
-function takes(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on("error", () => resolve(false));
-  });
-}
-
-/** Debian's BIND, unprivileged port, in `folder`. */
-export async function startBind(folder: string): Promise<NameServer> {
+/** Debian's BIND, unprivileged port, in `folder`. `challenges`: names below which it lets the key change the TXT record of an ACME challenge. */
+export async function startBind(folder: string, challenges: readonly string[] = []): Promise<NameServer> {
   requireDebian({ named: "bind9", dig: "bind9-dnsutils", nsupdate: "bind9-dnsutils" });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const port = await freePort();
+  const granted = challenges.map((name) => ` grant ${TSIG_NAME} name _acme-challenge.${name}. TXT;`).join("");
   const [secret, other] = [randomBytes(32).toString("base64"), randomBytes(32).toString("base64")];
   writeFileSync(`${folder}/secret`, `${secret}\n`, { mode: 0o600 });
   writeFileSync(`${folder}/other-secret`, `${randomBytes(32).toString("base64")}\n`, { mode: 0o600 });
@@ -64,7 +44,7 @@ logging { channel file { file "${folder}/log"; severity info; }; category defaul
 key "${TSIG_NAME}" { algorithm hmac-sha256; secret "${secret}"; };
 key "other" { algorithm hmac-sha512; secret "${other}"; };
 zone "${ZONE}" { type primary; file "${folder}/zone"; journal "${folder}/zone.jnl";
-  update-policy { grant ${TSIG_NAME} name ${GRANTED}. A AAAA TXT; grant ${TSIG_NAME} name alias.${ZONE}. CNAME; grant other zonesub ANY; }; };
+  update-policy { grant ${TSIG_NAME} name ${GRANTED}. A AAAA TXT; grant ${TSIG_NAME} name alias.${ZONE}. CNAME;${granted} grant other zonesub ANY; }; };
 `,
     { mode: 0o600 },
   );

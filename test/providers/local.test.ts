@@ -7,7 +7,7 @@ import { localProvider } from "../../providers/local/local.ts";
 import { processAt } from "../../providers/local/processes.ts";
 import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
 import { GRANTED, type NameServer, startBind, TSIG_NAME, ZONE } from "./bind.ts";
-import { type Case, conformance } from "./conformance.ts";
+import { type Case, conforms } from "./conformance.ts";
 import { host, removeAll, scratch } from "./world.ts";
 
 const root = scratch();
@@ -33,7 +33,7 @@ function running(mark: string): number[] {
   });
 }
 
-conformance<ScaleArgs, ScaleState>("local scale", async () => {
+async function processes(): Promise<Case<ScaleArgs, ScaleState>> {
   const state = mkdtempSync(join(root, "scale-"));
   const command = ["/bin/sh", "-c", "sleep 300 & wait", state];
   const groups = { web: { command, health: { probe: "none" as const }, stop_seconds: 1 } };
@@ -41,6 +41,7 @@ conformance<ScaleArgs, ScaleState>("local scale", async () => {
   return {
     command: { action, args: { group: "web", count: 2 }, resource: "web" },
     absent: { group: "other", count: 2 },
+    stale: { count: 1 },
     async look() {
       const count = running(state).length;
       return count === 0 ? "before" : count === 2 ? "after" : "other";
@@ -49,17 +50,17 @@ conformance<ScaleArgs, ScaleState>("local scale", async () => {
       for (const pid of running(state)) process.kill(-pid, "SIGKILL");
     },
   };
-});
+}
 
-conformance<JudgedCertificateArgs, AuthorityState>("local issue-certificate", async () => {
-  const folder = mkdtempSync(join(root, "ca-"));
-  const openssl = (...words: string[]) => spawnSync("/usr/bin/openssl", words, { cwd: folder, encoding: "utf8" });
+async function folder(): Promise<Case<JudgedCertificateArgs, AuthorityState>> {
+  const directory = mkdtempSync(join(root, "ca-"));
+  const openssl = (...words: string[]) => spawnSync("/usr/bin/openssl", words, { cwd: directory, encoding: "utf8" });
   const made = (...words: string[]) => {
     const done = openssl(...words);
     if (done.status !== 0) throw new Error(done.stderr);
   };
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config", "cnf"];
-  writeFileSync(`${folder}/cnf`, "[req]\ndistinguished_name=dn\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\n");
+  writeFileSync(`${directory}/cnf`, "[req]\ndistinguished_name=dn\n[dn]\n[ca]\nbasicConstraints=critical,CA:TRUE\n");
   made(
     "req",
     "-x509",
@@ -76,10 +77,10 @@ conformance<JudgedCertificateArgs, AuthorityState>("local issue-certificate", as
     "ca.crt",
   );
   made("req", ...curve, "-keyout", "leaf.key", "-subj", "/CN=a.example.com", "-outform", "DER", "-out", "csr");
-  const deliver = `${folder}/leaf.crt`;
-  const authorities = { internal: { directory: folder } };
-  const provider = localProvider({ host }, { groups: {}, authorities, zones: {} }, `${folder}/state`);
-  const csrDer = new Uint8Array(readFileSync(`${folder}/csr`));
+  const deliver = `${directory}/leaf.crt`;
+  const authorities = { internal: { directory } };
+  const provider = localProvider({ host }, { groups: {}, authorities, zones: {} }, `${directory}/state`);
+  const csrDer = new Uint8Array(readFileSync(`${directory}/csr`));
   const args = {
     authority: "internal",
     usages: ["server" as const],
@@ -91,21 +92,22 @@ conformance<JudgedCertificateArgs, AuthorityState>("local issue-certificate", as
   return {
     command: { action: provider["issue-certificate"], args, resource: "internal" },
     absent: { ...args, authority: "other" },
+    stale: { subject: "CN=another" },
     async look() {
-      if (!existsSync(deliver)) return existsSync(`${folder}/issued`) ? "other" : "before";
+      if (!existsSync(deliver)) return existsSync(`${directory}/issued`) ? "other" : "before";
       return openssl("verify", "-CAfile", "ca.crt", "-verify_hostname", "a.example.com", deliver).status === 0
         ? "after"
         : "other";
     },
     async end() {
-      removeAll([folder]);
+      removeAll([directory]);
     },
   };
-});
+}
 
 const DNS: DnsArgs = { zone: ZONE, name: GRANTED, type: "A", change: "create", values: ["10.0.0.1"], ttl: 60 };
 
-conformance<DnsArgs, RecordState>("local update-dns, a name server", async (): Promise<Case<DnsArgs, RecordState>> => {
+async function server(): Promise<Case<DnsArgs, RecordState>> {
   const tsig = { name: TSIG_NAME, algorithm: "hmac-sha256" as const, secret_file: bind.secretFile };
   const zones = { [ZONE]: { server: bind.server, tsig } };
   const provider = localProvider({ host }, { groups: {}, authorities: {}, zones }, root);
@@ -113,6 +115,7 @@ conformance<DnsArgs, RecordState>("local update-dns, a name server", async (): P
   return {
     command: { action: provider["update-dns"], args: DNS, resource: `${ZONE}/${GRANTED}` },
     absent: { ...DNS, zone: "other.example" },
+    stale: { record: { values: ["10.0.0.9"], ttl: 60 } },
     async look() {
       const seen = bind.dig(GRANTED, "A").join();
       return seen === "" ? "before" : seen === "60 IN A 10.0.0.1" ? "after" : "other";
@@ -121,9 +124,9 @@ conformance<DnsArgs, RecordState>("local update-dns, a name server", async (): P
       bind.byOther(`update delete ${GRANTED} A`);
     },
   };
-});
+}
 
-conformance<DnsArgs, RecordState>("local update-dns, a zone file", async (): Promise<Case<DnsArgs, RecordState>> => {
+async function zoneFile(): Promise<Case<DnsArgs, RecordState>> {
   const file = join(mkdtempSync(join(root, "zone-")), "zone");
   const before = `$TTL 60\n@ IN SOA ns host 1 2 3 4 5\n@ IN NS ns\nns IN A 10.0.0.9\n`;
   writeFileSync(file, before);
@@ -131,6 +134,7 @@ conformance<DnsArgs, RecordState>("local update-dns, a zone file", async (): Pro
   return {
     command: { action: provider["update-dns"], args: DNS, resource: `${ZONE}/${GRANTED}` },
     absent: { ...DNS, zone: "other.example" },
+    stale: { record: { values: ["10.0.0.9"], ttl: 60 } },
     async look() {
       if (readFileSync(file, "utf8") === before) return "before";
       // BIND's own reader of zone files.
@@ -143,4 +147,11 @@ conformance<DnsArgs, RecordState>("local update-dns, a zone file", async (): Pro
       removeAll([file]);
     },
   };
+}
+
+conforms({
+  provider: "local",
+  scale: { processes },
+  "issue-certificate": { "a folder": folder },
+  "update-dns": { "a name server": server, "a zone file": zoneFile },
 });

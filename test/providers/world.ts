@@ -15,7 +15,7 @@ export function removeAll(folders: readonly string[]): void {
 }
 
 export type GateWish = {
-  readonly phase?: "read" | "all";
+  readonly phase?: "read" | "beside" | "all";
   readonly beforeChange?: () => void;
   readonly resource?: string;
 };
@@ -31,6 +31,7 @@ export function gateFor<Args, State>(
   const gate = makeGate({
     table: action.operations,
     places: action.places(args),
+    beside: action.beside?.(args) ?? [],
     resource: wish.resource ?? resource,
     phase: wish.phase ?? "all",
     beforeChange: wish.beforeChange ?? (() => undefined),

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { CLOCK_SKEW_SECONDS } from "../../limits.ts";
 import type { Call, RecordWish, Wished } from "./call.ts";
 import type { Known } from "./ledger.ts";
+import { provingOf } from "./proving.ts";
 
 /** How a change stands to the command whose answer it is taken for. `other`: fields that differ; `unseen`: fields that could not be compared. */
 export type Likeness = { readonly other: readonly string[]; readonly unseen: readonly string[] };
@@ -27,6 +28,7 @@ function fieldsOf(call: Call, command: Known, asked: NonNullable<Known["asked"]>
     case "scale":
       return { count: equal(wished.count, asked["count"]) };
     case "issue-certificate":
+      if (provingOf(command) !== null) return proofs(wished.records);
       return {
         usages: equal(wished.usages, listText(asked["usages"])),
         validity: validity(wished.validity, call.time / 1000, asked["validity"]),
@@ -79,6 +81,12 @@ function records(shown: Wished["records"], asked: NonNullable<Known["asked"]>): 
     ttl: worst(created.map((one) => equal(one.ttl, ttl))),
     values: worst(created.map((one) => valuesOf(one, values))),
   };
+}
+
+/** The records that prove names are TXT, whose values the intent cannot know: a person must look. */
+function proofs(shown: Wished["records"]): Record<string, Verdict> {
+  if (shown === null) return { records: "unseen" };
+  return { type: shown.every(({ type }) => type === "TXT") ? "same" : "other", values: "unseen" };
 }
 
 /** Texts of the other types have more than one form: where they are not the same text, nothing is concluded. */

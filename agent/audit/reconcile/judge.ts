@@ -1,6 +1,7 @@
 import { likeness } from "./asked.ts";
 import type { Call } from "./call.ts";
 import { changing, type Known, type Ledger, type Row, reading, type TableRow, type Tables, within } from "./ledger.ts";
+import { provesFor, provingChanges, provingOf, tableOf } from "./proving.ts";
 
 /**
  * What a call by the agent's role is to the log. Whoever holds the role can write any user agent, so it explains only what changes nothing,
@@ -67,9 +68,9 @@ function ofCommand(call: Call, id: string | null, ledger: Ledger, tables: Tables
   if (id === null) return unexplained(`its ${by} names no command`);
   const command = ledger.commands.get(id);
   if (command === undefined) return unexplained(`the log knows nothing of the command that its ${by} names`);
-  const table = tables.actions[command.action].find(({ operation }) => operation === call.operation);
+  const table = tableOf(command, tables).find(({ operation }) => operation === call.operation);
   if (table === undefined) return unexplained(`${command.action} never calls this operation`, command);
-  if (!agrees(call.subjects, command.resource)) return unexplained("its command is about another resource", command);
+  if (!isAbout(call, command)) return unexplained("its command is about another resource", command);
   return onlyReads(call, table) ? readOf(call, command) : changeOf(call, command, table);
 }
 
@@ -100,6 +101,11 @@ function agrees(subjects: readonly string[], resource: string | null): boolean {
   return subjects.every((subject) => (subject.endsWith("/") ? resource.startsWith(subject) : resource === subject));
 }
 
+function isAbout(call: Call, command: Known): boolean {
+  const proving = provingOf(command);
+  return proving === null ? agrees(call.subjects, command.resource) : provesFor(call, proving);
+}
+
 function readOf(call: Call, command: Known): Judged {
   if (within(call.time, reading(command))) return { class: "read", command };
   return { class: "unexplained", command, why: "its command was not being dealt with at that time" };
@@ -113,7 +119,9 @@ function changeOf(call: Call, command: Known, table: TableRow): Judged {
   if (during === null) return unexplained("its command was never begun: the log has no intent of it");
   if (!within(call.time, during)) return unexplained("its command was not being carried out at that time");
   const before = command.answered.get(call.operation) ?? 0;
-  const places = (command.lost.get(call.operation) ?? 0) + (unheard(command) ? 1 : 0);
+  const proving = provingOf(command);
+  const unheardOf = proving === null ? 1 : provingChanges(proving);
+  const places = (command.lost.get(call.operation) ?? 0) + (unheard(command) ? unheardOf : 0);
   if (before >= places) return unexplained("every call of its command has a request id of its own in the log");
   const judged = answer(call, command, null, whyOf(command));
   if (judged.class === "answer") command.answered.set(call.operation, before + 1);

@@ -45,6 +45,8 @@ export type Known = {
   /** What the intent asked, and the digest of its certificate request. Null: it has no intent, or no request. */
   asked: Extract<Entry, { kind: "intent" }>["asked"] | null;
   csr: string | null;
+  /** Names of the certificate that the intent is for; none before there is one. */
+  names: readonly string[];
   intent: { readonly entry: number; readonly time: number } | null;
   outcome: { readonly entry: number; readonly time: number; readonly answered: boolean } | null;
   /** Calls of the outcome without a request id that the cloud may have carried out, by operation: its answer did not come. */
@@ -104,6 +106,8 @@ export function addEntry(ledger: Ledger, entry: Entry, period: Period): boolean 
     command.intent = { entry: entry.index, time };
     command.asked = entry.asked;
     command.csr = entry.csr === null ? null : csrDigest(entry.csr);
+    const { names } = entry.found;
+    command.names = Array.isArray(names) ? names : [];
   }
   // What ended before the period can have made no call in it.
   if (time < period.from - AROUND_MS && entry.kind !== "intent" && entry.kind !== "waiting")
@@ -123,6 +127,7 @@ function begin(ledger: Ledger, entry: Entry, time: number, period: Period): Know
     last: time,
     asked: null,
     csr: null,
+    names: [],
     intent: null,
     outcome: null,
     lost: new Map(),

@@ -1,3 +1,4 @@
+import { acmeAuthority, isAcme } from "../../acme.ts";
 import type { Policy, Rule } from "../../policy.ts";
 import type { Fault } from "../cloud.ts";
 
@@ -56,6 +57,7 @@ export function accountOf(authority: string): string {
 }
 
 function authorityFault(place: AwsPlace, { authority, id }: Extract<Rule, { allow: "issue-certificate" }>) {
+  if (isAcme(authority)) return acmeFault(authority, id);
   const match = AUTHORITY.exec(authority);
   const shape = `arn:${place.partition}:acm-pca:${place.region}:${place.account}:certificate-authority/…`;
   if (match === null) {
@@ -64,6 +66,18 @@ function authorityFault(place: AwsPlace, { authority, id }: Extract<Rule, { allo
   if (match[1] === place.partition && match[2] === place.region) return null;
   const because = `its authority is of ${match[1]} ${match[2]}, the file's place is ${place.partition} ${place.region}`;
   return { rule: id, because, hint: "Name an authority of the place's region, or correct place." };
+}
+
+/** The zone of an ACME authority is one of Route 53's. */
+function acmeFault(authority: string, id: string): Fault | null {
+  const zone = acmeAuthority(authority)?.zone;
+  if (zone !== undefined && ZONE.test(zone)) return null;
+  const because = `its authority ${authority} names no hosted zone`;
+  return {
+    rule: id,
+    because,
+    hint: "Write acme:NAME/zone/Z0123456789ABCDEFGHIJ: the config's name of it, and the zone's id.",
+  };
 }
 
 /** Why a rule's resource is none of AWS's; null when it can be one. */

@@ -1,3 +1,4 @@
+import { inDns } from "../../acme.ts";
 import type { DnsChange, Usage } from "../../asked.ts";
 import type { Rule, RuleFor } from "../../policy.ts";
 import { type AwsPlace, groupArn, resourceFault, templateArn, zoneArn } from "./arn.ts";
@@ -40,7 +41,8 @@ function records(place: AwsPlace, { zone, names, types, changes }: RuleFor<"upda
 }
 
 /** Changes that a rule permits, one of each kind, as examples; none for a rule whose resource is none of AWS's. */
-export function changesOf(place: AwsPlace, rule: Rule): readonly JudgedChange[] {
+export function changesOf(place: AwsPlace, permitting: Rule): readonly JudgedChange[] {
+  const rule = inDns(permitting);
   if (resourceFault(place, rule) !== null) return [];
   if (rule.allow === "issue-certificate") return issuing(place, rule);
   if (rule.allow === "update-dns") return records(place, rule);

@@ -1,4 +1,6 @@
+import { isAcme } from "../../acme.ts";
 import type { Policy } from "../../policy.ts";
+import { certificateNeeds } from "../acme.ts";
 import { accountOf } from "./arn.ts";
 import type { Rendered } from "./render.ts";
 import { documentOf, type Statement } from "./statement.ts";
@@ -10,6 +12,16 @@ export const MAX_MANAGED_POLICY_CHARS = 6_144;
 
 export function sizeOf(statements: readonly Statement[]): number {
   return JSON.stringify(documentOf(statements)).length;
+}
+
+function provingNotes(policy: Policy): string[] {
+  return certificateNeeds(policy).challenges.map(({ rule, records, zone }) => {
+    const where =
+      "below" in records
+        ? `${records.label}*.${records.below}, where the star takes any label or labels`
+        : records.exactly.join(", ");
+    return `${rule}: an ACME authority needs no right of AWS's; the names are proven by TXT records in ${zone}: ${where}.`;
+  });
 }
 
 function stars(policy: Policy, { place, operations }: Rendered): string[] {
@@ -26,7 +38,7 @@ function stars(policy: Policy, { place, operations }: Rendered): string[] {
           "autoScalingGroup:*: the star stands for the group's id, which AWS draws. A name holds no colon, so it matches the groups of these names only; one that is made anew under the name too. A tag would narrow nothing: whoever makes a group writes its tags.",
         ]
       : []),
-    ...(has("update-dns")
+    ...(operations.some(({ scope }) => scope === "change")
       ? [
           "route53:GetChange, change/*: the change's id is known only from the answer that begins it. The call says PENDING or INSYNC and when it began, nothing of the records.",
         ]
@@ -42,7 +54,8 @@ function perRule(policy: Policy, { place }: Rendered): string[] {
         `${rule.id}: below ${below} becomes StringLike *.${below}. The star takes any label or labels, and also the wildcard record (\\052.${below}), which the agent refuses.`,
       ];
     }
-    if (rule.allow !== "issue-certificate" || accountOf(rule.authority) === place.account) return [];
+    if (rule.allow !== "issue-certificate" || isAcme(rule.authority)) return [];
+    if (accountOf(rule.authority) === place.account) return [];
     return [
       `${rule.id}: the authority belongs to account ${accountOf(rule.authority)}, which must share it with ${place.account} (AWS RAM) and permit the same templates there.`,
     ];
@@ -78,6 +91,7 @@ export function notesOf(
   return [
     ...stars(policy, rendered),
     ...perRule(policy, rendered),
+    ...provingNotes(policy),
     ...beyondIam(policy),
     "sts:GetCallerIdentity needs no permission, and none can take it away.",
     ...boundaryNotes(boundary),

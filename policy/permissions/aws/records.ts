@@ -1,3 +1,4 @@
+import type { ChallengeRecords } from "../../acme.ts";
 import type { DnsChange } from "../../asked.ts";
 import type { RuleFor } from "../../policy.ts";
 import type { Condition } from "./statement.ts";
@@ -32,13 +33,27 @@ export function batchConditions(changes: readonly DnsChange[]): readonly (readon
   ];
 }
 
-/** The conditions of a rule's statements, one list each. */
-export function recordConditions({ names, types, changes }: RuleFor<"update-dns">): readonly (readonly Condition[])[] {
-  const named: Condition =
-    "below" in names
-      ? { test: "ForAllValues:StringLike", key: NAMES_KEY, values: [`*.${names.below}`] }
-      : { test: "ForAllValues:StringEquals", key: NAMES_KEY, values: names.exactly };
+/** Names that end so, and that is not the name itself. */
+function named(exactly: readonly string[] | null, like: string): Condition {
+  return exactly === null
+    ? { test: "ForAllValues:StringLike", key: NAMES_KEY, values: [like] }
+    : { test: "ForAllValues:StringEquals", key: NAMES_KEY, values: exactly };
+}
+
+function conditions(names: Condition, types: readonly string[], changes: readonly DnsChange[]) {
   const typed: Condition = { test: "ForAllValues:StringEquals", key: TYPES_KEY, values: types };
   const some = [NAMES_KEY, TYPES_KEY, ACTIONS_KEY].map((key) => ({ test: "Null", key, values: ["false"] }));
-  return batchConditions(changes).map((batch) => [named, typed, ...batch, ...some]);
+  return batchConditions(changes).map((batch) => [names, typed, ...batch, ...some]);
+}
+
+/** The conditions of a rule's statements, one list each. */
+export function recordConditions({ names, types, changes }: RuleFor<"update-dns">): readonly (readonly Condition[])[] {
+  const like = "below" in names ? `*.${names.below}` : "";
+  return conditions(named("below" in names ? null : names.exactly, like), types, changes);
+}
+
+/** The same of the records that prove names to an ACME authority. A star takes any label or labels between. */
+export function challengeConditions({ records }: ChallengeRecords): readonly (readonly Condition[])[] {
+  const like = "below" in records ? `${records.label}*.${records.below}` : "";
+  return conditions(named("below" in records ? null : records.exactly, like), ["TXT"], ["create", "replace", "delete"]);
 }

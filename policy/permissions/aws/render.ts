@@ -1,9 +1,10 @@
-import { ACTIONS, type Usage } from "../../asked.ts";
+import type { Usage } from "../../asked.ts";
 import type { Policy, RuleFor } from "../../policy.ts";
+import { certificateNeeds } from "../acme.ts";
 import type { Fault, Operations } from "../cloud.ts";
 import { type AwsPlace, awsPlace, changeArn, groupArn, resourceFault, templateArn, zoneArn } from "./arn.ts";
 import type { AwsOperation, Scope } from "./operations.ts";
-import { recordConditions } from "./records.ts";
+import { challengeConditions, recordConditions } from "./records.ts";
 import { type Condition, merged, type Statement, sidOf } from "./statement.ts";
 
 /** The least permissions of a policy file on AWS: every call that some rule permits in some state, and no other that IAM can tell apart. */
@@ -33,13 +34,16 @@ function unique(items: readonly string[]): readonly string[] {
   return [...new Set(items)].sort();
 }
 
-function rulesOf<A extends RuleFor<"scale" | "issue-certificate" | "update-dns">["allow"]>(policy: Policy, allow: A) {
-  const rules = policy.rules.filter((rule): rule is RuleFor<A> => rule.allow === allow);
-  return rules.sort((a, b) => (a.id < b.id ? -1 : 1));
+function byId<R extends { readonly id: string }>(rules: readonly R[]): readonly R[] {
+  return rules.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function rulesOf<A extends "scale" | "update-dns">(policy: Policy, allow: A) {
+  return byId(policy.rules.filter((rule): rule is RuleFor<A> => rule.allow === allow));
 }
 
 function operationsOf(policy: Policy, table: Operations<AwsOperation>): readonly AwsOperation[] {
-  const used = ACTIONS.filter((action) => policy.rules.some((rule) => rule.allow === action));
+  const used = certificateNeeds(policy).actions;
   return used.length === 0 ? [] : [...table.identity, ...used.flatMap((action) => table[action])];
 }
 
@@ -66,16 +70,16 @@ export function awsPermissions(
   const operations = operationsOf(policy, table);
   const on = (scope: Scope): readonly string[] =>
     unique(operations.filter((row) => row.scope === scope).flatMap(({ permissions }) => permissions));
-  const [scale, issue, dns] = [
-    rulesOf(policy, "scale"),
-    rulesOf(policy, "issue-certificate"),
-    rulesOf(policy, "update-dns"),
-  ];
+  const [scale, dns] = [rulesOf(policy, "scale"), rulesOf(policy, "update-dns")];
+  const { own, challenges } = certificateNeeds(policy);
+  const issue = byId(own);
+  const proving = byId(challenges.map((records) => ({ ...records, id: records.rule })));
   const inRegion: Condition = { test: "StringEquals", key: "aws:RequestedRegion", values: [place.region] };
   const ids = (rules: readonly { readonly id: string }[]): readonly string[] => rules.map(({ id }) => id);
   const groups = unique(scale.map(({ group }) => groupArn(place, group)));
   const authorities = unique(issue.map(({ authority }) => authority));
-  const zones = unique(dns.map(({ zone }) => zoneArn(place, zone)));
+  const inZones = [...dns, ...proving];
+  const zones = unique(inZones.map(({ zone }) => zoneArn(place, zone)));
   const statements = [
     ...allow("ReadInRegion", on("region"), ["*"], [inRegion]),
     ...allow("ScaleGroups", on("group"), groups, [], ids(scale)),
@@ -85,12 +89,18 @@ export function awsPermissions(
       const template: Condition = { test: "StringEquals", key: "acm-pca:TemplateArn", values };
       return allow(sidOf("Issue", rule.id), on("template"), [rule.authority], [template], [rule.id]);
     }),
-    ...allow("ReadZones", on("zone"), zones, [], ids(dns)),
-    ...allow("ReadChanges", on("change"), dns.length === 0 ? [] : [changeArn(place)], [], ids(dns)),
+    ...allow("ReadZones", on("zone"), zones, [], ids(inZones)),
+    ...allow("ReadChanges", on("change"), inZones.length === 0 ? [] : [changeArn(place)], [], ids(inZones)),
     // One statement a rule: names of one must not meet types of another.
     ...dns.flatMap((rule) =>
       recordConditions(rule).flatMap((conditions) =>
         allow(sidOf("Change", rule.id), on("records"), [zoneArn(place, rule.zone)], conditions, [rule.id]),
+      ),
+    ),
+    // Certificates by ACME: the records that prove their names, and nothing of an authority.
+    ...proving.flatMap((records) =>
+      challengeConditions(records).flatMap((conditions) =>
+        allow(sidOf("Prove", records.id), on("records"), [zoneArn(place, records.zone)], conditions, [records.id]),
       ),
     ),
   ];

@@ -1,4 +1,5 @@
 import type { Policy } from "../../policy.ts";
+import { certificateNeeds } from "../acme.ts";
 import type { Rendered } from "./render.ts";
 
 /** What one should know of the rendered roles and cannot see in them: what Azure cannot tell apart, and who holds it then. */
@@ -18,7 +19,7 @@ export function notesOf(policy: Policy, { place }: Rendered): readonly string[] 
           `Microsoft.Compute/locations/operations/read: the status of an operation lies right below the subscription ${place.subscription}, and has no narrower scope. It tells an operation's state and nothing of any resource.`,
         ]
       : []),
-    ...(has("issue-certificate")
+    ...(certificateNeeds(policy).own.length > 0
       ? [
           "Microsoft.KeyVault/vaults/keys/sign/action signs any digest: Azure cannot limit what a key signs, nor for which names. Here the agent's gate and its log are the only limit; whoever holds this right can make any certificate of this authority.",
         ]

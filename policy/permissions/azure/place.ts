@@ -1,3 +1,4 @@
+import { acmeAuthority, isAcme } from "../../acme.ts";
 import type { Policy, Rule } from "../../policy.ts";
 import type { Fault } from "../cloud.ts";
 
@@ -35,6 +36,16 @@ const SET = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_-])?$/;
 const KEY = /^[a-z][a-z0-9-]{1,22}[a-z0-9]\/[A-Za-z0-9-]{1,127}$/;
 const ZONE = /^[a-z0-9_](?:[a-z0-9_-]{0,62})(?:\.[a-z0-9_](?:[a-z0-9_-]{0,62}))+$/;
 
+function acmeFault(rule: string, authority: string): Fault | null {
+  if (ZONE.test(acmeAuthority(authority)?.zone ?? "")) return null;
+  const because = `${authority} does not name a zone of Azure's`;
+  return {
+    rule,
+    because,
+    hint: "Write acme:NAME/zone/prod-eu-1.example.com: the config's name of it, and the zone's.",
+  };
+}
+
 /** A name of a rule that is none of Azure's. */
 export function nameFault(rule: Rule): Fault | null {
   switch (rule.allow) {
@@ -42,6 +53,7 @@ export function nameFault(rule: Rule): Fault | null {
       if (SET.test(rule.group)) return null;
       return { rule: rule.id, because: `${rule.group} is no scale set's name`, hint: "Write its name alone: brokers." };
     case "issue-certificate":
+      if (isAcme(rule.authority)) return acmeFault(rule.id, rule.authority);
       if (KEY.test(rule.authority)) return null;
       return {
         rule: rule.id,

@@ -1,5 +1,6 @@
 import type { DnsChange } from "../../asked.ts";
 import type { Policy, RuleFor } from "../../policy.ts";
+import { certificateNeeds } from "../acme.ts";
 import type { Fault, Operations } from "../cloud.ts";
 import type { AzureOperation, Scope } from "./operations.ts";
 import {
@@ -45,11 +46,22 @@ function roleOf({ name, about, rows, scopes, rules }: Grant): Role[] {
   return [{ name, about, actions: of(false), dataActions: of(true), scopes: sorted(scopes), rules: sorted(rules) }];
 }
 
+/** What a rule does to records: one of update-dns, or one whose certificates are proven by them (ACME). */
+type Records = Pick<RuleFor<"update-dns">, "id" | "zone" | "types" | "changes" | "names">;
+
+/** Names below another are proven by records anywhere in the zone: they have no scope of their own. */
+function provingOf(policy: Policy): Records[] {
+  return certificateNeeds(policy).challenges.map(({ rule: id, zone, records }) => ({
+    ...{ id, zone, types: ["TXT"], changes: ["create", "replace", "delete"] },
+    names: "exactly" in records ? { exactly: [...records.exactly] } : { below: records.below },
+  }));
+}
+
 /** Writing makes and replaces, deleting deletes. */
 const VERBS: Readonly<Record<DnsChange, string>> = { create: "write", replace: "write", delete: "delete" };
 
 /** What a rule's changes need of the records of its types. */
-function recordRows(rule: RuleFor<"update-dns">, rows: readonly AzureOperation[]): readonly AzureOperation[] {
+function recordRows(rule: Records, rows: readonly AzureOperation[]): readonly AzureOperation[] {
   const verbs = new Set(["read", ...rule.changes.map((change) => VERBS[change])]);
   return rows.filter(
     ({ type, operation }) => type !== null && rule.types.includes(type) && verbs.has(operation.split("/").at(-1) ?? ""),
@@ -57,7 +69,7 @@ function recordRows(rule: RuleFor<"update-dns">, rows: readonly AzureOperation[]
 }
 
 /** Record sets that a rule names one by one are scopes of their own; names below another are anywhere in the zone. */
-function recordScopes(place: AzurePlace, rule: RuleFor<"update-dns">): readonly string[] {
+function recordScopes(place: AzurePlace, rule: Records): readonly string[] {
   if ("below" in rule.names) return [zoneScope(place, rule.zone)];
   const { exactly } = rule.names;
   return rule.types.flatMap((type) => exactly.map((name) => recordScope(place, rule.zone, type, name)));
@@ -74,7 +86,8 @@ export function azurePermissions(
   if (faults.length > 0) return { faults };
   const rulesOf = <A extends Policy["rules"][number]["allow"]>(allow: A) =>
     policy.rules.filter((rule): rule is RuleFor<A> => rule.allow === allow);
-  const [scale, issue, dns] = [rulesOf("scale"), rulesOf("issue-certificate"), rulesOf("update-dns")];
+  const [scale, issue] = [rulesOf("scale"), certificateNeeds(policy).own];
+  const dns: readonly Records[] = [...rulesOf("update-dns"), ...provingOf(policy)];
   const on = (rows: readonly AzureOperation[], scope: Scope) => rows.filter((row) => row.scope === scope);
   const ids = (rules: readonly { readonly id: string }[]) => rules.map(({ id }) => id);
   const name = (what: string): string => `reeve-${policy.cluster}-${what}`;
