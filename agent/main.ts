@@ -56,6 +56,10 @@ async function main(): Promise<void> {
       const { awsProvider } = await import("../providers/aws/aws.ts");
       return awsProvider(setting, config.aws);
     }
+    if (config.gcp !== undefined) {
+      const { gcpProvider } = await import("../providers/gcp/gcp.ts");
+      return gcpProvider(setting, config.gcp);
+    }
     if (config.azure !== undefined) {
       const { azureProvider } = await import("../providers/azure/azure.ts");
       return azureProvider(setting, config.azure, `${config.state}/azure`);

@@ -1,7 +1,10 @@
 import { Command } from "commander";
 import type { Machine } from "../host/machine.ts";
+import { archiveCommand } from "./auditArchive.ts";
+import { exportCommand } from "./auditExport.ts";
 import { proveCommand } from "./auditProve.ts";
 import { showCommand } from "./auditShow.ts";
+import { uiCommand } from "./auditUi.ts";
 import { verifyCommand } from "./auditVerify.ts";
 import type { ProviderOf } from "./fetchedLog.ts";
 import { reconcileCommand } from "./reconcile.ts";
@@ -12,6 +15,9 @@ export function auditCommand(machine: Machine, provider: ProviderOf): Command {
   showCommand(audit, machine);
   verifyCommand(audit, machine, provider);
   proveCommand(audit, machine);
-  audit.addCommand(reconcileCommand());
+  archiveCommand(audit, machine);
+  audit.addCommand(exportCommand());
+  audit.addCommand(reconcileCommand(machine.stdout));
+  audit.addCommand(uiCommand(machine));
   return audit;
 }

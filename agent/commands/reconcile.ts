@@ -32,15 +32,21 @@ const USAGE = 2;
 const MAX_IGNORED = 8;
 
 /** `audit reconcile`: the log beside the cloud's own. Reads both, changes nothing, needs no network. */
-export function reconcileCommand(): Command {
+export function reconcileCommand(stdout: (text: string) => void): Command {
   return new Command("reconcile")
     .description(
       "hold every call by the agent's role, as the cloud has it, to an entry of the log, and the other way round",
     )
     .option("--cloudtrail <folder>", "AWS: CloudTrail's files as they lie in S3, in folders of any depth")
     .option("--azure <folder>", "Azure: the Activity Log and Key Vault's audit events as JSON, in folders of any depth")
+    .option(
+      "--gcp <folder>",
+      "Google Cloud: Cloud Audit Logs as a sink writes them, a LogEntry a line, in folders of any depth",
+    )
     .option("--role <arn>", "the agent's role, instead of the config's: its ARN, or with --account its name")
     .option("--account <id>", "the account of --role")
+    .option("--service-account <email>", "the agent's service account on Google Cloud, instead of the config's")
+    .option("--project <id>", "the project of --service-account")
     .option("--principal <id>", "the agent's identity on Azure, instead of the config's: its object id")
     .option("--subscription <id>", "the subscription of --principal")
     .option("--resource-group <name>", "the resource group of --principal")
@@ -57,7 +63,7 @@ export function reconcileCommand(): Command {
       "after",
       "\nExit codes: 0 nothing unexplained, nothing missing, every answer compared · 1 otherwise · 2 usage · 14 could not look: a file is not of the cloud's log, damaged or too large",
     )
-    .action(reconcile);
+    .action((options: Options) => reconcile(options, stdout));
 }
 
 function instant(text: string): number {
@@ -68,7 +74,7 @@ function instant(text: string): number {
   }
 }
 
-async function reconcile(options: Options): Promise<void> {
+async function reconcile(options: Options, stdout: (text: string) => void): Promise<void> {
   const { disk, clock } = realHost();
   const now = clock.now();
   const period: Period = { from: options.from ?? Number.NEGATIVE_INFINITY, to: options.to ?? Number.POSITIVE_INFINITY };
@@ -88,8 +94,8 @@ async function reconcile(options: Options): Promise<void> {
     from: options.from,
     to: options.to,
   };
-  if (options.json) console.log(JSON.stringify(shown(compared, looked)));
-  else for (const line of reconcileLines(compared, looked)) console.log(printable(line));
+  if (options.json) stdout(`${JSON.stringify(shown(compared, looked))}\n`);
+  else for (const line of reconcileLines(compared, looked)) stdout(`${printable(line)}\n`);
 }
 
 /** The whole log: the epochs before, which lie in folders beside it, and the present one. */

@@ -1,6 +1,8 @@
 import { AWS_OPERATIONS, SIMULATE } from "../../policy/permissions/aws/operations.ts";
 import { AZURE_OPERATIONS } from "../../policy/permissions/azure/operations.ts";
 import type { Operations } from "../../policy/permissions/cloud.ts";
+import { GCP_OPERATIONS } from "../../policy/permissions/gcp/operations.ts";
+import { auditLogs } from "../audit/reconcile/auditLogs.ts";
 import { azureTrail } from "../audit/reconcile/azure.ts";
 import type { Trail } from "../audit/reconcile/call.ts";
 import { cloudtrail, type Role, roleOfArn } from "../audit/reconcile/cloudtrail.ts";
@@ -12,11 +14,14 @@ import { Complaint } from "./config.ts";
 export type Asked = {
   readonly cloudtrail?: string;
   readonly azure?: string;
+  readonly gcp?: string;
   readonly role?: string;
   readonly account?: string;
   readonly principal?: string;
   readonly subscription?: string;
   readonly resourceGroup?: string;
+  readonly serviceAccount?: string;
+  readonly project?: string;
 };
 /** One cloud's own log: its folder, how it is read, and what is said of it. */
 export type Source = {
@@ -49,11 +54,12 @@ function tablesOf({ identity, ...actions }: Operations, doctor: Tables["doctor"]
 }
 
 export function sourceOf(asked: Asked, config: Config | null): Source {
-  const given = [asked.cloudtrail, asked.azure].filter((directory) => directory !== undefined);
+  const given = [asked.cloudtrail, asked.azure, asked.gcp].filter((directory) => directory !== undefined);
   if (given.length !== 1)
-    throw usage("not one cloud's log is named", "Name one folder: --cloudtrail DIR or --azure DIR.");
+    throw usage("not one cloud's log is named", "Name one folder: --cloudtrail DIR, --azure DIR or --gcp DIR.");
+  if (asked.azure !== undefined) return azureSource(asked, config, asked.azure);
   return asked.cloudtrail === undefined
-    ? azureSource(asked, config, given[0] ?? "")
+    ? gcpSource(asked, config, given[0] ?? "")
     : awsSource(asked, config, asked.cloudtrail);
 }
 
@@ -108,5 +114,21 @@ function azureSource(asked: Asked, config: Config | null, directory: string): So
     tables: tablesOf(AZURE_OPERATIONS),
     copy: "az monitor activity-log list --resource-group NAME --offset 30d -o json > DIR/activity.json; and Key Vault's insights-logs-auditevent",
     whole: "whether Azure's files are, nobody can: export them yourself",
+  };
+}
+
+function gcpSource(asked: Asked, config: Config | null, directory: string): Source {
+  const email = asked.serviceAccount ?? config?.gcp?.account;
+  const project = asked.project ?? config?.gcp?.project;
+  const hint = "--service-account NAME@PROJECT.iam.gserviceaccount.com --project PROJECT, or a config with gcp";
+  if (email === undefined || project === undefined) throw usage("nothing says whose calls are the agent's", hint);
+  if (!/^[^@\s]{1,64}@[^@\s]{1,128}$/.test(email)) throw usage(`${email} is no service account's email`, hint);
+  const account = { email, project, region: config?.gcp?.region ?? null };
+  return {
+    ...{ title: "Cloud Audit Logs", directory, who: `${email} in project ${project}`, json: { account } },
+    trail: auditLogs(account),
+    tables: tablesOf(GCP_OPERATIONS, []),
+    copy: "Copy them from the sink's bucket: gcloud storage cp -r gs://BUCKET/cloudaudit.googleapis.com DIR",
+    whole: "whether Google's files are, the sink's bucket with a locked retention policy",
   };
 }

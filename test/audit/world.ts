@@ -25,20 +25,20 @@ const DAY = 24 * 3600 * 1000;
 
 type Authority = { readonly keys: CryptoKeyPair; readonly certificate: X509Certificate };
 
-async function authority(name: string): Promise<Authority> {
+async function authority(name: string, notBefore = new Date(Date.now() - DAY)): Promise<Authority> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     keys,
     name: `CN=${name}`,
     signingAlgorithm: P256,
-    notBefore: new Date(Date.now() - DAY),
+    notBefore,
     notAfter: new Date(Date.now() + 100 * DAY),
     extensions: [new BasicConstraintsExtension(true, 0, true)],
   });
   return { keys, certificate };
 }
 
-type LeafWish = { readonly name?: string; readonly notBefore?: Date; readonly notAfter?: Date };
+type LeafWish = { readonly name?: string; readonly notBefore?: Date; readonly notAfter?: Date; readonly caFrom?: Date };
 
 async function leaf(ca: Authority, wish: LeafWish): Promise<{ certificate: X509Certificate; pkcs8: Buffer }> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
@@ -120,7 +120,7 @@ export function savedIdentity(folder: string): LogIdentity {
 }
 
 export async function world(more: Partial<LogIdentity> = {}, wish: LeafWish = {}): Promise<World> {
-  const ca = await authority("vendor.example root");
+  const ca = await authority("vendor.example root", wish.caFrom);
   const { certificate, pkcs8 } = await leaf(ca, wish);
   const epoch = more.epoch ?? 1;
   const folder = join(scratch(), "audit");

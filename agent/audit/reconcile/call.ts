@@ -38,6 +38,8 @@ export type Wished = {
   readonly validity: { readonly from: number | null; readonly until: number } | "another form" | null;
   /** As csrDigest has it. */
   readonly csr: string | null;
+  /** As requestDigest has it, where the cloud is told key and names instead of the request itself; left out where it is told the request. */
+  readonly request?: string | null;
   readonly records: readonly RecordWish[] | null;
 };
 export type RecordWish = {
