@@ -5,6 +5,7 @@ import { placeName, placeOf } from "./host/socket.ts";
 import { LOG_KEPT_MIN_MS } from "./limits.ts";
 import { AcmeConfig } from "./providerConfig/acme.ts";
 import { aws } from "./providerConfig/aws.ts";
+import { azure } from "./providerConfig/azure.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
 import { gcp } from "./providerConfig/gcp.ts";
 import { local } from "./providerConfig/local.ts";
@@ -16,7 +17,7 @@ import { WitnessesConfig } from "./witness/config.ts";
 const LogTime = z.string().regex(/^[1-9]\d{0,5}[hd]$/, "hours or days, such as 400d");
 
 /** Every provider that the config may name, with its own field: a line each. */
-const PROVIDERS = { local, aws, gcp } as const;
+const PROVIDERS = { local, aws, gcp, azure } as const;
 
 type Name = keyof typeof PROVIDERS;
 type Fields = { readonly [N in Name]: (typeof PROVIDERS)[N]["field"] };
@@ -111,6 +112,7 @@ export const Config = z
     }
     const needs = providerOfOwner(config.owner);
     if (needs !== null && needs !== config.provider) issue("owner", `this bucket needs the provider ${needs}`);
+    else if (needs === "azure") issue("owner", "no bucket on Azure is read: name a directory of the machine");
   });
 export type Config = z.infer<typeof Config>;
 

@@ -88,6 +88,8 @@ export const MAX_TRAIL_FILE_BYTES = 1024 * 1024 * 1024;
 export const MAX_TRAIL_EVENT_BYTES = 2 * 1024 * 1024;
 export const MAX_TRAIL_DIGEST_BYTES = 16 * 1024 * 1024;
 export const MAX_TRAIL_DEPTH = 64;
+/** Events of one file that are held until it has ended, where the cloud says one call in several: a larger file is split. */
+export const MAX_TRAIL_GROUPED_BYTES = 256 * 1024 * 1024;
 /** Folders below each other. */
 export const MAX_TRAIL_FOLDERS_DEEP = 32;
 /** Commands and operations of the log, and calls by the role, that are held in memory at a time; more needs a shorter period. */
