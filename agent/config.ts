@@ -112,7 +112,6 @@ export const Config = z
     }
     const needs = providerOfOwner(config.owner);
     if (needs !== null && needs !== config.provider) issue("owner", `this bucket needs the provider ${needs}`);
-    else if (needs === "azure") issue("owner", "no bucket on Azure is read: name a directory of the machine");
   });
 export type Config = z.infer<typeof Config>;
 

@@ -1,9 +1,11 @@
 import type { AzureConfig } from "../../agent/providerConfig/azure.ts";
 import { CallFailed, type Provider, type Setting } from "../provider.ts";
+import { azureBucket, type StorageTokens } from "./bucket.ts";
 import type { AzureContext } from "./call.ts";
 import { azureCertificate } from "./certificate.ts";
-import { tokenSource } from "./credentials.ts";
+import { type Token, type TokenSource, tokenSource } from "./credentials.ts";
 import { azureDns } from "./dns.ts";
+import { environmentOf } from "./environments.ts";
 import { metadataService } from "./metadata.ts";
 import { notesIn } from "./notes.ts";
 import { ownMachine } from "./own.ts";
@@ -19,6 +21,8 @@ export async function azureProvider(setting: Setting, azure: AzureConfig, folder
   const metadata = metadataService(azure.endpoints.metadata, setting);
   const context: AzureContext = { ...setting, azure, tokens: tokenSource({ clock: host.clock, metadata, azure }) };
   const notes = notesIn(host.disk, folder);
+  const { storageDomain, storageAudience } = environmentOf(azure);
+  const owner = "bucket" in setting.owner ? setting.owner : null;
   const ownGroups = new Set<string>();
   const own = () => ownMachine(metadata);
   // So that the policy's own check can name it. What is not known here is seen by `scale` before anything is changed.
@@ -33,11 +37,26 @@ export async function azureProvider(setting: Setting, azure: AzureConfig, folder
     scale: azureScale({ context, notes, own, learnt: (group) => ownGroups.add(group) }),
     "issue-certificate": azureCertificate(context, notes),
     "update-dns": azureDns(context),
-    bucket: null,
+    bucket:
+      owner === null ? null : azureBucket(setting, storageDomain, owner, tokensFor(context.tokens, storageAudience)),
     get ownGroups() {
       return [...ownGroups];
     },
     probe: (rules, signal) => reached({ context, own }, rules, signal),
+  };
+}
+
+/** Tokens for one audience alone, by their text. */
+function tokensFor(tokens: TokenSource, audience: string): StorageTokens {
+  let held: Token | null = null;
+  return {
+    async current() {
+      held = await tokens.current(audience);
+      return held.token;
+    },
+    forget(token) {
+      if (held?.token === token) tokens.forget(audience, held);
+    },
   };
 }
 

@@ -6,6 +6,9 @@ type Environment = {
   readonly armAudience: string;
   readonly vaultDomain: string;
   readonly vaultAudience: string;
+  /** What storage accounts' hosts end in, after `ACCOUNT.blob.`. */
+  readonly storageDomain: string;
+  readonly storageAudience: string;
 };
 
 /** learn.microsoft.com: Azure Government and Azure China endpoints, Key Vault security worlds. */
@@ -15,18 +18,24 @@ const ENVIRONMENTS: Readonly<Record<AzureConfig["environment"], Environment>> = 
     armAudience: "https://management.azure.com/",
     vaultDomain: "vault.azure.net",
     vaultAudience: "https://vault.azure.net",
+    storageDomain: "core.windows.net",
+    storageAudience: "https://storage.azure.com/",
   },
   "us-government": {
     arm: "https://management.usgovcloudapi.net",
     armAudience: "https://management.usgovcloudapi.net/",
     vaultDomain: "vault.usgovcloudapi.net",
     vaultAudience: "https://vault.usgovcloudapi.net",
+    storageDomain: "core.usgovcloudapi.net",
+    storageAudience: "https://storage.azure.com/",
   },
   china: {
     arm: "https://management.chinacloudapi.cn",
     armAudience: "https://management.chinacloudapi.cn/",
     vaultDomain: "vault.azure.cn",
     vaultAudience: "https://vault.azure.cn",
+    storageDomain: "core.chinacloudapi.cn",
+    storageAudience: "https://storage.azure.com/",
   },
 };
 

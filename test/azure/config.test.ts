@@ -47,14 +47,13 @@ test.each([
   expect(faultsOf(`${HEAD}${azure}`)).toContain(field);
 });
 
-test("the provider and its field belong together, and no bucket on Azure is taken for the owner's folder", () => {
+test("the provider and its field belong together, and a bucket is taken of its own cloud alone", () => {
   expect(faultsOf(HEAD)).toContain("azure needs the field azure");
   expect(faultsOf(`${HEAD.replace("provider: azure", "provider: local")}${AZURE}`)).toContain(
     "the provider is another one",
   );
-  expect(faultsOf(`${HEAD}${AZURE}owner: { bucket: azblob://account/container/prefix }\n`)).toContain(
-    "no bucket on Azure is read",
-  );
+  expect(faultsOf(`${HEAD}${AZURE}owner: { bucket: azblob://account/container/prefix }\n`)).toEqual("");
+  expect(faultsOf(`${HEAD}${AZURE}owner: { bucket: gs://bucket/prefix }\n`)).toContain("needs the provider gcp");
 });
 
 test("each environment has its own places and audiences, and a private endpoint stands in for Azure's", () => {

@@ -1,13 +1,14 @@
 import type { Policy } from "../../policy.ts";
 import type { Asked, Cloud, Fault, Permissions, Printed } from "../cloud.ts";
 import { audited } from "./audit.ts";
+import { bucketNotes, bucketRoles } from "./bucket.ts";
 import { documentOf, terraformOf } from "./documents.ts";
 import { notesOf } from "./notes.ts";
 import { AZURE_OPERATIONS } from "./operations.ts";
 import { azurePermissions, type Rendered } from "./render.ts";
 
-function printed(policy: Policy, rendered: Rendered, { format, head }: Asked): Printed {
-  const notes = notesOf(policy, rendered);
+function printed(policy: Policy, rendered: Rendered, bucket: string | null, { format, head }: Asked): Printed {
+  const notes = [...notesOf(policy, rendered), ...bucketNotes(bucket)];
   const terraform = format === "terraform" ? terraformOf(rendered, [head, ...notes]) : null;
   const document = documentOf(rendered);
   return {
@@ -26,11 +27,13 @@ function printed(policy: Policy, rendered: Rendered, { format, head }: Asked): P
 }
 
 function render(policy: Policy, bucket: string | null): Permissions | { readonly faults: readonly Fault[] } {
-  const rendered = azurePermissions(policy, AZURE_OPERATIONS);
-  if (rendered === null || bucket !== null) throw new Error("the file's place, or a bucket, is not on Azure");
-  if ("faults" in rendered) return rendered;
+  const permitted = azurePermissions(policy, AZURE_OPERATIONS);
+  if (permitted === null) throw new Error("the file's place is not on Azure");
+  if ("faults" in permitted) return permitted;
+  const roles = [...permitted.roles, ...bucketRoles(policy, permitted.place, bucket)];
+  const rendered = { ...permitted, roles };
   return {
-    print: (asked) => printed(policy, rendered, asked),
+    print: (asked) => printed(policy, rendered, bucket, asked),
     audit: (file, name) => audited(rendered, file, name),
   };
 }
@@ -40,8 +43,10 @@ export const AZURE: Cloud = {
   title: "Azure",
   formats: ["azure", "terraform"],
   boundary: false,
-  // None: the owner's folder on Azure is a directory.
-  bucket: { form: /^(?!)/, words: "a directory of the machine (no bucket on Azure is read)" },
+  bucket: {
+    form: /^azblob:\/\/[a-z0-9]{3,24}\/[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9](?:\/[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?!\.))*)+$/,
+    words: "azblob://ACCOUNT/CONTAINER/PREFIX",
+  },
   operations: AZURE_OPERATIONS,
   render,
 };

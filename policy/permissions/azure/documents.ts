@@ -11,16 +11,23 @@ export type RoleDefinition = {
   readonly NotDataActions: readonly string[];
   readonly AssignableScopes: readonly string[];
 };
+/** As `az role assignment create` takes it. */
+export type RoleAssignment = {
+  readonly role: string;
+  readonly scope: string;
+  readonly condition?: string;
+  readonly conditionVersion?: "2.0";
+};
 export type Document = {
   readonly roleDefinitions: readonly RoleDefinition[];
-  readonly roleAssignments: readonly { readonly role: string; readonly scope: string }[];
+  readonly roleAssignments: readonly RoleAssignment[];
 };
 
 function definitionOf(rendered: Rendered, role: Role): RoleDefinition {
   return {
     Name: role.name,
     IsCustom: true,
-    Description: `reeve: ${role.about}. Rules: ${role.rules.join(", ")}`,
+    Description: `reeve: ${role.about}.${role.rules.length === 0 ? "" : ` Rules: ${role.rules.join(", ")}`}`,
     Actions: role.actions,
     NotActions: [],
     DataActions: role.dataActions,
@@ -32,7 +39,13 @@ function definitionOf(rendered: Rendered, role: Role): RoleDefinition {
 export function documentOf(rendered: Rendered): Document {
   return {
     roleDefinitions: rendered.roles.map((role) => definitionOf(rendered, role)),
-    roleAssignments: rendered.roles.flatMap(({ name, scopes }) => scopes.map((scope) => ({ role: name, scope }))),
+    roleAssignments: rendered.roles.flatMap(({ name, scopes, condition }) =>
+      scopes.map((scope) => ({
+        role: name,
+        scope,
+        ...(condition === null ? {} : { condition, conditionVersion: "2.0" as const }),
+      })),
+    ),
   };
 }
 
@@ -56,7 +69,7 @@ function blocks(rendered: Rendered, role: Role): string[] {
   const own = label(role.name);
   return [
     "",
-    `# ${role.rules.join(", ")}`,
+    `# ${role.rules.length === 0 ? role.about : role.rules.join(", ")}`,
     `resource "azurerm_role_definition" ${quoted(own)} {`,
     `  name        = ${quoted(role.name)}`,
     `  scope       = ${quoted(scopes[0] ?? "")}`,
@@ -79,6 +92,9 @@ function blocks(rendered: Rendered, role: Role): string[] {
     `  role_definition_id = azurerm_role_definition.${own}.role_definition_resource_id`,
     "  principal_id       = var.principal_id",
     '  principal_type     = "ServicePrincipal"',
+    ...(role.condition === null
+      ? []
+      : [`  condition          = ${quoted(role.condition)}`, '  condition_version  = "2.0"']),
     "}",
   ];
 }

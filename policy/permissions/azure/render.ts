@@ -22,8 +22,10 @@ export type Role = {
   readonly actions: readonly string[];
   readonly dataActions: readonly string[];
   readonly scopes: readonly string[];
-  /** The rules that it is for. */
+  /** The rules that it is for; none when it is for all. */
   readonly rules: readonly string[];
+  /** Of each assignment, in version 2.0; null where the scopes say it all. */
+  readonly condition: string | null;
 };
 export type Rendered = { readonly place: AzurePlace; readonly roles: readonly Role[] };
 
@@ -43,7 +45,17 @@ function roleOf({ name, about, rows, scopes, rules }: Grant): Role[] {
   if (rows.length === 0 || scopes.length === 0) return [];
   const of = (data: boolean) =>
     sorted(rows.filter((row) => row.data === data).flatMap(({ permissions }) => permissions));
-  return [{ name, about, actions: of(false), dataActions: of(true), scopes: sorted(scopes), rules: sorted(rules) }];
+  return [
+    {
+      name,
+      about,
+      actions: of(false),
+      dataActions: of(true),
+      scopes: sorted(scopes),
+      rules: sorted(rules),
+      condition: null,
+    },
+  ];
 }
 
 /** What a rule does to records: one of update-dns, or one whose certificates are proven by them (ACME). */
