@@ -6,6 +6,7 @@ import { LOG_KEPT_MIN_MS } from "./limits.ts";
 import { AcmeConfig } from "./providerConfig/acme.ts";
 import { aws } from "./providerConfig/aws.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
+import { gcp } from "./providerConfig/gcp.ts";
 import { local } from "./providerConfig/local.ts";
 import { OwnerConfig, providerOfOwner } from "./providerConfig/owner.ts";
 import { Base64Url32, ClusterName, Sha256Hex } from "./wire/names.ts";
@@ -15,7 +16,7 @@ import { WitnessesConfig } from "./witness/config.ts";
 const LogTime = z.string().regex(/^[1-9]\d{0,5}[hd]$/, "hours or days, such as 400d");
 
 /** Every provider that the config may name, with its own field: a line each. */
-const PROVIDERS = { local, aws } as const;
+const PROVIDERS = { local, aws, gcp } as const;
 
 type Name = keyof typeof PROVIDERS;
 type Fields = { readonly [N in Name]: (typeof PROVIDERS)[N]["field"] };

@@ -1,6 +1,5 @@
 import "reflect-metadata";
 import { Command, CommanderError } from "commander";
-import { AWS_OPERATIONS, SIMULATE } from "../policy/permissions/aws/operations.ts";
 import { askText } from "../providers/ask.ts";
 import type { Provider, Setting } from "../providers/provider.ts";
 import { approveCommand } from "./commands/approve.ts";
@@ -60,6 +59,10 @@ async function main(): Promise<void> {
       const { awsProvider } = await import("../providers/aws/aws.ts");
       return awsProvider(setting, config.aws);
     }
+    if (config.gcp !== undefined) {
+      const { gcpProvider } = await import("../providers/gcp/gcp.ts");
+      return gcpProvider(setting, config.gcp);
+    }
     const { localProvider } = await import("../providers/local/local.ts");
     return localProvider(setting, config.local, `${config.state}/local`);
   };
@@ -90,13 +93,7 @@ async function main(): Promise<void> {
         options.json ? `${JSON.stringify({ version: VERSION, runtime: machine.runtime })}\n` : `reeve ${VERSION}\n`,
       ),
     );
-  program.addCommand(
-    auditCommand(machine, provider, async () => ({
-      actions: AWS_OPERATIONS,
-      checks: AWS_OPERATIONS.identity,
-      doctor: [SIMULATE],
-    })),
-  );
+  program.addCommand(auditCommand(machine, provider));
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();

@@ -8,9 +8,11 @@ import { join } from "node:path";
 import { agentFigures } from "./agent.ts";
 import { appends } from "./appends.ts";
 import { decisions } from "./decisions.ts";
+import { evidenceFigures } from "./evidence.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
+import { uiFigures } from "./ui.ts";
 import { verifyFigure } from "./verify.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -21,6 +23,10 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
+  [
+    "evidence",
+    async (effort, scratch) => [...(await evidenceFigures(effort, scratch)), ...(await uiFigures(effort, scratch))],
+  ],
 ];
 
 function page(figures: readonly Figure[], quick: boolean): string {

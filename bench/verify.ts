@@ -12,7 +12,7 @@ const TARGET_OF_OPENSSL = 2;
 const WHOLE_EXIT = 11;
 
 /** A CA as `reeve-control serve` makes it, and a certificate of its for the agent. */
-async function voucherIn(folder: string): Promise<{ voucher: Voucher; root: string }> {
+export async function voucherIn(folder: string): Promise<{ voucher: Voucher; root: string }> {
   const authority = await openAuthority(folder, ["localhost"]);
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const { chain } = await authority.issue(AGENT_ID, publicKey.export({ type: "spki", format: "der" }));

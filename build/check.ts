@@ -17,6 +17,7 @@ const MAY_SKIP: ReadonlyMap<string, string> = new Map([
     "what is planned for deploy/aws is as its own tests claim, and inputs that would permit more are refused",
     NO_TERRAFORM,
   ],
+  ["deploy/gcp is formatted as terraform fmt does", NO_TERRAFORM],
 ]);
 
 /** Programs and C headers (by their path) that the tests need for counterparts, and the Debian package that brings each. */
@@ -36,6 +37,7 @@ const NEEDED = [
   { program: "python3", debian: "python3" },
   { program: "/usr/bin/pip3", debian: "python3-pip" },
   { program: "ps", debian: "procps" },
+  { program: "chromium", debian: "chromium" },
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },
   { program: "tinyproxy", debian: "tinyproxy" },
@@ -130,6 +132,7 @@ async function check(): Promise<number> {
   gate("lockfile", [process.execPath, "install", "--frozen-lockfile", "--dry-run"]);
   gate("format and lint", [packageProgram("biome"), "ci", "--colors=off", "."]);
   gate("types", [packageProgram("tsc"), "-p", "."]);
+  gate("types of the page", [packageProgram("tsc"), "-p", "agent/ui/page"]);
   gate("dead code", [packageProgram("knip"), "--no-progress"]);
   gate("trust path", [process.execPath, "build/trust-path.ts"]);
   gate("build", [process.execPath, "build/build.ts"]);

@@ -6,6 +6,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fail, ROOT } from "./command.ts";
+import { googlePlugin } from "./prune-descriptors.ts";
 
 /** Lines of code of ours that a reviewer can read in an hour. */
 const AIM_LINES = 1_500;
@@ -27,7 +28,7 @@ const ROOTS = [
   "agent/host/dial.ts",
 ];
 /** Every provider is on the path of who configures it; a reviewer of one leaves the others out. */
-const PROVIDERS = ["providers/local", "providers/aws"];
+const PROVIDERS = ["providers/local", "providers/aws", "providers/gcp"];
 
 /** The order to read in: the road's own. A path sorts by the first of these that it starts with. */
 const READING = [
@@ -72,7 +73,7 @@ function codeLines(text: string): number {
 function filesOf(provider: string): string[] {
   if (!existsSync(join(ROOT, provider))) return [];
   return readdirSync(join(ROOT, provider))
-    .filter((name) => name.endsWith(".ts"))
+    .filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))
     .map((name) => `${provider}/${name}`);
 }
 
@@ -99,6 +100,8 @@ async function reached(providers: readonly string[]): Promise<string[]> {
     // As build.ts bundles.
     splitting: true,
     metafile: true,
+    // As the executable is made.
+    plugins: [googlePlugin],
     throw: false,
   });
   const metafile = built.metafile;
@@ -127,20 +130,27 @@ function ourParts(paths: readonly string[]): Part[] {
 }
 
 /** Copies of one version in several folders are one package. */
-function packages(paths: readonly string[], local: readonly string[]): Package[] {
+function packages(paths: readonly string[], by: ReadonlyMap<string, readonly string[]>): Package[] {
   const lines = new Map<string, number>();
   for (const path of paths) {
     const folder = folderOf(path);
-    if (folder === null) continue;
+    // Data, of which only a part is built in (build/prune-descriptors.ts).
+    if (folder === null || path.endsWith(".json")) continue;
     lines.set(folder, (lines.get(folder) ?? 0) + codeLines(readFileSync(join(ROOT, path), "utf8")));
   }
-  const everywhere = new Set(local.map(folderOf));
+  const folders = [...by].map(([provider, of]) => [provider, new Set(of.map(folderOf))] as const);
+  const whose = (folder: string): string => {
+    const bring = folders.flatMap(([provider, of]) =>
+      of.has(folder) ? [`\`${provider.replace("providers/", "")}\``] : [],
+    );
+    return bring.length === folders.length ? "every provider" : bring.join(", ");
+  };
   const found = new Map<string, Package>();
   for (const [folder, count] of lines) {
     const about = JSON.parse(readFileSync(join(ROOT, folder, "package.json"), "utf8")) as Record<string, unknown>;
     const licence = typeof about["license"] === "string" ? about["license"] : "unknown";
     const [name, version] = [String(about["name"]), String(about["version"])];
-    const of = everywhere.has(folder) ? "every provider" : "`aws`";
+    const of = whose(folder);
     const same = found.get(`${name} ${version}`);
     if (same === undefined || same.lines < count)
       found.set(`${name} ${version}`, { name, version, licence, lines: count, of });
@@ -218,6 +228,7 @@ const SHARES = [
   ["the gate and the contract (providers/)", /^providers\/[^/]+$/],
   ["the local provider (providers/local/)", /^providers\/local\//],
   ["the provider for AWS (providers/aws/)", /^providers\/aws\//],
+  ["the provider for Google Cloud (providers/gcp/)", /^providers\/gcp\//],
 ] as const;
 
 function shares(ours: readonly Part[]): string[] {
@@ -247,7 +258,9 @@ function print(ours: readonly Part[], theirs: readonly Package[]): void {
 async function trustPath(write: boolean): Promise<void> {
   const paths = await reached(PROVIDERS);
   const ours = ourParts(paths);
-  const theirs = packages(paths, await reached(PROVIDERS.slice(0, 1)));
+  const by = new Map<string, readonly string[]>();
+  for (const provider of PROVIDERS) by.set(provider, await reached([provider]));
+  const theirs = packages(paths, by);
   print(ours, theirs);
   const known = justified(readFileSync(join(ROOT, "docs/DEPENDENCIES.md"), "utf8"));
   const unknown = theirs.filter(({ name, version }) => !known.has(`${name} ${version}`));

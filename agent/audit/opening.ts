@@ -36,6 +36,7 @@ function fault(because: string): OpeningFault {
   return { what: "segment", because };
 }
 
-function samePeaks(peaks: readonly string[], tree: Tree): boolean {
+/** Whether a frontier, in base64, is that of a tree. */
+export function samePeaks(peaks: readonly string[], tree: Tree): boolean {
   return peaks.length === tree.peaks.length && tree.peaks.every((peak, at) => peak.toString("base64") === peaks[at]);
 }

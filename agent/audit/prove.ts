@@ -3,7 +3,7 @@ import { canonical, type Json } from "../wire/canonical.ts";
 import { linesOf, textOf } from "./folder.ts";
 import { keptLeaves, leavesIn } from "./leaves.ts";
 import { hashesOf, inclusionRanges, type Node, peaksAsNodes } from "./proof.ts";
-import { provenBy, type TlogProof, tlogProofText } from "./tlogProof.ts";
+import { provenBy, tlogProofText } from "./tlogProof.ts";
 import { leafHash, treeOf } from "./tree.ts";
 import { type Head, headsOf } from "./verify/heads.ts";
 import { carryOf, namingOf, type Source, sourcesIn } from "./verify/sources.ts";
@@ -34,24 +34,35 @@ export function prove(
   if (line === null) return { cannot: `the segment with entry ${index} is not here; name its folder with --with` };
   const key = namingLine(disk, folders, sources, head.at.size);
   if (key === null) return { cannot: `the line that names the key of the head of size ${head.at.size} is not here` };
+  const keyIndex = (JSON.parse(key) as { index: number }).index;
   const { size } = head.at;
-  const pathOf = (at: number): Buffer[] =>
-    hashesOf(inclusionRanges(at, size), nodesOf(disk, folders, sources, at, size));
-  let hashes: Buffer[];
-  let keyPath: Buffer[];
-  try {
-    hashes = pathOf(index);
-    keyPath = pathOf((JSON.parse(key) as { index: number }).index);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return { cannot: `${error.message}; name the folder that these segments were moved to with --with` };
+  // Kept hashes are quick and prove nothing by themselves: where they lead to no signed root, the lines are hashed.
+  let missing = "";
+  let fault = "";
+  for (const first of ["leaves", "lines"] as const) {
+    const pathOf = (at: number): Buffer[] =>
+      hashesOf(inclusionRanges(at, size), nodesOf({ disk, folders, sources, first }, at, size));
+    try {
+      const proof = { index, hashes: pathOf(index), note: head.note, entry: line, key, keyPath: pathOf(keyIndex) };
+      const proven = provenBy(proof);
+      if (!("fault" in proven)) return { text: tlogProofText(proof), head };
+      fault = proven.fault;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      missing = error.message;
+    }
   }
-  const proof: TlogProof = { index, hashes, note: head.note, entry: line, key, keyPath };
-  const proven = provenBy(proof);
-  return "fault" in proven
-    ? { cannot: `the log does not hold together: ${proven.fault}` }
-    : { text: tlogProofText(proof), head };
+  if (fault !== "") return { cannot: `the log does not hold together: ${fault}` };
+  return { cannot: `${missing}; name the folder that these segments were moved to with --with` };
 }
+
+type Having = {
+  readonly disk: Disk;
+  readonly folders: readonly string[];
+  readonly sources: readonly Source[];
+  /** What is taken where there are both. */
+  readonly first: "leaves" | "lines";
+};
 
 function isCosigned(note: string): boolean {
   return note.trimEnd().split("\n\n").at(-1)?.split("\n").length !== 1;
@@ -82,19 +93,13 @@ function namingLine(disk: Disk, folders: readonly string[], sources: readonly So
 }
 
 /** All nodes below `size` that are to be had, in order, from the first place on that leads to the end without a gap. */
-function* nodesOf(
-  disk: Disk,
-  folders: readonly string[],
-  sources: readonly Source[],
-  index: number,
-  size: number,
-): Generator<Node> {
-  const frontier = startFor(disk, folders, sources, index, size);
+function* nodesOf(having: Having, index: number, size: number): Generator<Node> {
+  const frontier = startFor(having, index, size);
   yield* peaksAsNodes(frontier);
   let at = frontier.size;
   while (at < size) {
     const before = at;
-    for (const hash of leavesFrom(disk, folders, sources, at)) {
+    for (const hash of leavesFrom(having, at)) {
       if (at >= size) return;
       yield { from: at, height: 0, hash };
       at += 1;
@@ -104,7 +109,7 @@ function* nodesOf(
 }
 
 /** The newest frontier at or before `index` from which hashes lead to `size`; the empty one where there is none. */
-function startFor(disk: Disk, folders: readonly string[], sources: readonly Source[], index: number, size: number) {
+function startFor({ disk, folders, sources }: Having, index: number, size: number) {
   const source = sources.findLast(({ first }) => first <= index && first > 0);
   const naming = source === undefined || source.first >= size ? null : namingOf(disk, source);
   if (source !== undefined && naming?.kind === "segment") return treeOf({ size: source.first, peaks: naming.peaks });
@@ -113,21 +118,18 @@ function startFor(disk: Disk, folders: readonly string[], sources: readonly Sour
 }
 
 /** Leaf hashes of the segment that begins at `at`: of its lines, or those that were kept of them. */
-function* leavesFrom(
-  disk: Disk,
-  folders: readonly string[],
-  sources: readonly Source[],
-  at: number,
-): Generator<Buffer> {
-  const source = sources.find(({ first }) => first === at);
-  if (source !== undefined) {
+function* leavesFrom({ disk, folders, sources, first }: Having, at: number): Generator<Buffer> {
+  const source = sources.find((one) => one.first === at);
+  const kept = first === "leaves" || source === undefined ? keptIn(disk, folders, at) : null;
+  if (kept !== null) yield* kept;
+  else if (source !== undefined)
     for (const { bytes, ended } of linesOf(disk, source.path)) if (ended) yield leafHash(bytes);
-    return;
-  }
+}
+
+function keptIn(disk: Disk, folders: readonly string[], at: number): Buffer[] | null {
   for (const folder of folders) {
     const leaves = leavesIn(disk, folder).includes(at) ? keptLeaves(disk, folder, at) : null;
-    if (leaves === null) continue;
-    yield* leaves;
-    return;
+    if (leaves !== null) return leaves;
   }
+  return null;
 }

@@ -1,5 +1,5 @@
 import { type Disk, DiskError } from "../host/host.ts";
-import { CHECKPOINTS } from "./folder.ts";
+import { COSIGNED } from "./folder.ts";
 import { keyOfEpoch } from "./logKeys.ts";
 import { emptyMemory } from "./memory.ts";
 import { timeText } from "./time.ts";
@@ -139,7 +139,7 @@ function look(
     folders,
     sources,
     heads: heads.map(({ at }) => at),
-    ownSize: heads.findLast(({ file }) => file === CHECKPOINTS)?.at.size ?? 0,
+    ownSize: heads.findLast(({ file }) => file !== COSIGNED)?.at.size ?? 0,
     asOf: given.asOf ?? Number.POSITIVE_INFINITY,
     /** Holds the tree of this moment to the heads of its size. */
     hold() {

@@ -1,6 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
-import { type Trail, TrailFault } from "../audit/reconcile/call.ts";
-import { cloudtrail, type Role, roleOfArn } from "../audit/reconcile/cloudtrail.ts";
+import { TrailFault } from "../audit/reconcile/call.ts";
 import {
   addEvent,
   beginComparison,
@@ -8,9 +7,8 @@ import {
   endComparison,
   type Progress,
 } from "../audit/reconcile/compare.ts";
-import { addEntry, emptyLedger, type Ledger, type Period, type Tables } from "../audit/reconcile/ledger.ts";
+import { addEntry, emptyLedger, type Ledger, type Period } from "../audit/reconcile/ledger.ts";
 import { COULD_NOT_LOOK } from "../audit/verify.ts";
-import type { Config } from "../config.ts";
 import type { Disk } from "../host/host.ts";
 import { realHost } from "../host/real.ts";
 import { filesBelow, plainPieces, UnreadableFile } from "../host/trail.ts";
@@ -19,41 +17,49 @@ import { printable } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
 import { beginning, epochsIn, folderOf, read, type Shown, type Where } from "./readLog.ts";
 import { type Files, type Looked, reconcileLines } from "./reconcileLines.ts";
+import { type Asked, CANNOT, type Source, sourceOf } from "./reconcileSources.ts";
 
-type Options = Where & {
-  readonly cloudtrail: string;
-  readonly role?: string;
-  readonly account?: string;
-  readonly from?: number;
-  readonly to?: number;
-  readonly json?: true;
-};
+type Options = Where &
+  Asked & {
+    readonly from?: number;
+    readonly to?: number;
+    readonly json?: true;
+  };
 
-const CANNOT = "reconcile the log with CloudTrail";
 const ANSWER_NO = 1;
 const USAGE = 2;
-/** Names of files that are not CloudTrail's, that are shown. */
+/** Names of files that are not of the cloud's log, that are shown. */
 const MAX_IGNORED = 8;
 
-/** `audit reconcile`: the log beside the cloud's own. Reads both, changes nothing, needs no network. `tables`: of the cloud's provider. */
-export function reconcileCommand(tables: () => Promise<Tables>): Command {
+/** `audit reconcile`: the log beside the cloud's own. Reads both, changes nothing, needs no network. */
+export function reconcileCommand(stdout: (text: string) => void): Command {
   return new Command("reconcile")
     .description(
       "hold every call by the agent's role, as the cloud has it, to an entry of the log, and the other way round",
     )
-    .requiredOption("--cloudtrail <folder>", "CloudTrail's files as they lie in S3, in folders of any depth")
+    .option("--cloudtrail <folder>", "AWS: CloudTrail's files as they lie in S3, in folders of any depth")
+    .option(
+      "--gcp <folder>",
+      "Google Cloud: Cloud Audit Logs as a sink writes them, a LogEntry a line, in folders of any depth",
+    )
     .option("--role <arn>", "the agent's role, instead of the config's: its ARN, or with --account its name")
     .option("--account <id>", "the account of --role")
-    .option("--config <file>", "the agent's config, which says where the log is and which role", DEFAULT_CONFIG)
+    .option("--service-account <email>", "the agent's service account on Google Cloud, instead of the config's")
+    .option("--project <id>", "the project of --service-account")
+    .option(
+      "--config <file>",
+      "the agent's config, which says where the log is and whose calls are the agent's",
+      DEFAULT_CONFIG,
+    )
     .option("--log <folder>", "the log's folder, instead of the config's")
     .option("--from <time>", "leave out what was before, e.g. 2026-11-01T00:00:00Z", instant)
     .option("--to <time>", "leave out what was from then on", instant)
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
-      "\nExit codes: 0 nothing unexplained, nothing missing, every answer compared · 1 otherwise · 2 usage · 14 could not look: a file is not CloudTrail's, damaged or too large",
+      "\nExit codes: 0 nothing unexplained, nothing missing, every answer compared · 1 otherwise · 2 usage · 14 could not look: a file is not of the cloud's log, damaged or too large",
     )
-    .action((options: Options) => reconcile(options, tables));
+    .action((options: Options) => reconcile(options, stdout));
 }
 
 function instant(text: string): number {
@@ -64,53 +70,28 @@ function instant(text: string): number {
   }
 }
 
-async function reconcile(options: Options, tablesOf: () => Promise<Tables>): Promise<void> {
+async function reconcile(options: Options, stdout: (text: string) => void): Promise<void> {
   const { disk, clock } = realHost();
   const now = clock.now();
   const period: Period = { from: options.from ?? Number.NEGATIVE_INFINITY, to: options.to ?? Number.POSITIVE_INFINITY };
   if (period.from >= period.to) throw new Complaint(CANNOT, "--from is not before --to", "Swap them.", USAGE);
   const { folder, config } = folderOf(disk, options);
-  const role = roleOf(options, config);
+  const source = sourceOf(options, config);
   const ledger = readLedger(disk, folder, period);
-  const progress = beginComparison(ledger, await tablesOf(), period);
-  const files = await readTrail(disk, options.cloudtrail, cloudtrail(role, config?.aws?.region ?? null), progress);
+  const progress = beginComparison(ledger, source.tables, period, MAX_RECONCILED_CALLS, source.trail.holdsReads);
+  const files = await readTrail(disk, source, progress);
   const compared = endComparison(progress, now);
   process.exitCode = compared.agrees ? 0 : ANSWER_NO;
   const looked: Looked = {
     folder,
-    directory: options.cloudtrail,
-    role,
+    source,
     ledger,
     files,
     from: options.from,
     to: options.to,
   };
-  if (options.json) console.log(JSON.stringify(shown(compared, looked)));
-  else for (const line of reconcileLines(compared, looked)) console.log(printable(line));
-}
-
-/** As the flags say, else as the config does. */
-function roleOf({ role, account }: Options, config: Config | null): Role {
-  const usage = (because: string): Complaint =>
-    new Complaint(
-      CANNOT,
-      because,
-      "--role arn:aws:iam::111122223333:role/reeve, or --account 111122223333 --role reeve",
-      USAGE,
-    );
-  if (role === undefined) {
-    if (account !== undefined) throw usage("--account stands without --role");
-    if (config?.aws === undefined) throw usage("nothing says which role is the agent's");
-    return { account: config.aws.account, name: config.aws.role };
-  }
-  if (account === undefined) {
-    const named = roleOfArn(role);
-    if (named === null) throw usage(`${role} is not the ARN of a role`);
-    return named;
-  }
-  if (!/^\d{12}$/.test(account)) throw usage(`${account} is no account of 12 digits`);
-  if (!/^[\w+=,.@-]{1,64}$/.test(role)) throw usage(`${role} is no role's name`);
-  return { account, name: role };
+  if (options.json) stdout(`${JSON.stringify(shown(compared, looked))}\n`);
+  else for (const line of reconcileLines(compared, looked)) stdout(`${printable(line)}\n`);
 }
 
 /** The whole log: the epochs before, which lie in folders beside it, and the present one. */
@@ -141,48 +122,49 @@ function tooMany(because: string): Complaint {
   );
 }
 
-async function readTrail(disk: Disk, folder: string, trail: Trail, progress: Progress): Promise<Files> {
+async function readTrail(disk: Disk, source: Source, progress: Progress): Promise<Files> {
+  const { directory: folder } = source;
   const files: Files = { events: 0, digests: 0, ignored: 0, names: [] };
-  for (const path of paths(disk, folder)) {
+  for (const path of paths(disk, source)) {
     if (!/\.json(?:\.gz)?$/.test(path)) {
       files.ignored += 1;
       if (files.names.length < MAX_IGNORED) files.names.push(path);
-    } else files[await readFile(disk, path, trail, progress)] += 1;
+    } else files[await readFile(disk, path, source, progress)] += 1;
   }
   if (files.events === 0)
-    throw new Complaint(
-      CANNOT,
-      `there is no file of CloudTrail's in ${folder}`,
-      "Copy them from the trail's bucket: aws s3 sync s3://BUCKET/AWSLogs/ DIR",
-      COULD_NOT_LOOK,
-    );
+    throw new Complaint(CANNOT, `there is no file of ${source.title}'s in ${folder}`, source.copy, COULD_NOT_LOOK);
   return files;
 }
 
-function* paths(disk: Disk, folder: string): Generator<string> {
+function* paths(disk: Disk, { directory: folder, title }: Source): Generator<string> {
   try {
     yield* filesBelow(disk, folder);
   } catch (error) {
-    throw complaintOf(error, folder);
+    throw complaintOf(error, folder, title);
   }
 }
 
-async function readFile(disk: Disk, path: string, trail: Trail, progress: Progress): Promise<"events" | "digests"> {
+async function readFile(
+  disk: Disk,
+  path: string,
+  { trail, title }: Source,
+  progress: Progress,
+): Promise<"events" | "digests"> {
   const splitter = trail.splitter();
   const take = (event: Uint8Array): void => {
     if (!addEvent(progress, trail.read(event)))
-      throw tooMany(`CloudTrail has more than ${MAX_RECONCILED_CALLS} calls by this role in this period`);
+      throw tooMany(`${title} has more than ${MAX_RECONCILED_CALLS} calls by this role in this period`);
   };
   try {
     for await (const piece of plainPieces(disk, path, MAX_TRAIL_FILE_BYTES)) splitter.push(piece, take);
-    return splitter.end() === "events" ? "events" : "digests";
+    return splitter.end(take) === "events" ? "events" : "digests";
   } catch (error) {
-    throw complaintOf(error, path);
+    throw complaintOf(error, path, title);
   }
 }
 
 /** Nothing is concluded from the rest when one file cannot be looked into: it may hold the call that matters. */
-function complaintOf(error: unknown, path: string): unknown {
+function complaintOf(error: unknown, path: string, title: string): unknown {
   const [file, because] =
     error instanceof UnreadableFile
       ? [error.path, error.because]
@@ -193,18 +175,18 @@ function complaintOf(error: unknown, path: string): unknown {
   return new Complaint(
     CANNOT,
     `${file} cannot be looked into: ${because}`,
-    "Copy it anew from the trail's bucket, or take what is not CloudTrail's out of the folder.",
+    `Copy it anew, or take what is not ${title}'s out of the folder.`,
     COULD_NOT_LOOK,
   );
 }
 
-function shown(compared: Comparison, { ledger, files, role, from, to }: Looked): object {
+function shown(compared: Comparison, { ledger, files, source, from, to }: Looked): object {
   const { agrees, ...rest } = compared;
   const time = (one: number | undefined): string | null =>
     one === undefined ? null : Temporal.Instant.fromEpochMilliseconds(one).toString();
   return {
     agrees,
-    role,
+    ...source.json,
     from: time(from),
     to: time(to),
     log: { entries: ledger.entries, commands: ledger.commands.size, operations: ledger.operations },

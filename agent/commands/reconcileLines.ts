@@ -1,7 +1,7 @@
-import type { Role } from "../audit/reconcile/cloudtrail.ts";
 import type { Comparison, ShownCall, ShownRow } from "../audit/reconcile/compare.ts";
 import type { Ledger } from "../audit/reconcile/ledger.ts";
 import { timeText } from "../audit/time.ts";
+import type { Source } from "./reconcileSources.ts";
 
 /** What lay in the folder. `ignored`: files of another kind, by their names' ends; a few of them by name. */
 export type Files = {
@@ -13,8 +13,7 @@ export type Files = {
 /** What was looked at. */
 export type Looked = {
   readonly folder: string;
-  readonly directory: string;
-  readonly role: Role;
+  readonly source: Source;
   readonly ledger: Ledger;
   readonly files: Files;
   readonly from: number | undefined;
@@ -41,7 +40,7 @@ export function reconcileLines(compared: Comparison, looked: Looked): string[] {
 
 function headLines(
   { trail, calls, operations }: Comparison,
-  { folder, directory, role, ledger, files, from, to }: Looked,
+  { folder, source, ledger, files, from, to }: Looked,
 ): string[] {
   const time = (one: number | null | undefined, none: string): string =>
     one === null || one === undefined ? none : timeText(one);
@@ -52,11 +51,11 @@ function headLines(
     `${trail.outside} outside the period`,
   ];
   return [
-    `trail      ${directory}: ${trail.events} events in ${files.events} files, from ${trail.first ?? "-"} to ${trail.last ?? "-"}`,
+    `trail      ${source.directory}: ${trail.events} events in ${files.events} files, from ${trail.first ?? "-"} to ${trail.last ?? "-"}`,
     `passed by  ${passed.join(", ")}, ${files.ignored} other files${files.names.map((name) => ` ${name}`).join("")}`,
     `log        ${folder}: ${ledger.entries} entries, from ${time(ledger.oldest, "-")} to ${time(ledger.newest, "-")}`,
     `period     ${time(from, "the beginning")} to ${time(to, "now")}`,
-    `looked at  ${calls} calls by role ${role.name} of account ${role.account}, ${operations} operations with a request id`,
+    `looked at  ${calls} calls by ${source.who}, ${operations} operations with a request id`,
   ];
 }
 
@@ -89,7 +88,7 @@ function rowLines({ count, shown }: Comparison["missing"]): string[] {
   return count > shown.length ? [...lines, `           and ${count - shown.length} more`] : lines;
 }
 
-function remarks(compared: Comparison, { ledger }: Looked): string[] {
+function remarks(compared: Comparison, { ledger, source }: Looked): string[] {
   const { absent, trail, missing, unexplained, answers, addresses, calls, operations } = compared;
   const last = trail.last === null ? null : Temporal.Instant.from(trail.last).epochMilliseconds;
   const first = trail.first === null ? null : Temporal.Instant.from(trail.first).epochMilliseconds;
@@ -102,14 +101,17 @@ function remarks(compared: Comparison, { ledger }: Looked): string[] {
     ...(absent.edge === 0
       ? []
       : [
-          `${absent.edge} operations within 15 minutes of an end of the period are not there yet: CloudTrail delivers late`,
+          `${absent.edge} operations within 15 minutes of an end of the period are not there yet: ${source.title} delivers late`,
         ]),
     ...(absent.failed === 0
       ? []
-      : [`${absent.failed} operations failed before CloudTrail had to record them, and are not there`]),
+      : [`${absent.failed} operations failed before ${source.title} had to record them, and are not there`]),
     ...(trail.reads
       ? []
       : [`this trail holds no reads at all: ${absent.reads} operations that only read were not looked for`]),
+    ...(trail.reads && absent.reads > 0
+      ? [`${absent.reads} operations that only read were not looked for: ${source.title} holds no reads of these`]
+      : []),
     ...(missing.count > 0 && early
       ? [`the log begins before the trail: for what both cover, --from ${trail.first}`]
       : []),
@@ -123,6 +125,6 @@ function remarks(compared: Comparison, { ledger }: Looked): string[] {
           `only their user agent speaks for calls from ${addresses.join(", ")}: none of those with a request id came from there`,
         ]),
     ...(calls === 0 && operations === 0 ? ["there was nothing to compare: is it the right role?"] : []),
-    "whether the log itself is whole, `reeve audit verify` says; whether CloudTrail's files are, `aws cloudtrail validate-logs`",
+    `whether the log itself is whole, \`reeve audit verify\` says; ${source.whole}`,
   ];
 }

@@ -33,22 +33,29 @@ export type Machine = {
   alive(pid: number): boolean;
 };
 
-/** Bytes that were taken, 0 when a pipe is full whose reader is slow: the runtime makes pipes non-blocking. */
-function written(descriptor: number, bytes: Uint8Array): number {
-  try {
-    return writeSync(descriptor, bytes);
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== "EAGAIN") throw error;
-    Bun.sleepSync(1);
-    return 0;
+const PAUSE_MS = 5;
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Writes every byte. A pipe that does not block, as a parent may have left it, says EAGAIN while it is full: then we wait. A reader who has
+ * gone, as `head` does, is told nothing more: standard output ends the command with the code that it has come to, standard error goes on.
+ */
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(descriptor, bytes, at, bytes.length - at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EAGAIN") Atomics.wait(pause, 0, 0, PAUSE_MS);
+      else if (code !== "EPIPE") throw error;
+      else if (descriptor === 1) process.exit();
+      else return;
+    }
   }
 }
 
 export function realMachine(): Machine {
-  const out = (descriptor: number) => (text: string) => {
-    let bytes = Buffer.from(text);
-    while (bytes.length > 0) bytes = bytes.subarray(written(descriptor, bytes));
-  };
+  const out = (descriptor: number) => (text: string) => writeAll(descriptor, Buffer.from(text));
   return {
     uid: process.getuid?.() ?? -1,
     pid: process.pid,

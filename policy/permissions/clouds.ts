@@ -1,10 +1,12 @@
 import type { Policy } from "../policy.ts";
 import { AWS } from "./aws/aws.ts";
 import type { Cloud } from "./cloud.ts";
+import { GCP } from "./gcp/gcp.ts";
 
 /** The clouds whose permissions this version knows, by the name of a file's place: a line each. */
 const CLOUDS: Readonly<Partial<Record<Policy["place"]["cloud"], Cloud>>> = {
   aws: AWS,
+  gcp: GCP,
 };
 
 /** Null where there is nothing to grant (`local`), or the cloud is not known yet. */

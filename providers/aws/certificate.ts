@@ -1,5 +1,6 @@
 import { base64, pemOf } from "../chain.ts";
 import { DELIVERY_OPERATIONS, deliver, deliveryPlaces } from "../deliver.ts";
+import { faultOf, validityOf } from "../issued.ts";
 import { failed, stoppedBy, succeeded } from "../outcome.ts";
 import {
   type ActionProvider,
@@ -14,7 +15,6 @@ import { readAuthority } from "./authority.ts";
 import { type AwsContext, awsCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
 import { fetchIssued, type Issuing, issuedChange, request } from "./issue.ts";
-import { faultOf, validityOf } from "./issued.ts";
 import { CERTIFICATE_OPERATIONS } from "./operations.ts";
 
 type Args = JudgedCertificateArgs;

@@ -10,11 +10,12 @@ import {
   type Reconciled,
   type RecordState,
 } from "../provider.ts";
+import { changes, fitsEntry, same } from "../recordState.ts";
 import { type AwsCalls, type AwsContext, awsCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
 import { IN_FLIGHT_MS } from "./limits.ts";
 import { DNS_OPERATIONS } from "./operations.ts";
-import { changes, fitsEntry, readRecordSet, same, wantedSet } from "./recordSet.ts";
+import { readRecordSet, wantedSet } from "./recordSet.ts";
 import { plainName } from "./recordValue.ts";
 import { change } from "./sync.ts";
 

@@ -2,12 +2,12 @@ import { GetCertificateCommand, IssueCertificateCommand } from "@aws-sdk/client-
 import type { X509Certificate } from "@peculiar/x509";
 import type { Usage } from "../../policy/asked.ts";
 import { certificatesIn } from "../chain.ts";
+import type { Validity } from "../issued.ts";
 import { failed, unknown } from "../outcome.ts";
 import { CallFailed, type Errand, type Executed, type JudgedCertificateArgs } from "../provider.ts";
 import type { CertificateAuthority } from "./authority.ts";
 import type { AwsCalls, AwsContext } from "./call.ts";
 import { PASSING } from "./failure.ts";
-import type { Validity } from "./issued.ts";
 import { LOOK_FIRST_MS, LOOK_MAX_MS, SETTLES_WITHIN_MS } from "./limits.ts";
 
 /** One command's dealings with one authority. */

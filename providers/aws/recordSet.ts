@@ -1,6 +1,7 @@
 import { ListResourceRecordSetsCommand, type ResourceRecordSet } from "@aws-sdk/client-route-53";
 import type { DnsArgs, DnsType } from "../../policy/asked.ts";
-import type { Changed, RecordState } from "../provider.ts";
+import { MAX_TTL_SECONDS } from "../recordState.ts";
+import type { Seen } from "../recordTruth.ts";
 import type { AwsCalls } from "./call.ts";
 import { plainName, readValue, writeValue } from "./recordValue.ts";
 
@@ -10,10 +11,7 @@ export type RecordSet = {
   readonly values: readonly string[];
   readonly raw: readonly string[];
 };
-/** What lies under a name and type, or why it must not be touched, as a short stable word. */
-export type Seen = { readonly set: RecordSet | null } | { readonly unusual: string };
 
-const MAX_TTL_SECONDS = 2 ** 31 - 1;
 /** Fields that make one of several record sets of the same name and type, or one that is another's: to put it back is more than values. */
 const ROUTING: readonly (readonly [keyof ResourceRecordSet, string])[] = [
   ["AliasTarget", "alias"],
@@ -30,7 +28,7 @@ const ROUTING: readonly (readonly [keyof ResourceRecordSet, string])[] = [
 ];
 
 /** The name's record set of the type, exactly. Throws CallFailed. */
-export async function readRecordSet(calls: AwsCalls, { zone, name, type }: DnsArgs): Promise<Seen> {
+export async function readRecordSet(calls: AwsCalls, { zone, name, type }: DnsArgs): Promise<Seen<RecordSet>> {
   // The first from this name and type on: no other's record set is read.
   const input = { HostedZoneId: zone, StartRecordName: name, StartRecordType: type, MaxItems: 1 };
   const answer = await calls.send("route53", (client) => client.send(new ListResourceRecordSetsCommand(input)));
@@ -38,7 +36,7 @@ export async function readRecordSet(calls: AwsCalls, { zone, name, type }: DnsAr
   return found === undefined ? { set: null } : seenOf(found, type);
 }
 
-function seenOf(found: ResourceRecordSet, type: DnsType): Seen {
+function seenOf(found: ResourceRecordSet, type: DnsType): Seen<RecordSet> {
   const routing = ROUTING.find(([field]) => found[field] !== undefined);
   if (routing !== undefined) return { unusual: `record-${routing[1]}` };
   const raw = (found.ResourceRecords ?? []).map(({ Value }) => Value ?? "");
@@ -67,28 +65,4 @@ export function wantedSet(args: DnsArgs): RecordSet | null | RangeError {
     if (error instanceof RangeError) return error;
     throw error;
   }
-}
-
-type Judged = RecordState["record"];
-
-export function same(a: Judged, b: Judged): boolean {
-  if (a === null || b === null) return a === b;
-  const text = ({ values }: NonNullable<Judged>): string => JSON.stringify([...new Set(values)].sort());
-  return a.ttl === b.ttl && text(a) === text(b);
-}
-
-/** An intent holds at most 64 values of at most 4096 characters, in a line under 64 KiB. */
-export function fitsEntry({ values }: RecordSet): boolean {
-  return (
-    values.length <= 64 &&
-    values.every((value) => value.length <= 4096) &&
-    Buffer.byteLength(JSON.stringify(values)) <= 16 * 1024
-  );
-}
-
-export function changes({ name, type }: DnsArgs, from: Judged, to: Judged): Changed[] {
-  if (same(from, to)) return [];
-  const text = (set: Judged): string | null =>
-    set === null ? null : `${[...set.values].sort().join(" ")} ttl ${set.ttl}`.slice(0, 4096).toWellFormed();
-  return [{ what: `${name} ${type}`, from: text(from), to: text(to) }];
 }

@@ -1,11 +1,12 @@
 import { type Change, ChangeResourceRecordSetsCommand, GetChangeCommand } from "@aws-sdk/client-route-53";
 import type { DnsArgs } from "../../policy/asked.ts";
-import { failed, stoppedBy, succeeded, unknown } from "../outcome.ts";
+import { stoppedBy } from "../outcome.ts";
 import { CallFailed, type Errand, type Executed } from "../provider.ts";
+import { awaitTruth, compare, type Doubt, refusedBecause, type Told } from "../recordTruth.ts";
 import type { AwsCalls, AwsContext } from "./call.ts";
 import { PASSING } from "./failure.ts";
 import { LOOK_FIRST_MS, LOOK_MAX_MS, SETTLES_WITHIN_MS } from "./limits.ts";
-import { changes, type RecordSet, readRecordSet, type Seen, same } from "./recordSet.ts";
+import { type RecordSet, readRecordSet } from "./recordSet.ts";
 
 /** One command's dealings with one name. `before`: as it lies there now; `wanted`: what is to lie there. */
 export type Updating = {
@@ -27,10 +28,18 @@ export async function change(work: Updating): Promise<Executed> {
     id = await submit(work);
   } catch (error) {
     const stopped = stoppedBy(error);
-    if (stopped.result === "unknown") return awaitTruth(work, stopped);
-    return error instanceof CallFailed ? refused(work, stopped) : stopped;
+    const told = toldOf(work);
+    if (stopped.result === "unknown")
+      return awaitTruth(told, stopped, { firstMs: LOOK_FIRST_MS, maxMs: LOOK_MAX_MS, settlesMs: SETTLES_WITHIN_MS });
+    return error instanceof CallFailed && stopped.code === "InvalidChangeBatch"
+      ? refusedBecause(told, stopped)
+      : stopped;
   }
-  return compare(work, await inSync(work, id));
+  return compare(toldOf(work), await inSync(work, id));
+}
+
+function toldOf({ context, calls, args, errand, before, wanted }: Updating): Told {
+  return { host: context.host, args, errand, before, wanted, read: () => readRecordSet(calls, args) };
 }
 
 /** Returns the change's id. Throws CallFailed and Halted. What was refused before it began is sent again until the deadline. */
@@ -63,16 +72,6 @@ function batchOf({ args, before, wanted }: Updating): Change[] {
   return [...of("DELETE", before), ...of("CREATE", wanted)];
 }
 
-/** Nothing was changed. A batch is not taken when the record set is another now: that is read, whatever words it is said in. */
-async function refused(work: Updating, stopped: Executed): Promise<Executed> {
-  if (stopped.code !== "InvalidChangeBatch") return stopped;
-  const seen = await readNow(work);
-  if (seen === null || ("set" in seen && same(seen.set, work.before))) return stopped;
-  return failed("concurrent", [], stopped.words);
-}
-
-type Doubt = Pick<Executed, "code" | "words">;
-
 /** Null once the change is on every name server; else what keeps that from being known. */
 async function inSync({ context, calls, errand }: Updating, id: string): Promise<Doubt | null> {
   for (let wait = LOOK_FIRST_MS; ; wait = Math.min(wait * 1.5, LOOK_MAX_MS)) {
@@ -85,44 +84,6 @@ async function inSync({ context, calls, errand }: Updating, id: string): Promise
       if (!(error instanceof CallFailed)) throw error;
       if (late || !PASSING.has(error.status)) return { code: error.status, words: `${id}: ${error.words}` };
     }
-    await context.host.clock.sleep(wait, errand.signal).catch(() => undefined);
-  }
-}
-
-/** What lies there after the change was accepted. */
-async function compare(work: Updating, doubt: Doubt | null): Promise<Executed> {
-  const { args, before, wanted } = work;
-  const seen = await readNow(work);
-  const made = changes(args, before, wanted);
-  if (seen === null) return unknown(doubt?.code ?? "unread", made, doubt?.words ?? null);
-  // The change was made, and then someone else made another.
-  if (!("set" in seen)) return failed("concurrent", made, seen.unusual);
-  if (!same(seen.set, wanted)) return failed("concurrent", changes(args, before, seen.set));
-  return doubt === null ? succeeded(made) : unknown(doubt.code ?? "pending", made, doubt.words);
-}
-
-/** Null when it cannot be read now. */
-async function readNow({ calls, args }: Updating): Promise<Seen | null> {
-  try {
-    return await readRecordSet(calls, args);
-  } catch (error) {
-    if (!(error instanceof CallFailed)) throw error;
-    return null;
-  }
-}
-
-/** The answer was lost: it is never sent again; what lies there tells, if it comes soon. */
-async function awaitTruth(work: Updating, lost: Executed): Promise<Executed> {
-  const { context, args, errand, before, wanted } = work;
-  const until = context.host.clock.monotonic() + SETTLES_WITHIN_MS;
-  for (let wait = LOOK_FIRST_MS; ; wait = Math.min(wait * 1.5, LOOK_MAX_MS)) {
-    const late = errand.signal.aborted || context.host.clock.monotonic() > until;
-    const seen = await readNow(work);
-    const set = seen !== null && "set" in seen ? seen.set : undefined;
-    if (set !== undefined && same(set, wanted)) return succeeded(changes(args, before, set));
-    const still = set === undefined || same(set, before);
-    if (late || !still)
-      return unknown(lost.code ?? "lost", set === undefined ? [] : changes(args, before, set), lost.words);
     await context.host.clock.sleep(wait, errand.signal).catch(() => undefined);
   }
 }

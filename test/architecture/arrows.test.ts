@@ -54,6 +54,14 @@ const ARROWS: readonly Area[] = [
   },
   { area: "agent/host/", ours: ["agent/host/", "agent/limits.ts"], others: { not: NEVER } },
   { area: "agent/main.ts", ours: ["agent/", "policy/", "providers/"], others: { not: NEVER } },
+  // Of build/ only what runs in the bundler, as a macro: it makes the page's text, and nothing of it is in the executable.
+  { area: "agent/ui/assets.ts", ours: ["build/page.ts"], others: { only: [] } },
+  // For browsers: nothing of the agent that has effects, and no module that a browser has not.
+  {
+    area: "agent/ui/page/",
+    ours: ["agent/ui/page/", "agent/ui/shapes.ts", "agent/audit/", "agent/render.ts", "agent/wire/canonical.ts"],
+    others: { only: ["@noble/hashes", "@peculiar/x509", "reflect-metadata"] },
+  },
   { area: "agent/commands/", ours: ["agent/", "policy/", ...CONTRACT], others: { not: NEVER } },
   { area: "agent/", ours: ["agent/", "policy/", ...CONTRACT], others: { not: [...NEVER, ...EFFECTS] } },
   // This machine's own processes and name server are what it provides.

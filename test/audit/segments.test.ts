@@ -1,14 +1,22 @@
 import { expect, test } from "bun:test";
+import { hash } from "node:crypto";
 import { appendFileSync, copyFileSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Entry } from "../../agent/audit/entry.ts";
+import { Entry, type EntryBody } from "../../agent/audit/entry.ts";
+import { carryName, carryText, checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
+import { loadLog } from "../../agent/audit/load.ts";
 import { LogDamaged } from "../../agent/audit/log.ts";
 import { maySign, successorOf } from "../../agent/audit/logKeys.ts";
-import { parseCheckpoint, verifyNote } from "../../agent/audit/note.ts";
+import { ed25519Private, parseCheckpoint, parseNote, signNote, verifyNote } from "../../agent/audit/note.ts";
+import { prove } from "../../agent/audit/prove.ts";
 import { verifyLog } from "../../agent/audit/verify.ts";
+import { verifyProof } from "../../agent/audit/verifyProof.ts";
 import { type Disk, DiskError, type Host } from "../../agent/host/host.ts";
 import { realDisk, realHost } from "../../agent/host/real.ts";
-import { intent, outcome, refused, started, type World, world } from "./world.ts";
+import { MAX_ENTRY_BYTES } from "../../agent/limits.ts";
+import { canonical } from "../../agent/wire/canonical.ts";
+import { stopping } from "./stopping.ts";
+import { DIGEST, intent, outcome, refused, started, type World, world } from "./world.ts";
 
 const SEGMENT = "00000000000000000000.jsonl";
 const DAY = 24 * 3600 * 1000;
@@ -101,42 +109,6 @@ test("a segment begins when the one before is old enough, and not before it hold
   // What begins a segment is judged at its own time: the certificate was valid for a day.
   expect(await verifyLog(realDisk, w.folder, { ca: w.caPem })).toMatchObject({ exit: 11, size: log.size });
 });
-
-/** A disk that stops the process at its n-th change, before or after that change was done. */
-function stopping(stopAt: number, done: boolean): { disk: Disk; changes(): number } {
-  let changes = 0;
-  const change = <T>(act: () => T): T => {
-    changes += 1;
-    if (changes === stopAt && !done) throw new Error("stopped here");
-    const result = act();
-    if (changes === stopAt) throw new Error("stopped here");
-    return result;
-  };
-  return {
-    changes: () => changes,
-    disk: {
-      ...realDisk,
-      replace: (path, bytes, mode) => change(() => realDisk.replace(path, bytes, mode)),
-      remove: (path) => change(() => realDisk.remove(path)),
-      truncate: (path, size) => change(() => realDisk.truncate(path, size)),
-      makeDirectory: (path, mode) => realDisk.makeDirectory(path, mode),
-      appender(path, mode) {
-        const file = realDisk.exists(path)
-          ? realDisk.appender(path, mode)
-          : change(() => realDisk.appender(path, mode));
-        return {
-          get size() {
-            return file.size;
-          },
-          append: (bytes) => change(() => file.append(bytes)),
-          sync: () => change(() => file.sync()),
-          intact: () => file.intact(),
-          close: () => file.close(),
-        };
-      },
-    },
-  };
-}
 
 /** The keys' file counts as a disk of its own: a stop may fall before or after each of its writes. */
 function stoppingKeys(w: World, stopAt: number, done: boolean) {
@@ -272,15 +244,61 @@ test("closed segments go when their retention is over and they were handed in, a
   expect(verdict).toMatchObject({ exit: 12, open: [], damage: null, from: Number(left[0]?.slice(0, 20)) });
 });
 
+test("a clock that jumps ahead by years takes away no more than a segment or two, and one that jumps back writes no earlier time", async () => {
+  let now = Date.now();
+  const w = await world({ segmentAgeMs: DAY, retentionMs: 8 * DAY });
+  const log = w.open(at(() => now));
+  for (let day = 0; day < 6; day++) {
+    now += DAY;
+    log.append([started]);
+    log.handedIn(log.size);
+  }
+  const before = segments(w.folder).length;
+  now += 3650 * DAY;
+  log.append([started]);
+  log.tick();
+  log.tick();
+  const after = segments(w.folder).length;
+  expect(after).toBeGreaterThanOrEqual(before - 2);
+  const newest = log.memory.newest;
+  now -= 3660 * DAY;
+  log.append([started]);
+  expect(log.memory.newest).toBe(newest);
+  log.tick();
+  log.close();
+  expect((await verifyLog(realDisk, w.folder, { ca: null })).damage).toBeNull();
+});
+
+test("the largest entry that there can be is written, verified and proven; a byte more is our own mistake", async () => {
+  const w = await world({ segmentBytes: 100_000 });
+  const log = w.open();
+  const waiting = (more: number): EntryBody => ({
+    kind: "trust-waiting",
+    version: 2,
+    digest: DIGEST,
+    statement: "s".repeat(48 * 1024),
+    changes: [...Array.from({ length: 3 }, () => "c".repeat(4096)), "d".repeat(more)],
+  });
+  const [short] = log.append([waiting(0)]);
+  const left = MAX_ENTRY_BYTES - Buffer.byteLength(JSON.stringify(short));
+  expect(() => log.append([waiting(left + 1)])).toThrow(RangeError);
+  const [entry] = log.append([waiting(left)]);
+  expect(Buffer.byteLength(JSON.stringify(entry))).toBe(MAX_ENTRY_BYTES);
+  log.append([started]);
+  log.close();
+  expect(segments(w.folder).length).toBe(2);
+  expect(await verifyLog(realDisk, w.folder, { ca: w.caPem })).toMatchObject({ exit: 11, size: log.size });
+  const proof = prove(realDisk, [w.folder], entry?.index ?? 0, "newest");
+  if ("cannot" in proof) throw new Error(proof.cannot);
+  expect(await verifyProof(proof.text, { ca: w.caPem, witnesses: [] })).toMatchObject({ exit: 11 });
+});
+
 test("a log from before segments had keys is read, verified, and goes on with keys of its own", async () => {
   const w = await world();
   const log = w.open();
   for (let n = 0; n < 20; n++) log.append([started]);
   log.close();
   // As it was written then: segments that begin with any entry, carry files that name no key.
-  const { readCheckpoints } = await import("../../agent/audit/folder.ts");
-  const { loadLog } = await import("../../agent/audit/load.ts");
-  const { carryText, carryName } = await import("../../agent/audit/folder.ts");
   const lines = readFileSync(join(w.folder, SEGMENT), "utf8").trimEnd().split("\n");
   const notes = readCheckpoints(realDisk, w.folder).notes;
   writeFileSync(join(w.folder, SEGMENT), `${lines.slice(0, 12).join("\n")}\n`);
@@ -294,8 +312,6 @@ test("a log from before segments had keys is read, verified, and goes on with ke
   const before = loadLog(realDisk, w.folder, null, null);
   const { content } = JSON.parse(carryText(before));
   delete content.memory.logKey;
-  const { canonical } = await import("../../agent/wire/canonical.ts");
-  const { hash } = await import("node:crypto");
   const carry = canonical({ content, sha256: hash("sha256", canonical(content), "hex") });
   writeFileSync(join(w.folder, carryName(12)), carry);
   writeFileSync(join(w.folder, "00000000000000000012.jsonl"), `${lines.slice(12).join("\n")}\n`);
@@ -320,6 +336,21 @@ test("a log whose key this machine does not hold is not gone on with, and the hi
     w.open(realHost(), { keys: other.as.keys });
   } catch (error) {
     expect((error as LogDamaged).hint).toContain("restore both, or `reeve leave`");
+  }
+});
+
+test("a log whose newest head another key signed, or a cosigned one, is not gone on with", async () => {
+  const stranger = ed25519Private(Buffer.alloc(32, 9));
+  for (const file of ["checkpoints", "cosigned"]) {
+    const w = await filled();
+    const note = readCheckpoints(realDisk, w.folder).notes.at(-1) ?? "";
+    const forged = signNote(parseNote(note)?.text ?? "", w.as.origin, stranger);
+    writeFileSync(join(w.folder, file), checkpointRecord(forged));
+    expect(() => w.open()).toThrow(
+      `the newest note of ${w.folder}/${file} is not signed by the log's key of that place`,
+    );
+    writeFileSync(join(w.folder, file), checkpointRecord(note));
+    w.open().close();
   }
 });
 

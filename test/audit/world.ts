@@ -26,20 +26,20 @@ const DAY = 24 * 3600 * 1000;
 export type Authority = { readonly keys: CryptoKeyPair; readonly certificate: X509Certificate };
 
 /** A root CA. */
-export async function authority(name: string): Promise<Authority> {
+export async function authority(name: string, notBefore = new Date(Date.now() - DAY)): Promise<Authority> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     keys,
     name: `CN=${name}`,
     signingAlgorithm: P256,
-    notBefore: new Date(Date.now() - DAY),
+    notBefore,
     notAfter: new Date(Date.now() + 100 * DAY),
     extensions: [new BasicConstraintsExtension(true, 0, true)],
   });
   return { keys, certificate };
 }
 
-type LeafWish = { readonly name?: string; readonly notBefore?: Date; readonly notAfter?: Date };
+type LeafWish = { readonly name?: string; readonly notBefore?: Date; readonly notAfter?: Date; readonly caFrom?: Date };
 
 async function leaf(ca: Authority, wish: LeafWish): Promise<{ certificate: X509Certificate; pkcs8: Buffer }> {
   const keys = await webcrypto.subtle.generateKey(P256, true, ["sign", "verify"]);
@@ -126,7 +126,7 @@ export async function world(
   wish: LeafWish = {},
   by: Authority | null = null,
 ): Promise<World> {
-  const ca = by ?? (await authority("vendor.example root"));
+  const ca = by ?? (await authority("vendor.example root", wish.caFrom));
   const { certificate, pkcs8 } = await leaf(ca, wish);
   const epoch = more.epoch ?? 1;
   const folder = join(scratch(), "audit");

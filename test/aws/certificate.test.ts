@@ -15,7 +15,7 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import { templateOf } from "../../providers/aws/issue.ts";
-import { faultOf, validityOf } from "../../providers/aws/issued.ts";
+import { faultOf, validityOf } from "../../providers/issued.ts";
 import { type AuthorityState, CallFailed, Halted, type JudgedCertificateArgs } from "../../providers/provider.ts";
 import { act, type Command, errand, gateFor, recall, see } from "../providers/world.ts";
 import { came, providerFor } from "./account.ts";

@@ -1,55 +1,19 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { programPath, requireDebian } from "../tools.ts";
+import { programPath } from "../tools.ts";
+import { type Block, blocksOf, everyBlock, inner, resourceIn, resourcesIn, scratchCopy, written } from "./hcl.ts";
 
 /** deploy/aws, read by HashiCorp's own parser; and where Terraform and its AWS provider are on the machine, validated and planned by them. */
 const MODULE = resolve(import.meta.dir, "../../deploy/aws");
-const GO = "/usr/local/go/bin/go";
 
-type Written = { readonly written: string };
-type Block = {
-  readonly type: string;
-  readonly labels: readonly string[];
-  readonly attributes: Readonly<Record<string, unknown>>;
-  readonly blocks: readonly Block[];
-};
 let blocks: readonly Block[] = [];
-
-function scratchCopy(folder: string): string {
-  const copy = mkdtempSync(join(tmpdir(), "reeve-deploy-"));
-  cpSync(folder, copy, { recursive: true });
-  return copy;
-}
-
 beforeAll(() => {
-  if (!existsSync(GO)) requireDebian({ go: "golang-go" });
-  const go = existsSync(GO) ? GO : (programPath("go") ?? "go");
-  const folder = scratchCopy(join(import.meta.dir, "go"));
-  const built = spawnSync(go, ["build", "-o", "read", "."], { cwd: folder, encoding: "utf8", timeout: 240_000 });
-  if (built.status !== 0) throw new Error(`Cannot build the Go program: ${built.stderr}`);
-  const done = spawnSync(join(folder, "read"), [MODULE], { encoding: "utf8" });
-  if (done.status !== 0) throw new Error(`Cannot read ${MODULE}: ${done.stderr}`);
-  blocks = JSON.parse(done.stdout) as Block[];
+  blocks = blocksOf("aws");
 }, 300_000);
-
-function resources(kind: string): readonly Block[] {
-  return blocks.filter(({ type, labels }) => type === "resource" && labels[0] === kind);
-}
-function resource(kind: string): Block {
-  const [one, ...more] = resources(kind);
-  if (one === undefined || more.length > 0) throw new Error(`there is not just one ${kind}`);
-  return one;
-}
-function inner({ blocks: within }: Block, type: string): readonly Block[] {
-  return within.filter((one) => one.type === type);
-}
-function everyBlock(of: readonly Block[]): readonly Block[] {
-  return of.flatMap((one) => [one, ...everyBlock(one.blocks)]);
-}
-const written = (value: unknown): string => (value as Written | undefined)?.written ?? "";
+const resources = (kind: string): readonly Block[] => resourcesIn(blocks, kind);
+const resource = (kind: string): Block => resourceIn(blocks, kind);
 
 describe("deploy/aws, as it is written", () => {
   test("these resources and no other are made: none that lets anything in, none that grants beside the policy", () => {

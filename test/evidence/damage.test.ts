@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { checkpointRecord, readCheckpoints } from "../../agent/audit/folder.ts";
-import { ed25519Private, parseNote, signNote } from "../../agent/audit/note.ts";
+import { ed25519Private, parseCheckpoint, parseNote, signNote } from "../../agent/audit/note.ts";
 import { type Given, type Verdict, verifyLog } from "../../agent/audit/verify.ts";
 import { intent, outcome, refused, started, type World, world } from "../audit/world.ts";
 import { type Copy, copyOf, diskOf, fileOf, linesIn, withFile } from "./copy.ts";
 import { rewritten } from "./rewrite.ts";
+import { OWNER } from "./witness.ts";
 
 /**
  * Every kind of damage, done to a small log of three segments in every place where it can be done: verify names what was done, the file,
@@ -210,6 +211,40 @@ test("whichever head of an older segment is signed anew with a later key, verify
   }
   counted.set("resigned", looked);
   expect(looked).toBeGreaterThan(8);
+});
+
+/** The log as it was when it had so many entries. */
+function asItWas(size: number): Copy {
+  const kept = notes().filter((note) => Number(note.split("\n")[1]) <= size);
+  const files = [...whole].flatMap(([name, bytes]): [string, Buffer][] => {
+    if (name === "checkpoints") return [[name, heads(kept)]];
+    const from = first(name);
+    if (!/^\d{20}\./.test(name) || from >= size) return [];
+    return name.endsWith(".jsonl") ? [[name, fileOf(linesIn(bytes).slice(0, size - from))]] : [[name, bytes]];
+  });
+  return new Map(files);
+}
+
+test("whichever older copy is put in the log's place, it is whole in itself, and rolled back against a copy or a head that was kept", async () => {
+  const newest = notes().at(-1) ?? "";
+  const at = parseCheckpoint(newest);
+  if (at === null) throw new Error("no head");
+  let looked = 0;
+  for (const size of notes()
+    .map((note) => Number(note.split("\n")[1]))
+    .filter((one) => one < at.size)) {
+    const old = asItWas(size);
+    expect(await look(old, { ca: w.caPem })).toMatchObject({ exit: 11, size, damage: null });
+    const rolledBack = { exit: 13, damage: { kind: "rolled-back", index: size, to: at.size - 1 } };
+    expect(await look(old, { against: { folder: "/kept" } }, { "/kept": whole })).toMatchObject(rolledBack);
+    // The key of a later segment is not known to an older copy: a witness's word is.
+    const note = `${newest}${OWNER.line(newest)}`;
+    const against = { note, at, name: "kept" };
+    expect(await look(old, { against, witnesses: [OWNER] })).toMatchObject(rolledBack);
+    looked += 2;
+  }
+  counted.set("rolled-back", looked);
+  expect(looked).toBeGreaterThan(20);
 });
 
 test("whoever rewrites an old entry and signs all heads from there on with the key that he has is found out at the first of them", async () => {

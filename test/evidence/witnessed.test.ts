@@ -1,29 +1,17 @@
 import { expect, test } from "bun:test";
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cosign, cosignerText, parseCosigner, withLines } from "../../agent/audit/cosignature.ts";
+import { withLines } from "../../agent/audit/cosignature.ts";
 import { checkpointRecord } from "../../agent/audit/folder.ts";
-import { ed25519Private, ed25519Public, parseCheckpoint, parseNote } from "../../agent/audit/note.ts";
+import { parseCheckpoint } from "../../agent/audit/note.ts";
 import { prove } from "../../agent/audit/prove.ts";
-import type { Witness } from "../../agent/audit/verify/verdict.ts";
 import { verifyLog } from "../../agent/audit/verify.ts";
 import { verifyProof } from "../../agent/audit/verifyProof.ts";
 import { realDisk, realHost } from "../../agent/host/real.ts";
 import { scratch, started, type World, world } from "../audit/world.ts";
+import { CONTROL, OWNER } from "./witness.ts";
 
 /** What witnesses' cosignatures make of a whole log, and what another copy or a kept head shows of one that is whole in itself. */
-const SEEN_AT = 1_795_000_000;
-
-function witness(name: string, of: Witness["of"], seed: number) {
-  const privateKey = ed25519Private(Buffer.alloc(32, seed));
-  const text = cosignerText({ name, publicKey: ed25519Public(privateKey) });
-  const cosigner = parseCosigner(text);
-  if (cosigner === null) throw new Error(text);
-  return { ...cosigner, of, line: (note: string) => cosign(parseNote(note)?.text ?? "", name, privateKey, SEEN_AT) };
-}
-const OWNER = witness("witness.customer.example", "owner", 1);
-const CONTROL = witness("control.vendor.example", "control-plane", 2);
-
 async function filled(entries = 30): Promise<{ w: World; heads: string[] }> {
   const w = await world({ segmentBytes: 4000 });
   const log = w.open();

@@ -1,4 +1,6 @@
+import "reflect-metadata";
 import { createHash } from "node:crypto";
+import { Pkcs10CertificateRequest, SubjectAlternativeNameExtension } from "@peculiar/x509";
 import { CLOCK_SKEW_SECONDS } from "../../limits.ts";
 import type { Call, RecordWish, Wished } from "./call.ts";
 import type { Known } from "./ledger.ts";
@@ -32,7 +34,7 @@ function fieldsOf(call: Call, command: Known, asked: NonNullable<Known["asked"]>
       return {
         usages: equal(wished.usages, listText(asked["usages"])),
         validity: validity(wished.validity, call.time / 1000, asked["validity"]),
-        csr: equal(wished.csr, command.csr),
+        csr: wished.request === undefined ? equal(wished.csr, command.csr) : equal(wished.request, command.request),
       };
     case "update-dns":
       return records(wished.records, asked);
@@ -68,9 +70,14 @@ function records(shown: Wished["records"], asked: NonNullable<Known["asked"]>): 
   if (shown === null) return { records: "unseen" };
   const { change, name, type, values, ttl } = asked;
   const steps = STEPS[String(change)] ?? [];
-  const created = shown.filter((one) => one.step === "CREATE");
+  const created = shown.filter((one) => one.step !== "DELETE");
+  const put = shown.map((one) => one.step).join(",") === "PUT";
   return {
-    change: equal(shown.map((one) => one.step).join(","), steps.join(",")),
+    change: put
+      ? change === "delete"
+        ? "other"
+        : "same"
+      : equal(shown.map((one) => one.step).join(","), steps.join(",")),
     name: shown.every((one) => one.name === name) ? "same" : "other",
     type: shown.every((one) => one.type === type) ? "same" : "other",
     ttl: worst(created.map((one) => equal(one.ttl, ttl))),
@@ -102,4 +109,25 @@ function worst(verdicts: readonly Verdict[]): Verdict {
 /** Of a request's DER in base64: it is compared, and a million of them are not held. */
 export function csrDigest(base64: string): string {
   return createHash("sha256").update(base64).digest("hex");
+}
+
+/** Of a public key, SPKI in DER, and the DNS names that a request asks it to stand for. */
+export function requestDigest(spki: Uint8Array, names: readonly string[]): string {
+  return createHash("sha256")
+    .update(spki)
+    .update([...new Set(names)].sort().join("\n"))
+    .digest("hex");
+}
+
+/** The same of a request's DER in base64; null for what is none. */
+export function requestDigestOf(base64: string): string | null {
+  try {
+    const request = new Pkcs10CertificateRequest(new Uint8Array(Buffer.from(base64, "base64")));
+    const found = request.extensions.find((one) => one instanceof SubjectAlternativeNameExtension);
+    const names = found instanceof SubjectAlternativeNameExtension ? found.names.items.map(({ value }) => value) : [];
+    return requestDigest(new Uint8Array(request.publicKey.rawData), names);
+  } catch {
+    // The log's form does not say that it is a request: one that is not is not compared.
+    return null;
+  }
 }

@@ -18,6 +18,8 @@ export type Call = {
   /** Who called: the session of the role. */
   readonly principal: string;
   readonly userAgent: string;
+  /** Where the cloud's log has no user agent: the command that the caller's own request id is. Null where it is none. */
+  readonly command?: string | null;
   /** The cloud's error code; null when the call was carried out. */
   readonly error: string | null;
   readonly address: string;
@@ -36,9 +38,12 @@ export type Wished = {
   readonly validity: { readonly from: number | null; readonly until: number } | "another form" | null;
   /** As csrDigest has it. */
   readonly csr: string | null;
+  /** As requestDigest has it, where the cloud is told key and names instead of the request itself; left out where it is told the request. */
+  readonly request?: string | null;
   readonly records: readonly RecordWish[] | null;
 };
 export type RecordWish = {
+  /** CREATE and DELETE; PUT where the cloud does not say whether there was one before. */
   readonly step: string;
   readonly name: string;
   readonly type: string;
@@ -63,12 +68,14 @@ export type Read = {
 export type Trail = {
   readonly splitter: () => Splitter;
   readonly read: (event: Uint8Array) => Read;
+  /** Whether the cloud's log ever holds reads by this operation; left out: all, or none. */
+  readonly holdsReads?: (operation: string) => boolean;
 };
 /** Takes a file's bytes in order, and hands on each event as soon as it is whole. */
 export type Splitter = {
   push(bytes: Uint8Array, take: (event: Uint8Array) => void): void;
   /** The file has ended: what it was. `digest`: it holds the cloud's checksums of other files, and no event. */
-  end(): "events" | "digest";
+  end(take: (event: Uint8Array) => void): "events" | "digest";
 };
 
 /** A file that is not of the cloud's log: nothing is concluded from the others then. */

@@ -67,6 +67,7 @@ export type Comparison = {
 export type Progress = {
   /** Of calls by the role in the period and around it: each must be known again when it is delivered twice. */
   readonly most: number;
+  readonly holdsReads: (operation: string) => boolean;
   readonly ledger: Ledger;
   readonly tables: Tables;
   readonly period: Period;
@@ -97,9 +98,11 @@ export function beginComparison(
   tables: Tables,
   period: Period,
   most: number = MAX_RECONCILED_CALLS,
+  holdsReads: (operation: string) => boolean = () => true,
 ): Progress {
   return {
     most,
+    holdsReads,
     ledger,
     tables,
     period,
@@ -200,7 +203,7 @@ export function endComparison(progress: Progress, now: number): Comparison {
     operations += 1;
     if (row.found) continue;
     if (whole === "edge") absent.edge += 1;
-    else if (!row.changes && !progress.reads) absent.reads += 1;
+    else if (!row.changes && !(progress.reads && progress.holdsReads(row.operation))) absent.reads += 1;
     else if (UNRECORDED.has(row.status)) absent.failed += 1;
     else {
       missingCount += 1;

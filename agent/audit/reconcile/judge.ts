@@ -45,6 +45,7 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
   if (row !== undefined) return matched(call, row);
   const named = namedBy(call.userAgent);
   const unexplained = (why: string, command: Known | null = null): Judged => ({ class: "unexplained", command, why });
+  if (call.command !== undefined) return ofCommand(call, call.command, ledger, tables, "request id");
   if (named.version === null) return unexplained("its user agent names no reeve");
   if (!ledger.versions.has(named.version)) return unexplained(`no reeve ${named.version} ran by this log`);
   const check = tables.checks.find(({ operation }) => operation === call.operation);
@@ -58,9 +59,15 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
     if (its !== undefined && onlyReads(call, its)) return { class: "doctor" };
     return unexplained("its user agent names doctor, which never makes this call");
   }
-  if (named.command === null) return unexplained("its user agent names no command");
-  const command = ledger.commands.get(named.command);
-  if (command === undefined) return unexplained("the log knows nothing of the command that its user agent names");
+  return ofCommand(call, named.command, ledger, tables, "user agent");
+}
+
+/** `by`: what of the call, which is the caller's own word, names the command. */
+function ofCommand(call: Call, id: string | null, ledger: Ledger, tables: Tables, by: string): Judged {
+  const unexplained = (why: string, command: Known | null = null): Judged => ({ class: "unexplained", command, why });
+  if (id === null) return unexplained(`its ${by} names no command`);
+  const command = ledger.commands.get(id);
+  if (command === undefined) return unexplained(`the log knows nothing of the command that its ${by} names`);
   const table = tableOf(command, tables).find(({ operation }) => operation === call.operation);
   if (table === undefined) return unexplained(`${command.action} never calls this operation`, command);
   if (!isAbout(call, command)) return unexplained("its command is about another resource", command);

@@ -7,7 +7,7 @@ import {
 } from "../../limits.ts";
 import type { Entry } from "../entry.ts";
 import { timeOf } from "../time.ts";
-import { csrDigest } from "./asked.ts";
+import { csrDigest, requestDigestOf } from "./asked.ts";
 
 /** A row of a provider's operations table. */
 export type TableRow = Pick<OperationRow, "operation" | "kind">;
@@ -45,6 +45,8 @@ export type Known = {
   /** What the intent asked, and the digest of its certificate request. Null: it has no intent, or no request. */
   asked: Extract<Entry, { kind: "intent" }>["asked"] | null;
   csr: string | null;
+  /** The same of the request's key and names. */
+  request: string | null;
   /** Names of the certificate that the intent is for; none before there is one. */
   names: readonly string[];
   intent: { readonly entry: number; readonly time: number } | null;
@@ -106,6 +108,7 @@ export function addEntry(ledger: Ledger, entry: Entry, period: Period): boolean 
     command.intent = { entry: entry.index, time };
     command.asked = entry.asked;
     command.csr = entry.csr === null ? null : csrDigest(entry.csr);
+    command.request = entry.csr === null ? null : requestDigestOf(entry.csr);
     const { names } = entry.found;
     command.names = Array.isArray(names) ? names : [];
   }
@@ -127,6 +130,7 @@ function begin(ledger: Ledger, entry: Entry, time: number, period: Period): Know
     last: time,
     asked: null,
     csr: null,
+    request: null,
     names: [],
     intent: null,
     outcome: null,

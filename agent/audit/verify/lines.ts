@@ -3,8 +3,7 @@ import { canonical } from "../../wire/canonical.ts";
 import { type CarryFile, carryName, linesOf, textOf } from "../folder.ts";
 import { readLine } from "../line.ts";
 import { emptyMemory, fold, memoryState } from "../memory.ts";
-import { openingFault } from "../opening.ts";
-import { timeOf } from "../time.ts";
+import { openingFault, samePeaks } from "../opening.ts";
 import { emptyTree, grow, leafHash, rootOfTree, treeOf } from "../tree.ts";
 import { indexIn, kindOf } from "./diagnose.ts";
 import { senseFault } from "./sense.ts";
@@ -58,7 +57,9 @@ function begin({ disk, folders, sources }: Looking, at: number, progress: Progre
     throw fail("inserted", "segment", `the segment begins at ${first}, and the one before it goes to ${size - 1}`);
   const carry = first === 0 ? null : carryOf(disk, folders, first);
   if (carry === "broken") throw fail("edited", "carry", "its carry file is not what the agent wrote", carryName(first));
+  const naming = first === 0 ? null : namingOf(disk, source);
   if (first === size && progress.rooted) {
+    if (first > progress.good) holdToNext(sources, first, carry, naming, progress);
     if (carry === null || !progress.remembers) return carry;
     const same =
       rootOfTree(carry.tree).equals(rootOfTree(progress.tree)) &&
@@ -67,7 +68,6 @@ function begin({ disk, folders, sources }: Looking, at: number, progress: Progre
       throw fail("edited", "carry", "its carry file says something else than the entries before it", carryName(first));
     return carry;
   }
-  const naming = namingOf(disk, source);
   const before = sources[at - 1];
   if (first > size && before !== undefined && naming?.kind === "segment" && naming.before.from === before.first)
     throw new Found({
@@ -81,8 +81,31 @@ function begin({ disk, folders, sources }: Looking, at: number, progress: Progre
     });
   if (first > size) progress.missing.push({ from: size, to: first });
   if (progress.oldest === null) progress.from = first;
-  goOnFrom(source, carry, naming, progress);
+  goOnFrom(source, carry, naming ?? namingOf(disk, source), progress);
   return carry;
+}
+
+/**
+ * Where no head covers the end of a segment by itself, what the next one begins with says what its entries came to: its first line and its
+ * carry file. One of them alone may be what was changed.
+ */
+function holdToNext(
+  sources: readonly Source[],
+  first: number,
+  carry: CarryFile | null,
+  naming: ReturnType<typeof namingOf>,
+  progress: Progress,
+): void {
+  const bySame = naming?.kind === "segment" ? samePeaks(naming.peaks, progress.tree) : null;
+  const carrySame = carry === null ? null : rootOfTree(carry.tree).equals(rootOfTree(progress.tree));
+  if (bySame === true || carrySame === true || (bySame === null && carrySame === null)) return;
+  throw new Found({
+    ...placeOf(sources, progress.good),
+    to: first - 1,
+    kind: "edited",
+    what: "root",
+    because: `entries ${progress.good} to ${first - 1} are not those that the segment after them goes on from`,
+  });
 }
 
 function goOnFrom(
@@ -178,7 +201,8 @@ function lookAtSegment(looking: Looking, at: number, carry: CarryFile | null, pr
     progress.bytes += length + 1;
     progress.oldest ??= entry.time;
     progress.newest = entry.time;
-    if ((timeOf(entry.time) ?? Number.POSITIVE_INFINITY) <= looking.asOf) progress.asked = index + 1;
+    // The memory has read the entry's time, which is behind none before it.
+    if (progress.memory.newest <= looking.asOf) progress.asked = index + 1;
     progress.kinds.set(entry.kind, (progress.kinds.get(entry.kind) ?? 0) + 1);
     looking.hold();
   }

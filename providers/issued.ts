@@ -8,15 +8,16 @@ import {
   SubjectAlternativeNameExtension,
   type X509Certificate,
 } from "@peculiar/x509";
-import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
-import type { Usage } from "../../policy/asked.ts";
-import { links, sameChain } from "../chain.ts";
-import { CallFailed, type JudgedCertificateArgs } from "../provider.ts";
+import { CLOCK_SKEW_SECONDS } from "../agent/limits.ts";
+import type { Usage } from "../policy/asked.ts";
+import { links, sameChain } from "./chain.ts";
+import { CallFailed, type JudgedCertificateArgs } from "./provider.ts";
 
 /** When an issued certificate is valid: unix seconds, both ends inclusive (RFC 5280 section 4.1.2.5). */
 export type Validity = { readonly from: number; readonly until: number };
 
-const USAGES: Readonly<Record<Usage, string>> = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" };
+/** Extended key usages (RFC 5280 section 4.2.1.12). */
+export const USAGES: Readonly<Record<Usage, string>> = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" };
 /** What the base end-entity templates give, and no more. */
 const KEY_USAGES = KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment;
 /** A short certificate is dated back by no more than this part of it. */

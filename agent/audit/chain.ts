@@ -1,0 +1,65 @@
+import "reflect-metadata";
+import {
+  BasicConstraintsExtension,
+  X509Certificate as Certificate,
+  SubjectAlternativeNameExtension,
+} from "@peculiar/x509";
+
+/** Whether a chain of certificates leads to an authority, by WebCrypto alone: the page of `audit ui` judges by the same code as the agent. */
+const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** The certificates of a PEM text; those that cannot be read are none. */
+export function certificatesOf(pem: string): Certificate[] {
+  return (pem.match(PEM) ?? []).flatMap((one) => {
+    try {
+      return [new Certificate(one)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** The root, of the ones given, that the chain (leaf first) leads to by signatures that were valid at `date`. */
+export async function rootOfChain(
+  chain: readonly Certificate[],
+  roots: readonly Certificate[],
+  date: number,
+): Promise<Certificate | null> {
+  for (const [at, certificate] of chain.entries()) {
+    if (!wasValid(certificate, date) || (at > 0 && !isAuthority(certificate))) return null;
+    for (const root of roots) {
+      if (!wasValid(root, date) || !isAuthority(root)) continue;
+      // A root that is itself in the chain ends it; being at place 0 it would be its own agent.
+      if (at > 0 && root.equal(certificate)) return root;
+      if (await isSignedBy(certificate, root)) return root;
+    }
+    const issuer = chain[at + 1];
+    if (issuer === undefined || !(await isSignedBy(certificate, issuer))) return null;
+  }
+  return null;
+}
+
+function wasValid(certificate: Certificate, date: number): boolean {
+  return certificate.notBefore.getTime() <= date && date <= certificate.notAfter.getTime();
+}
+
+function isAuthority(certificate: Certificate): boolean {
+  return certificate.getExtension(BasicConstraintsExtension)?.ca === true;
+}
+
+async function isSignedBy(certificate: Certificate, issuer: Certificate): Promise<boolean> {
+  if (certificate.issuer !== issuer.subject) return false;
+  try {
+    return await certificate.verify({ publicKey: issuer.publicKey, signatureOnly: true });
+  } catch {
+    // An issuer whose key is of another kind has not signed it.
+    return false;
+  }
+}
+
+/** The SPIFFE ID of a certificate: its only URI name; null when it has none or several. */
+export function agentOf(certificate: Certificate): string | null {
+  const names = certificate.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
+  const [uri, ...more] = names.filter((name) => name.type === "url");
+  return uri === undefined || more.length > 0 ? null : uri.value;
+}

@@ -1,0 +1,11 @@
+terraform {
+  # optional() with defaults, and validation across variables.
+  required_version = ">= 1.9"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = ">= 6.0.0, < 8.0.0"
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import type { Policy } from "../../policy.ts";
+
+/** What one should know of the rendered roles and cannot see in them: where they are bound and why there, and what IAM cannot say. */
+export function notesOf(policy: Policy): readonly string[] {
+  const has = (allow: string): boolean => policy.rules.some((rule) => rule.allow === allow);
+  return [
+    ...(has("scale")
+      ? [
+          "compute: managed instance groups, autoscalers and operations have no IAM policy of their own, and IAM Conditions do not know their names: the role holds for every group of the project. Give the groups that the agent scales a project of their own.",
+          "compute.instanceGroupManagers.update is what a resize needs, and permits every other update of a group; Google has no narrower one. The agent calls resize alone.",
+        ]
+      : []),
+    ...(has("issue-certificate")
+      ? [
+          "privateca: the role is bound on the CA pool alone. IAM has no condition for names, usages or lifetime; the pool's issuance policy has (CEL), and holds beside the agent.",
+        ]
+      : []),
+    ...(has("update-dns")
+      ? [
+          "dns: the role is bound on the managed zone alone. Cloud DNS takes no IAM Conditions, so that names, types and values of records are the agent's to hold.",
+        ]
+      : []),
+    ...(policy.rules.length > 0
+      ? ["IAM has no condition for counts, rates, windows and approvals: the agent alone holds these."]
+      : ["The file has no rules: nothing is permitted, so nothing is granted."]),
+    "Whose tokens the agent uses it learns from the machine's metadata server, which needs no permission.",
+  ];
+}
