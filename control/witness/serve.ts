@@ -4,7 +4,7 @@ import { createSecureServer, type Http2SecureServer } from "node:http2";
 import { isIP, type Socket } from "node:net";
 import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
-import { certificatesOf } from "../../agent/audit/vouch.ts";
+import { certificatesOf } from "../../agent/audit/chain.ts";
 import { openSqlite } from "../sqlite.ts";
 import { Complaint } from "../terminal.ts";
 import { witnessApp } from "./app.ts";
