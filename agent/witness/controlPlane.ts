@@ -1,5 +1,4 @@
 import { inclusionProofs } from "../audit/consistency.ts";
-import { cosignedAt, withLines } from "../audit/cosignature.ts";
 import type { Log } from "../audit/log.ts";
 import { parseCheckpoint } from "../audit/note.ts";
 import type { Tree } from "../audit/tree.ts";
@@ -7,6 +6,7 @@ import { REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
 import type { Post } from "../poll.ts";
 import { MAX_RECEIPTS, WitnessAnswer, type WitnessRequest } from "../wire/protocol.ts";
 import { frontierAt, grown, leavesOf } from "./frontier.ts";
+import { withTheirLine } from "./theirLine.ts";
 
 export type ControlWitness = {
   /** The head that it cosigned last, with every entry's receipt handed in; "" before the first, null when it takes none. */
@@ -54,7 +54,7 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
         if (answer.fault === "not-available" || answer.fault === "not-found") done = null;
         return done === null ? null : `${answer.fault}: ${answer.message}`;
       }
-      const fault = take(checkpoint, answer.ok.cosignature, size);
+      const fault = take(head, answer.ok.cosignature, size);
       if (fault !== null) return fault;
       const wanted = answer.ok.receipts;
       if (wanted >= size) {
@@ -86,19 +86,16 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
     }
   }
 
-  function take(checkpoint: string, line: string, size: number): string | null {
+  function take(head: string, line: string, size: number): string | null {
     // Before a trust statement names its key nothing of it is kept; receipts are handed in all the same.
     if (keys().size === 0) return null;
-    const origin = parseCheckpoint(checkpoint)?.origin;
     for (const [name, x] of keys()) {
-      const at = cosignedAt(`${checkpoint}${line}`, { name, publicKey: Buffer.from(x, "base64url") });
-      if (at === null) continue;
-      const note = withLines(`${checkpoint}${line}`, (by) => by === origin || by === name);
-      if (note === null) continue;
+      const theirs = withTheirLine(head, line, { name, publicKey: Buffer.from(x, "base64url") });
+      if (theirs === null) continue;
       // Many receipts take several questions about one head: it is kept once.
-      if (kept !== checkpoint) keep(note);
-      kept = checkpoint;
-      cosigned = { size, at };
+      if (kept !== head) keep(theirs.note);
+      kept = head;
+      cosigned = { size, at: theirs.at };
       return null;
     }
     return "answer: no cosignature by a key of the trust statement";

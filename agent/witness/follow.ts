@@ -1,5 +1,4 @@
 import { consistencyProof } from "../audit/consistency.ts";
-import { cosignedAt, withLines } from "../audit/cosignature.ts";
 import type { Log } from "../audit/log.ts";
 import { parseCheckpoint } from "../audit/note.ts";
 import { emptyTree, type Tree } from "../audit/tree.ts";
@@ -7,6 +6,7 @@ import { cosignerOf, type WitnessConfig } from "./config.ts";
 import { frontierAt, grown, leavesOf } from "./frontier.ts";
 import { introduction } from "./introduce.ts";
 import { meaningOf, submissionText, type WitnessSaid } from "./submission.ts";
+import { withTheirLine } from "./theirLine.ts";
 
 /** Asks one witness: `path` below its prefix, a body as text. Never throws on what others do. */
 export type AskWitness = (to: WitnessConfig, path: string, body: string) => Promise<WitnessSaid>;
@@ -38,16 +38,14 @@ export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (no
 
   /** Null when `lines` hold a good cosignature of this head by this witness. */
   function take(lines: string, of: string, size: number): string | null {
-    const origin = parseCheckpoint(of)?.origin;
-    const note = withLines(`${of}${lines}`, (name) => name === origin || name === cosigner.name);
-    const at = note === null ? null : cosignedAt(note, cosigner);
-    if (note === null || at === null) return "answer: no cosignature by its key";
+    const theirs = withTheirLine(of, lines, cosigner);
+    if (theirs === null) return "answer: no cosignature by its key";
     const further = grown(log, known, size) ?? frontierAt(log, size);
     if (further === null) return MOVED_AWAY;
-    keep(note);
+    keep(theirs.note);
     known = further;
     head = of;
-    cosigned = { size, at };
+    cosigned = { size, at: theirs.at };
     return null;
   }
 

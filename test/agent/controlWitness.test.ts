@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { cosign } from "../../agent/audit/cosignature.ts";
 import type { Log } from "../../agent/audit/log.ts";
-import { ed25519Private, ed25519Public, parseCheckpoint, parseNote } from "../../agent/audit/note.ts";
+import { ed25519Private, ed25519Public, parseCheckpoint, parseNote, signatureLine } from "../../agent/audit/note.ts";
 import { leafHash, verifyInclusion } from "../../agent/audit/tree.ts";
 import type { Answer, Post } from "../../agent/poll.ts";
-import { MAX_RECEIPTS, WitnessRequest } from "../../agent/wire/protocol.ts";
+import { MAX_RECEIPTS, WitnessAnswer, WitnessRequest } from "../../agent/wire/protocol.ts";
 import { controlWitness } from "../../agent/witness/controlPlane.ts";
 import { started, world } from "../audit/world.ts";
 
@@ -74,6 +74,20 @@ test("a cosignature by a key that no trust statement names is not kept", async (
     new Map(),
   );
   expect(before).toMatchObject({ result: null, kept: [] });
+});
+
+test("of an answer nothing is kept but the one line by the key that was named, and an answer is one line", async () => {
+  const done = await talked(9, ({ checkpoint }) => {
+    const own = signatureLine(parseCheckpoint(checkpoint)?.origin ?? "", Buffer.alloc(4, 7), Buffer.alloc(64, 1));
+    return { ok: { cosignature: `${own}${line(checkpoint)}`, receipts: 9 } };
+  });
+  expect(done.result).toBeNull();
+  expect(done.kept).toEqual([`${done.newest}${line(done.newest)}`]);
+  const good = line(done.newest);
+  const taken = (cosignature: string): boolean => WitnessAnswer.safeParse({ cosignature, receipts: 9 }).success;
+  expect(taken(good)).toBe(true);
+  for (const bad of ["", good.trim(), good + good, `${good}\n`, ` ${good}`, good.replace("\n", "\r\n"), `x\n${good}`])
+    expect([bad, taken(bad)]).toEqual([bad, false]);
 });
 
 test("a control plane without witnesses is left alone; one that takes nothing is asked later", async () => {

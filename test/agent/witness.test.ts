@@ -1,7 +1,15 @@
 import { expect, test } from "bun:test";
 import { cosign, cosignerText } from "../../agent/audit/cosignature.ts";
 import type { Log } from "../../agent/audit/log.ts";
-import { ed25519Private, ed25519Public, parseNote, verifierKey } from "../../agent/audit/note.ts";
+import {
+  ed25519Private,
+  ed25519Public,
+  keyId,
+  parseCheckpoint,
+  parseNote,
+  signatureLine,
+  verifierKey,
+} from "../../agent/audit/note.ts";
 import { witnessLines } from "../../agent/doctor/witnesses.ts";
 import { type WitnessConfig, WitnessesConfig } from "../../agent/witness/config.ts";
 import { type AskWitness, follower } from "../../agent/witness/follow.ts";
@@ -86,6 +94,26 @@ test("a cosignature is kept when it is this witness's over this very head, and w
     expect(result).toEqual({ failed: "answer: no cosignature by its key" });
     expect(kept).toEqual([]);
   }
+});
+
+test("a line under the log's own name, or a second one under the witness's, never comes out of an answer", async () => {
+  const named = (log: Log): string => parseCheckpoint(log.checkpoint())?.origin ?? "";
+  const bytes = Buffer.alloc(64, 1);
+  const forged: ((log: Log) => string)[] = [
+    (log) => signatureLine(named(log), Buffer.from("00000000", "hex"), bytes),
+    (log) => signatureLine(named(log), parseNote(log.checkpoint())?.signatures[0]?.id ?? bytes, bytes),
+    (log) => signatureLine(named(log), keyId(named(log), ed25519Public(key)), bytes),
+    () => signatureLine("witness.example/w1", Buffer.from("00000000", "hex"), bytes),
+  ];
+  for (const more of forged)
+    for (const text of [(log: Log) => more(log) + line(log), (log: Log) => line(log) + more(log)]) {
+      let clean = "";
+      const { result, kept } = await asked((_, __, log) => {
+        clean = `${log.checkpoint()}${line(log)}`;
+        return said(200, text(log));
+      });
+      expect([result, kept]).toEqual([null, [clean]]);
+    }
 });
 
 test("a size that the witness names is gone to; one beyond the log says that the log was set back", async () => {
