@@ -17,6 +17,9 @@ export type ControlWitness = {
   tell(refused: WitnessRequest["refused"]): Promise<void>;
 };
 
+/** Of one attempt: a question brings MAX_RECEIPTS receipts. */
+const MAX_QUESTIONS = 16;
+
 type Deps = {
   readonly log: Log;
   readonly post: Post;
@@ -44,7 +47,7 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
     const head = log.checkpoint();
     const size = parseCheckpoint(head)?.size ?? 0;
     const checkpoint = `${head}${others(head)}`;
-    for (;;) {
+    for (let questions = 0; questions < MAX_QUESTIONS; questions++) {
       const receipts = proven === null || proven.size >= size ? null : receiptsFrom(proven, size);
       const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: stop };
       const answer = await post("/v1/witness", { checkpoint, receipts, refused: [] }, WitnessAnswer, options);
@@ -62,7 +65,10 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
         done = head;
         return null;
       }
-      if (receipts !== null && wanted <= receipts.from) return "answer: it does not take receipts";
+      if (receipts !== null && wanted < receipts.from + receipts.paths.length) {
+        proven = null;
+        return "answer: it does not take receipts";
+      }
       const next = proven !== null && proven.size <= wanted ? grown(log, proven, wanted) : frontierAt(log, wanted);
       // Entries that were moved away can be proven by nobody here: the control plane shows that they are missing.
       if (next === null || (proven !== null && receipts === null && proven.size < size)) {
@@ -72,6 +78,8 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
       }
       proven = next;
     }
+    // The rest is handed in with the next attempt: `done` says that there is one.
+    return null;
   }
 
   /** Null where lines are not at hand. */

@@ -76,6 +76,23 @@ test("a cosignature by a key that no trust statement names is not kept", async (
   expect(before).toMatchObject({ result: null, kept: [] });
 });
 
+test("a control plane that asks on and on is asked sixteen times, and one that takes less than it was handed is a fault", async () => {
+  let wanted = 0;
+  const on = await talked(17 * MAX_RECEIPTS, ({ checkpoint, receipts }) => {
+    wanted += receipts?.paths.length ?? 0;
+    return { ok: { cosignature: line(checkpoint), receipts: wanted } };
+  });
+  expect(on).toMatchObject({ result: null, head: "" });
+  expect(on.asked).toHaveLength(16);
+  let taken = 0;
+  const slow = await talked(2 * MAX_RECEIPTS, ({ checkpoint, receipts }) => {
+    taken += receipts === null ? 0 : 1;
+    return { ok: { cosignature: line(checkpoint), receipts: taken } };
+  });
+  expect(slow).toMatchObject({ result: "answer: it does not take receipts", head: "" });
+  expect(slow.asked).toHaveLength(2);
+});
+
 test("of an answer nothing is kept but the one line by the key that was named, and an answer is one line", async () => {
   const done = await talked(9, ({ checkpoint }) => {
     const own = signatureLine(parseCheckpoint(checkpoint)?.origin ?? "", Buffer.alloc(4, 7), Buffer.alloc(64, 1));
