@@ -4,7 +4,7 @@ import { parseCheckpoint } from "../audit/note.ts";
 import { emptyTree, type Tree } from "../audit/tree.ts";
 import { cosignerOf, type WitnessConfig } from "./config.ts";
 import { frontierAt, grown, leavesOf } from "./frontier.ts";
-import { introduction } from "./introduce.ts";
+import { introducer } from "./introduce.ts";
 import { meaningOf, submissionText, type WitnessSaid } from "./submission.ts";
 import { withTheirLine } from "./theirLine.ts";
 
@@ -32,6 +32,7 @@ const MOVED_AWAY = "entries that it has not seen were moved away from this log";
  */
 export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (note: string) => void): Follower {
   const cosigner = cosignerOf(to);
+  const introduce = introducer(log);
   let known: Tree = emptyTree();
   let head = "";
   let cosigned: { size: number; at: number | null } = { size: 0, at: null };
@@ -70,11 +71,8 @@ export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (no
       if ("unknown" in meaning) {
         if (introduced) return { failed: `it does not take this log (status ${meaning.unknown})` };
         introduced = true;
-        const body = introduction(log);
-        if (body === null) return { failed: MOVED_AWAY };
-        const said = await ask(to, "/add-log", body);
-        if ("unreachable" in said) return { failed: said.unreachable };
-        if (said.status !== 200) return { failed: refusedToFollow(said) };
+        const failed = await shown(meaning.unknown);
+        if (failed !== null) return { failed };
         continue;
       }
       if (meaning.knows > log.size)
@@ -84,6 +82,21 @@ export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (no
       known = tree;
     }
     return { failed: "it asks on and on" };
+  }
+
+  /** Shows the log's keys: who refuses a signature most often missed the newest one only. Null when the witness took them. */
+  async function shown(unknown: 403 | 404): Promise<string | null> {
+    const each = unknown === 403 ? (["newest", "all"] as const) : (["all"] as const);
+    let failed = "";
+    for (const which of each) {
+      const body = await introduce.body(which);
+      if (body === null) return MOVED_AWAY;
+      const said = await ask(to, "/add-log", body);
+      if ("unreachable" in said) return said.unreachable;
+      if (said.status === 200) return null;
+      failed = refusedToFollow(said);
+    }
+    return failed;
   }
 
   function provenFrom(tree: Tree, size: number): Buffer[] | null {

@@ -158,6 +158,54 @@ test("a log that it does not know is shown to it once; without add-log its opera
   });
 });
 
+test("who refuses a signature is shown the newest two keys first, and no answer has the log read again for the same keys", async () => {
+  const log = (await world({ segmentBytes: 3000 })).open();
+  while (log.segments().length < 9) log.append([started]);
+  let read = 0;
+  const counted: Log = Object.create(log, {
+    lines: {
+      value: (from: number, max: number) => {
+        read++;
+        return log.lines(from, max);
+      },
+    },
+    size: { get: () => log.size },
+  });
+  const bodies: string[] = [];
+  const answers: { [path: string]: number } = { "/add-checkpoint": 403, "/add-log": 403 };
+  const ask: AskWitness = async (_, path, body) => {
+    if (path === "/add-log") bodies.push(body);
+    return said(answers[path] ?? 500, "");
+  };
+  const one = follower(CONFIG, counted, ask, () => undefined);
+  let turns = 0;
+  let watching = true;
+  const turn = (): void => {
+    turns++;
+    if (watching) setImmediate(turn);
+  };
+  setImmediate(turn);
+  expect(await one.attempt()).toMatchObject({ failed: expect.stringContaining("it does not take this log") });
+  watching = false;
+  // Others had their turn between the lines.
+  expect(turns).toBeGreaterThanOrEqual(9);
+  const counts = bodies.map((body) => (JSON.parse(body) as { namings: unknown[] }).namings.length);
+  expect(counts).toEqual([2, 9]);
+  const once = read;
+  for (let n = 0; n < 3; n++) await one.attempt();
+  expect(read).toBe(once);
+  expect(new Set(bodies).size).toBe(2);
+  answers["/add-checkpoint"] = 404;
+  await one.attempt();
+  expect(bodies.at(-1)).toBe(bodies[1] ?? "");
+  expect(read).toBe(once);
+  // A newer key is shown.
+  while (log.segments().length < 10) log.append([started]);
+  await one.attempt();
+  expect((JSON.parse(bodies.at(-1) ?? "") as { namings: unknown[] }).namings).toHaveLength(10);
+  log.close();
+});
+
 test("doctor: a witness that is away is a warning, a required one a failure, and none at all is said", () => {
   const seen = { name: "w1", size: 7, at: "2026-11-24T09:14:07.000Z", failing: null };
   const kept = {
