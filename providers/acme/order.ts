@@ -70,6 +70,8 @@ function orderIn({ args }: Ordering, answer: WireAnswer): Order {
       .join()
   )
     throw new CallFailed("order-other", "the order is about other names", "none");
+  if (order.authorizations.length > args.names.length)
+    throw new CallFailed("order-other", "the order has more authorizations than names", "none");
   return order;
 }
 

@@ -140,6 +140,15 @@ test.each<[string, Step, (reply: Reply) => Reply, string]>([
     "order-other",
   ],
   [
+    "the order has more authorizations than names",
+    "newOrder",
+    (reply) => {
+      const body = reply.body as { authorizations: string[] };
+      return json(201, { ...body, authorizations: [...body.authorizations, ...body.authorizations] }, reply.headers);
+    },
+    "order-other",
+  ],
+  [
     "an authorization is about another name",
     "authorization",
     (reply) => json(200, { ...(reply.body as object), identifier: { type: "dns", value: "c.example.com" } }),
@@ -299,6 +308,29 @@ test.each<[string, (reply: Reply) => Reply | "unheard", string]>([
     expect(authority.issued - before).toBe(1);
     await nothingLeft(one);
   }
+});
+
+test.each<[Step, string]>([
+  ["newOrder", "failed"],
+  ["authorization", "failed"],
+  ["finalize", "unknown"],
+])("a command's time that is over at %s ends its dealings with the authority: %s", async (last, result) => {
+  const one = await asked();
+  const found = await see(one.command);
+  const time = new AbortController();
+  let after = 0;
+  authority.twist = (step, reply) => {
+    if (time.signal.aborted) after += 1;
+    if (step === last) time.abort();
+    return reply;
+  };
+  const own = errand(time.signal);
+  expect(await act(one.command, {}, own, found)).toMatchObject({ result, code: "deadline", certificate: null });
+  expect(after).toBe(0);
+  // Nothing is changed in the zone any more either: the next start takes the records away.
+  const { action, args, resource } = one.command;
+  await action.clear?.(gateFor(action, args, resource, { phase: "beside" }).gate, args, { ...errand(), id: own.id });
+  await nothingLeft(one);
 });
 
 test("a note that cannot be written any more takes nothing from what was issued", async () => {
