@@ -5,6 +5,7 @@ import { placeName, placeOf } from "./host/socket.ts";
 import { LOG_KEPT_MIN_MS } from "./limits.ts";
 import { AcmeConfig } from "./providerConfig/acme.ts";
 import { aws } from "./providerConfig/aws.ts";
+import { azure } from "./providerConfig/azure.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
 import { gcp } from "./providerConfig/gcp.ts";
 import { local } from "./providerConfig/local.ts";
@@ -16,12 +17,15 @@ import { WitnessesConfig } from "./witness/config.ts";
 const LogTime = z.string().regex(/^[1-9]\d{0,5}[hd]$/, "hours or days, such as 400d");
 
 /** Every provider that the config may name, with its own field: a line each. */
-const PROVIDERS = { local, aws, gcp } as const;
+const PROVIDERS = { local, aws, gcp, azure } as const;
 
 type Name = keyof typeof PROVIDERS;
 type Fields = { readonly [N in Name]: (typeof PROVIDERS)[N]["field"] };
 const NAMES = Object.keys(PROVIDERS) as [Name, ...Name[]];
 const FIELDS = Object.fromEntries(NAMES.map((name) => [name, PROVIDERS[name].field])) as unknown as Fields;
+
+/** A segment is read as a whole when it is added to the owner's bucket. */
+const MAX_SEGMENT_SETTING_BYTES = 64 * 1024 * 1024;
 
 /** HOST:PORT in the one spelling that is compared with an endpoint's. */
 const isEndpoint = (text: string): boolean => {
@@ -90,7 +94,10 @@ export const Config = z
           (text) => milliseconds(text) >= LOG_KEPT_MIN_MS,
           "at least 8d: rates look back a week",
         ),
-        segment: z.string().regex(/^[1-9]\d{0,5}(?:KiB|MiB)$/, "a size such as 16MiB"),
+        segment: z
+          .string()
+          .regex(/^[1-9]\d{0,5}(?:KiB|MiB)$/, "a size such as 16MiB")
+          .refine((text) => bytesOf(text) <= MAX_SEGMENT_SETTING_BYTES, "at most 64MiB"),
         segment_age: LogTime.default("7d"),
       })
       .default({ retention: "400d", segment: "16MiB", segment_age: "7d" }),
@@ -133,7 +140,11 @@ export function milliseconds(text: string): number {
 
 /** Size in bytes of `16MiB`. */
 export function segmentBytes(config: Config): number {
-  const match = /^(\d+)(KiB|MiB)$/.exec(config.log.segment);
+  return bytesOf(config.log.segment);
+}
+
+function bytesOf(size: string): number {
+  const match = /^(\d+)(KiB|MiB)$/.exec(size);
   if (match === null) throw new Error("segment was not checked");
   return Number(match[1]) * (match[2] === "KiB" ? 1024 : 1024 * 1024);
 }

@@ -60,8 +60,12 @@ export const MAX_SWITCH_BYTES = 4096;
 export const MAX_OWNER_VIEW_SECONDS = 30;
 /** How often it is read when no command does. */
 export const BUCKET_LOOK_SECONDS = 10;
-/** How long one reading of it may take, all its objects together. */
-export const BUCKET_REFRESH_TIMEOUT_SECONDS = 15;
+/** How long reading the policy, or the switch, may take; and all approvals together, so many at once. */
+export const BUCKET_REFRESH_TIMEOUT_SECONDS = 10;
+export const BUCKET_APPROVALS_SECONDS = 5;
+export const BUCKET_LANES = 8;
+/** An approval goes on being read so long after it was asked for. */
+export const APPROVAL_ASKED_SECONDS = 60;
 /** Approvals that are looked for in a bucket at once. */
 export const MAX_BUCKET_APPROVALS = 256;
 /** Signatures on record for one thing that waits: more are judged all the same, and not recorded. */
@@ -84,6 +88,8 @@ export const MAX_TRAIL_FILE_BYTES = 1024 * 1024 * 1024;
 export const MAX_TRAIL_EVENT_BYTES = 2 * 1024 * 1024;
 export const MAX_TRAIL_DIGEST_BYTES = 16 * 1024 * 1024;
 export const MAX_TRAIL_DEPTH = 64;
+/** Events of one file that are held until it has ended, where the cloud says one call in several: a larger file is split. */
+export const MAX_TRAIL_GROUPED_BYTES = 256 * 1024 * 1024;
 /** Folders below each other. */
 export const MAX_TRAIL_FOLDERS_DEEP = 32;
 /** Commands and operations of the log, and calls by the role, that are held in memory at a time; more needs a shorter period. */

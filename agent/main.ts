@@ -63,6 +63,10 @@ async function main(): Promise<void> {
       const { gcpProvider } = await import("../providers/gcp/gcp.ts");
       return gcpProvider(setting, config.gcp);
     }
+    if (config.azure !== undefined) {
+      const { azureProvider } = await import("../providers/azure/azure.ts");
+      return azureProvider(setting, config.azure, `${config.state}/azure`);
+    }
     const { localProvider } = await import("../providers/local/local.ts");
     return localProvider(setting, config.local, `${config.state}/local`);
   };

@@ -160,7 +160,7 @@ async function serve(
   const clock = watchClock(host.clock);
   const readPolicy = policyReader(agent.owner);
   const folder = `${config.state}/audit`;
-  const head = await openOwnersHead(agent.provider.bucket, { host, identity, log, folder }, (because) =>
+  const head = await openOwnersHead(agent.provider.bucket, { host, identity, log }, (because) =>
     end({ why: "fenced", message: because }),
   );
   const road: Road = {

@@ -13,6 +13,8 @@ type Subject = {
   provider(metadata: string): string;
 };
 
+const SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-cb9272f09590";
+
 const LOCAL: Subject = { name: "local", place: "{ cloud: local }", provider: () => "provider: local" };
 /** What stands beside `local`: one entry a provider. */
 const CLOUDS: readonly Subject[] = [
@@ -21,6 +23,18 @@ const CLOUDS: readonly Subject[] = [
     place: '{ cloud: aws, account: "111122223333", region: eu-west-1 }',
     provider: (metadata) =>
       `provider: aws\naws: { account: "111122223333", role: reeve, region: eu-west-1, partition: aws, endpoints: { metadata: "${metadata}" } }`,
+  },
+  {
+    name: "gcp",
+    place: "{ cloud: gcp, project: prod-brokers, region: europe-west1 }",
+    provider: (metadata) =>
+      `provider: gcp\ngcp: { project: prod-brokers, account: reeve@prod-brokers.iam.gserviceaccount.com, region: europe-west1, endpoints: { metadata: "${metadata}" } }`,
+  },
+  {
+    name: "azure",
+    place: `{ cloud: azure, subscription: ${SUBSCRIPTION}, resource_group: prod-eu-1 }`,
+    provider: (metadata) =>
+      `provider: azure\nazure: { environment: public, tenant: ${SUBSCRIPTION}, subscription: ${SUBSCRIPTION}, resource_group: prod-eu-1, location: westeurope, principal: ${SUBSCRIPTION}, identity: system, endpoints: { metadata: "${metadata}" } }`,
   },
 ];
 

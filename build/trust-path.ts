@@ -28,7 +28,7 @@ const ROOTS = [
   "agent/host/dial.ts",
 ];
 /** Every provider is on the path of who configures it; a reviewer of one leaves the others out. */
-const PROVIDERS = ["providers/local", "providers/aws", "providers/gcp"];
+const PROVIDERS = ["providers/local", "providers/aws", "providers/gcp", "providers/azure"];
 
 /** The order to read in: the road's own. A path sorts by the first of these that it starts with. */
 const READING = [
@@ -228,6 +228,7 @@ const SHARES = [
   ["the gate and the contract (providers/)", /^providers\/[^/]+$/],
   ["the local provider (providers/local/)", /^providers\/local\//],
   ["the provider for AWS (providers/aws/)", /^providers\/aws\//],
+  ["the provider for Azure (providers/azure/)", /^providers\/azure\//],
   ["the provider for Google Cloud (providers/gcp/)", /^providers\/gcp\//],
 ] as const;
 

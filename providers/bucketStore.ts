@@ -11,6 +11,8 @@ export type Store = {
   ask(call: StoreCall): Promise<Asked>;
   /** Of an answer with the object, and of one that took it. Another one for each time that the object is put. */
   mark(answer: WireAnswer): string;
+  /** The form of a mark. */
+  readonly marks: RegExp;
   /** What an answer other than success comes to. `said`: a short stable word of the cloud's, for people. */
   judge(answer: WireAnswer): {
     readonly is: "absent" | "there" | "credentials" | "denied" | "busy" | "other";
@@ -29,6 +31,9 @@ export type Asked = {
 };
 
 const CALL_TIMEOUT_MS = 10_000;
+/** A segment takes longer on a slow line. */
+const LARGE_BYTES = 1024 * 1024;
+const LARGE_CALL_TIMEOUT_MS = 60_000;
 /** Of an answer that says what is wrong. */
 const MAX_ERROR_BYTES = 16 * 1024;
 
@@ -87,7 +92,9 @@ export function bucketOf({ dial }: Setting, store: Store): Bucket {
 
   async function call(asked: StoreCall, max: number, signal: AbortSignal): Promise<WireAnswer> {
     if (signal.aborted) throw new BucketFailed("unreachable", "it did not answer in time", reach);
-    const send = transport(dial, { timeoutMs: CALL_TIMEOUT_MS, maxBytes: Math.max(max, MAX_ERROR_BYTES) });
+    const large = Math.max(max, asked.method === "PUT" ? asked.body.length : 0) > LARGE_BYTES;
+    const timeoutMs = large ? LARGE_CALL_TIMEOUT_MS : CALL_TIMEOUT_MS;
+    const send = transport(dial, { timeoutMs, maxBytes: Math.max(max, MAX_ERROR_BYTES) });
     try {
       const { request, forget } = await store.ask(asked);
       const answer = await send(request, () => undefined);
@@ -102,7 +109,10 @@ export function bucketOf({ dial }: Setting, store: Store): Bucket {
     try {
       const answer = await call({ method: "GET", name }, max, signal);
       if (answer.body.length > max) throw new BucketFailed("too-large", `over ${max} bytes`, "Make it smaller.");
-      return { bytes: answer.body, mark: store.mark(answer) };
+      const mark = store.mark(answer);
+      // A write that depends on no mark depends on nothing.
+      if (!store.marks.test(mark)) throw new BucketFailed("refused", "its answer has no mark of the object", reach);
+      return { bytes: answer.body, mark };
     } catch (error) {
       if (error instanceof Absent) return "absent";
       throw error;
@@ -112,10 +122,15 @@ export function bucketOf({ dial }: Setting, store: Store): Bucket {
   /** What lies there afterwards: ours of now, of an earlier try that was not heard of, or somebody else's. */
   async function put(name: string, body: Uint8Array, after: string | null, signal: AbortSignal): Promise<string> {
     await call({ method: "PUT", name, body, after }, 0, signal).catch((error: unknown) => {
+      // What was to be replaced is gone: its owner took it away.
+      if (error instanceof Absent)
+        throw new BucketFailed("there", `${place}/${name} was taken away`, "Look at who did.");
       if (!(error instanceof There)) throw error;
     });
     const found = await get(name, MAX_SEGMENT_BYTES, signal);
-    if (found !== "absent" && Buffer.compare(found.bytes, body) === 0) return found.mark;
+    // Another write of it is under way, or it went at once: nothing says that other bytes lie there.
+    if (found === "absent") throw new BucketFailed("unreachable", `${place}/${name} is not there yet`, reach);
+    if (Buffer.compare(found.bytes, body) === 0) return found.mark;
     throw new BucketFailed(
       "there",
       `${place}/${name} holds other bytes than were left there`,

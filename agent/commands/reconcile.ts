@@ -17,7 +17,7 @@ import { printable } from "../render.ts";
 import { Complaint, DEFAULT_CONFIG } from "./config.ts";
 import { beginning, epochsIn, folderOf, read, type Shown, type Where } from "./readLog.ts";
 import { type Files, type Looked, reconcileLines } from "./reconcileLines.ts";
-import { type Asked, CANNOT, type Source, sourceOf } from "./reconcileSources.ts";
+import { type Asked, CANNOT, cannotWith, type Source, sourceOf } from "./reconcileSources.ts";
 
 type Options = Where &
   Asked & {
@@ -38,6 +38,7 @@ export function reconcileCommand(stdout: (text: string) => void): Command {
       "hold every call by the agent's role, as the cloud has it, to an entry of the log, and the other way round",
     )
     .option("--cloudtrail <folder>", "AWS: CloudTrail's files as they lie in S3, in folders of any depth")
+    .option("--azure <folder>", "Azure: the Activity Log and Key Vault's audit events as JSON, in folders of any depth")
     .option(
       "--gcp <folder>",
       "Google Cloud: Cloud Audit Logs as a sink writes them, a LogEntry a line, in folders of any depth",
@@ -46,6 +47,9 @@ export function reconcileCommand(stdout: (text: string) => void): Command {
     .option("--account <id>", "the account of --role")
     .option("--service-account <email>", "the agent's service account on Google Cloud, instead of the config's")
     .option("--project <id>", "the project of --service-account")
+    .option("--principal <id>", "the agent's identity on Azure, instead of the config's: its object id")
+    .option("--subscription <id>", "the subscription of --principal")
+    .option("--resource-group <name>", "the resource group of --principal")
     .option(
       "--config <file>",
       "the agent's config, which says where the log is and whose calls are the agent's",
@@ -132,7 +136,12 @@ async function readTrail(disk: Disk, source: Source, progress: Progress): Promis
     } else files[await readFile(disk, path, source, progress)] += 1;
   }
   if (files.events === 0)
-    throw new Complaint(CANNOT, `there is no file of ${source.title}'s in ${folder}`, source.copy, COULD_NOT_LOOK);
+    throw new Complaint(
+      cannotWith(source.title),
+      `there is no file of ${source.title}'s in ${folder}`,
+      source.copy,
+      COULD_NOT_LOOK,
+    );
   return files;
 }
 
@@ -173,7 +182,7 @@ function complaintOf(error: unknown, path: string, title: string): unknown {
         : [];
   if (file === undefined) return error;
   return new Complaint(
-    CANNOT,
+    cannotWith(title),
     `${file} cannot be looked into: ${because}`,
     `Copy it anew, or take what is not ${title}'s out of the folder.`,
     COULD_NOT_LOOK,

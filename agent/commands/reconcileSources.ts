@@ -1,7 +1,9 @@
 import { AWS_OPERATIONS, SIMULATE } from "../../policy/permissions/aws/operations.ts";
+import { AZURE_OPERATIONS } from "../../policy/permissions/azure/operations.ts";
 import type { Operations } from "../../policy/permissions/cloud.ts";
 import { GCP_OPERATIONS } from "../../policy/permissions/gcp/operations.ts";
 import { auditLogs } from "../audit/reconcile/auditLogs.ts";
+import { azureTrail } from "../audit/reconcile/azure.ts";
 import type { Trail } from "../audit/reconcile/call.ts";
 import { cloudtrail, type Role, roleOfArn } from "../audit/reconcile/cloudtrail.ts";
 import type { Tables } from "../audit/reconcile/ledger.ts";
@@ -11,9 +13,13 @@ import { Complaint } from "./config.ts";
 /** Which cloud's log is looked at, and whose calls in it. */
 export type Asked = {
   readonly cloudtrail?: string;
+  readonly azure?: string;
   readonly gcp?: string;
   readonly role?: string;
   readonly account?: string;
+  readonly principal?: string;
+  readonly subscription?: string;
+  readonly resourceGroup?: string;
   readonly serviceAccount?: string;
   readonly project?: string;
 };
@@ -35,21 +41,23 @@ export type Source = {
 };
 
 const USAGE = 2;
+/** What cannot be done, while the cloud's log is not named yet, and once it is. */
 export const CANNOT = "reconcile the log with the cloud's";
+export const cannotWith = (title: string): string => `reconcile the log with ${title}`;
 
 function usage(because: string, hint: string): Complaint {
   return new Complaint(CANNOT, because, hint, USAGE);
 }
 
-/** `doctor`: what it asks besides what the actions read. */
-function tablesOf({ identity, ...actions }: Operations, doctor: Tables["doctor"]): Tables {
+function tablesOf({ identity, ...actions }: Operations, doctor: Tables["doctor"] = []): Tables {
   return { actions, checks: identity, doctor };
 }
 
 export function sourceOf(asked: Asked, config: Config | null): Source {
-  const given = [asked.cloudtrail, asked.gcp].filter((directory) => directory !== undefined);
+  const given = [asked.cloudtrail, asked.azure, asked.gcp].filter((directory) => directory !== undefined);
   if (given.length !== 1)
-    throw usage("not one cloud's log is named", "Name one folder: --cloudtrail DIR or --gcp DIR.");
+    throw usage("not one cloud's log is named", "Name one folder: --cloudtrail DIR, --azure DIR or --gcp DIR.");
+  if (asked.azure !== undefined) return azureSource(asked, config, asked.azure);
   return asked.cloudtrail === undefined
     ? gcpSource(asked, config, given[0] ?? "")
     : awsSource(asked, config, asked.cloudtrail);
@@ -83,6 +91,30 @@ function roleOf({ role, account }: Asked, config: Config | null): Role {
   if (!/^\d{12}$/.test(account)) throw wrong(`${account} is no account of 12 digits`);
   if (!/^[\w+=,.@-]{1,64}$/.test(role)) throw wrong(`${role} is no role's name`);
   return { account, name: role };
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+function azureSource(asked: Asked, config: Config | null, directory: string): Source {
+  const own = config?.azure;
+  const id = asked.principal ?? own?.principal;
+  const subscription = asked.subscription ?? own?.subscription;
+  const resourceGroup = asked.resourceGroup ?? own?.resource_group;
+  if (id === undefined || subscription === undefined || resourceGroup === undefined)
+    throw usage(
+      "nothing says whose calls are the agent's, and where",
+      "--principal OBJECT-ID --subscription ID --resource-group NAME, or a config with azure",
+    );
+  if (!UUID.test(id) || !UUID.test(subscription))
+    throw usage("an object id and a subscription's are UUIDs in lower case", "Compare them with the config's azure.");
+  const principal = { id, subscription, resourceGroup };
+  return {
+    ...{ title: "Azure", directory, who: `identity ${id} in ${resourceGroup} of ${subscription}`, json: { principal } },
+    trail: azureTrail(principal),
+    tables: tablesOf(AZURE_OPERATIONS),
+    copy: "az monitor activity-log list --resource-group NAME --offset 30d -o json > DIR/activity.json; and Key Vault's insights-logs-auditevent",
+    whole: "whether Azure's files are, nobody can: export them yourself",
+  };
 }
 
 function gcpSource(asked: Asked, config: Config | null, directory: string): Source {

@@ -1,6 +1,9 @@
 import { type Bucket, BucketFailed, type BucketObject, bucketName } from "../../providers/bucket.ts";
 import { type Clock, DiskError, type Stat } from "../host/host.ts";
 import {
+  APPROVAL_ASKED_SECONDS,
+  BUCKET_APPROVALS_SECONDS,
+  BUCKET_LANES,
   BUCKET_REFRESH_TIMEOUT_SECONDS,
   MAX_APPROVAL_FILE_BYTES,
   MAX_BUCKET_APPROVALS,
@@ -10,6 +13,7 @@ import {
 } from "../limits.ts";
 import { BucketUnread, type OwnersFolder } from "./folder.ts";
 
+type Wanted = readonly [name: string, max: number];
 type Seen = BucketObject | "absent" | BucketFailed;
 
 /** Read at each refresh, in this order: a switch that goes off while the policy is read is seen at the next. */
@@ -28,7 +32,8 @@ export function bucketFolder(bucket: Bucket, clock: Clock): OwnersFolder {
   const root = `${bucket.place}/owner`;
   let seen: ReadonlyMap<string, Seen> = new Map();
   let readAt = Number.NEGATIVE_INFINITY;
-  let asked = new Set<string>();
+  /** Approvals, and when each was asked for last: they go on being read while somebody asks. */
+  const asked = new Map<string, number>();
   let running: Promise<void> | null = null;
   let next: Promise<void> | null = null;
 
@@ -41,32 +46,45 @@ export function bucketFolder(bucket: Bucket, clock: Clock): OwnersFolder {
     }
   }
 
-  async function readAll(): Promise<void> {
-    // Before the first answer: what is read is at least as new as this.
-    const began = clock.monotonic();
-    const enough = new AbortController();
-    const wake = new AbortController();
-    clock.sleep(BUCKET_REFRESH_TIMEOUT_SECONDS * 1000, wake.signal).then(
+  /** What each name holds now. Those that are not reached in time count as unreadable. */
+  async function lookAll(names: readonly Wanted[], seconds: number): Promise<ReadonlyMap<string, Seen>> {
+    const [enough, wake] = [new AbortController(), new AbortController()];
+    clock.sleep(seconds * 1000, wake.signal).then(
       () => enough.abort(),
       () => undefined,
     );
-    const wanted = asked;
-    asked = new Set();
     const found = new Map<string, Seen>();
+    const rest = names.values();
+    const lane = async (): Promise<void> => {
+      for (const [name, max] of rest) found.set(name, await look(name, max, enough.signal));
+    };
     try {
-      for (const name of wanted) found.set(name, await look(name, MAX_APPROVAL_FILE_BYTES, enough.signal));
-      for (const [name, max] of ALWAYS) found.set(name, await look(name, max, enough.signal));
+      await Promise.all(Array.from({ length: BUCKET_LANES }, lane));
     } finally {
       wake.abort();
     }
-    seen = found;
+    return found;
+  }
+
+  async function readAll(): Promise<void> {
+    // Before the first answer: what is read is at least as new as this.
+    const began = clock.monotonic();
+    for (const [name, at] of asked) if (at < began - APPROVAL_ASKED_SECONDS * 1000) asked.delete(name);
+    const wanted = [...asked.keys()].map((name): Wanted => [name, MAX_APPROVAL_FILE_BYTES]);
+    // Apart and first: however many wait, there is time for the policy and the switch, and these are the newest.
+    const approvals = await lookAll(wanted, BUCKET_APPROVALS_SECONDS);
+    const always = new Map<string, Seen>();
+    for (const one of ALWAYS)
+      for (const [name, found] of await lookAll([one], BUCKET_REFRESH_TIMEOUT_SECONDS)) always.set(name, found);
+    seen = new Map([...approvals, ...always]);
     readAt = began;
   }
 
   function find(path: string): Seen {
     const name = path.slice(root.length + 1);
     const age = (clock.monotonic() - readAt) / 1000;
-    if (name.startsWith("approvals/") && asked.size < MAX_BUCKET_APPROVALS) asked.add(name);
+    if (name.startsWith("approvals/") && (asked.has(name) || asked.size < MAX_BUCKET_APPROVALS))
+      asked.set(name, clock.monotonic());
     if (age > MAX_OWNER_VIEW_SECONDS)
       throw new BucketUnread(path, staleness(path, readAt, age), `See that ${bucket.place} can be reached and read.`);
     const found = seen.get(name) ?? "absent";

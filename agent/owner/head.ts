@@ -6,7 +6,7 @@ import { type HeadClaims, openHead } from "../wire/head.ts";
 /** Times of intents by rule, in milliseconds. */
 export type Intents = { readonly [rule: string]: readonly number[] };
 
-/** Who asks, and what its own log can say of a head: `rootAt`: the root of a size that it signed once, null when it does not know any more. */
+/** Who asks, and what its own log can say of a head: `rootAt`: the root of its first entries, null where their segment was moved away. */
 export type HeadOwner = {
   readonly agentId: string;
   readonly cluster: string;
@@ -58,7 +58,10 @@ function judged({ bytes, mark }: BucketObject, place: string, owner: HeadOwner):
       found: "another",
       because: `the owner's bucket has seen ${head.size} entries of this log, which now has ${owner.size}`,
     };
-  const root = owner.rootAt(Number(head.checkpoint.split("\n")[1]));
+  const covered = Number(head.checkpoint.split("\n")[1]);
+  if (!Number.isSafeInteger(covered) || covered < 0)
+    return { found: "unclear", because: `${place}/log/head has no checkpoint`, hint: "Look at who else writes there." };
+  const root = owner.rootAt(covered);
   if (root !== null && root !== head.checkpoint.split("\n")[2])
     return { found: "another", because: "the owner's bucket has another head of this log than this log itself" };
   return { found: "own", mark, digest: digestOf(text), head };

@@ -41,7 +41,9 @@ export type HeadSource = HeadOwner & {
 export function ownersHead(bucket: Bucket, source: HeadSource, first: FoundHead): OwnersHead {
   let known: { readonly mark: string | null } | null = null;
   let before: Before | null = null;
-  /** Digests of heads that were sent and not heard of: one of them that lies there is ours. */
+  /** Whether a look of the put under way told of what was not known when its commands were judged. */
+  let toldMore = false;
+  /** Digests of the head that was put last, and of those that were sent since and not heard of: one of them that lies there is ours. */
   const sent = new Set<string>();
   /** Whether this process has put one: then no other process may have. */
   let put = false;
@@ -63,30 +65,38 @@ export function ownersHead(bucket: Bucket, source: HeadSource, first: FoundHead)
     if (found.found === "none") return null;
     const { head } = found;
     const intents = found.found === "own" ? head.before : together(head.before, head.intents);
-    before = { intents, since: head.since, revision: head.revision };
+    const told = { intents, since: head.since, revision: head.revision };
+    const own = source.history();
+    toldMore ||= JSON.stringify(shown(joined(own, told))) !== JSON.stringify(shown(joined(own, before)));
+    before = told;
     return null;
   }
   take(first);
 
   async function putNow(signal: AbortSignal): Promise<string | null> {
     let fault = "";
+    toldMore = false;
     // Once more when what lay there was our own, not heard of, or an earlier epoch's.
     for (let attempt = 0; attempt < 2; attempt++) {
       const look = known === null ? take(await lookAtHead(bucket, source, signal)) : null;
       if (look !== null) return look;
       const text = signHead(claims(), source.chain(), source.sign);
       if (text.length > MAX_HEAD_BYTES) return "the head is too long: too many commands in a week";
-      sent.add(digestOf(text));
+      const digest = digestOf(text);
+      sent.add(digest);
       try {
         known = { mark: await bucket.putHead(new TextEncoder().encode(text), known?.mark ?? null, signal) };
         sent.clear();
+        sent.add(digest);
         put = true;
-        return null;
+        // What was judged did not count what the bucket tells of an earlier epoch: sent again, it is judged anew.
+        return toldMore ? "the owner's bucket told of more than this was judged by" : null;
       } catch (error) {
         if (!(error instanceof BucketFailed)) throw error;
         fault = error.because;
-        if (error.what !== "there") return fault;
+        // Whatever it was: what lies there now is looked at before the next.
         known = null;
+        if (error.what !== "there") return fault;
       }
     }
     return fault;
@@ -111,14 +121,7 @@ export function ownersHead(bucket: Bucket, source: HeadSource, first: FoundHead)
   }
 
   return {
-    history(own) {
-      if (before === null) return own;
-      return {
-        intents: new Map(Object.entries(together(before.intents, Object.fromEntries(own.intents)))),
-        since: before.since,
-        revision: Math.max(own.revision, before.revision),
-      };
-    },
+    history: (own) => joined(own, before),
     put() {
       next ??= (running ?? Promise.resolve(null)).then(() => {
         running = within(source.clock, BUCKET_HEAD_SECONDS, putNow).finally(() => {
@@ -130,6 +133,20 @@ export function ownersHead(bucket: Bucket, source: HeadSource, first: FoundHead)
       return next;
     },
   };
+}
+
+function joined(own: History, before: Before | null): History {
+  if (before === null) return own;
+  return {
+    intents: new Map(Object.entries(together(before.intents, Object.fromEntries(own.intents)))),
+    since: before.since,
+    revision: Math.max(own.revision, before.revision),
+  };
+}
+
+/** In one form, to be compared. */
+function shown({ intents, since, revision }: History): readonly unknown[] {
+  return [[...intents].filter(([, times]) => times.length > 0).sort(([a], [b]) => (a < b ? -1 : 1)), since, revision];
 }
 
 async function within<T>(clock: Clock, seconds: number, act: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -1,11 +1,13 @@
 import type { Policy } from "../policy.ts";
 import { AWS } from "./aws/aws.ts";
+import { AZURE } from "./azure/azure.ts";
 import type { Cloud } from "./cloud.ts";
 import { GCP } from "./gcp/gcp.ts";
 
 /** The clouds whose permissions this version knows, by the name of a file's place: a line each. */
 const CLOUDS: Readonly<Partial<Record<Policy["place"]["cloud"], Cloud>>> = {
   aws: AWS,
+  azure: AZURE,
   gcp: GCP,
 };
 

@@ -49,6 +49,7 @@ export function s3Bucket(
     // The version tells apart what was put twice in one second with the same bytes.
     mark: ({ headers }) =>
       `${headers["etag"] ?? ""} ${headers["x-amz-version-id"] ?? ""} ${headers["last-modified"] ?? ""}`,
+    marks: /^"[\x21\x23-\x7e]+" [\x21-\x7e]* [\x20-\x7e]*$/,
     judge,
   });
 }

@@ -6,7 +6,7 @@ import type { Setting } from "../provider.ts";
 import type { WireAnswer } from "../transport.ts";
 
 /** Access tokens for Storage that hold now. `current` throws CallFailed when there is none. */
-type Tokens = { current(): Promise<string>; forget(token: string): void };
+export type StorageTokens = { current(): Promise<string>; forget(token: string): void };
 
 const VERSION = "2023-11-03";
 const THERE = /^(?:BlobAlreadyExists|ConditionNotMet|TargetConditionNotMet)$/;
@@ -15,7 +15,12 @@ const THERE = /^(?:BlobAlreadyExists|ConditionNotMet|TargetConditionNotMet)$/;
  * The owner's folder in Azure Blob Storage, with the machine's managed identity. `suffix`: of the cloud's storage hosts. An ETag is
  * another one after each write. learn.microsoft.com, Put Blob, Get Blob, conditional headers.
  */
-export function azureBucket(setting: Setting, suffix: string, config: AzureBucketConfig, tokens: Tokens): Bucket {
+export function azureBucket(
+  setting: Setting,
+  suffix: string,
+  config: AzureBucketConfig,
+  tokens: StorageTokens,
+): Bucket {
   const place = config.bucket;
   const [account = "", ...path] = place.slice("azblob://".length).split("/");
   const base = new URL(config.endpoint ?? `https://${account}.blob.${suffix}`);
@@ -38,6 +43,7 @@ export function azureBucket(setting: Setting, suffix: string, config: AzureBucke
       return { request, forget: () => tokens.forget(token) };
     },
     mark: ({ headers }) => headers["etag"] ?? "",
+    marks: /^(?:W\/)?"?[\x21\x23-\x7e]+"?$/,
     judge,
   });
 }

@@ -37,6 +37,7 @@ export function gcsBucket(setting: Setting, config: GcsBucketConfig, tokens: Tok
       return { request, forget: () => tokens.forget(token) };
     },
     mark: ({ headers }) => headers["x-goog-generation"] ?? "",
+    marks: /^\d{1,20}$/,
     judge,
   });
 }

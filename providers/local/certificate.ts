@@ -1,23 +1,21 @@
 import "reflect-metadata";
-import { createHash, X509Certificate as IndependentCertificate } from "node:crypto";
+import { X509Certificate as IndependentCertificate } from "node:crypto";
 import { closeSync, constants, fsyncSync, linkSync, openSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import {
-  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
   Pkcs10CertificateRequest,
   SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
   X509Certificate,
-  X509CertificateGenerator,
 } from "@peculiar/x509";
 import type { Host } from "../../agent/host/host.ts";
 import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import type { LocalConfig } from "../../agent/providerConfig/local.ts";
-import type { Usage } from "../../policy/asked.ts";
+import { USAGES } from "../issued.ts";
+import { leafOf, requestOf, serialOf } from "../leaf.ts";
 import {
   type ActionProvider,
   type AuthorityState,
@@ -29,11 +27,6 @@ import {
 import { type Authority, openAuthority, readChain } from "./authority.ts";
 import { answer, diskFailure, failed, known, place, stopped, succeeded } from "./call.ts";
 
-const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
-const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
-const USAGES: Readonly<Record<Usage, string>> = { server: SERVER_AUTH, client: CLIENT_AUTH };
-/** As many as an intent holds: reconcile compares with all of them. */
-const MAX_NAMES = 64;
 const MAX_ISSUED_BYTES = 64 * 1024;
 /** A short certificate is dated back by no more than this part of it. */
 const BACKDATE_PART = 10;
@@ -84,13 +77,6 @@ export function localCertificate(host: Host, config: LocalConfig): ActionProvide
       return known(failed("not-delivered", changed, made));
     },
   };
-}
-
-/** 16 bytes, positive (RFC 5280 section 4.1.2.2): one command has one serial, so it is issued once. Lower-case hex. */
-export function serialOf(id: string): string {
-  const bytes = createHash("sha256").update(id).digest().subarray(0, 16);
-  bytes.writeUInt8(bytes.readUInt8(0) & 0x7f, 0);
-  return bytes.toString("hex");
 }
 
 function issuedPath(directory: string, id: string): string {
@@ -215,30 +201,12 @@ function issue(
   id: string,
 ): Promise<X509Certificate[]> {
   return gate.call("local.certificate.issue", args.authority, async (leave) => {
-    const request = await readRequest(args);
+    const request = await requestOf(args);
     const { notBefore, notAfter } = validityOf(host.clock.now(), args.validity, authority.certificate);
     leave(place(directory, "sign"), "writing");
-    const leaf = await X509CertificateGenerator.create({
-      serialNumber: serialOf(id),
-      subject: request.subjectName,
-      issuer: authority.certificate.subjectName,
-      notBefore,
-      notAfter,
-      signingKey: authority.key,
-      signingAlgorithm: authority.signing,
-      publicKey: request.publicKey,
-      extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension(args.usages.map((usage) => USAGES[usage])),
-        // RFC 5280 section 4.2.1.6: critical when the subject is empty.
-        new SubjectAlternativeNameExtension(
-          args.names.map((value) => ({ type: "dns" as const, value })),
-          request.subject === "",
-        ),
-        await SubjectKeyIdentifierExtension.create(request.publicKey),
-        await authorityKeyId(authority.certificate),
-      ],
+    const leaf = await leafOf({
+      ...{ args, request, serial: serialOf(id), issuer: authority.certificate, notBefore, notAfter },
+      ...{ key: authority.key, algorithm: authority.signing },
     });
     const fault = await faultOf(leaf, request, authority.chain, args, id);
     if (fault !== null) throw new CallFailed("issued-other", fault, "none");
@@ -253,26 +221,6 @@ function issue(
     }
     return answer([leaf, ...authority.chain]);
   });
-}
-
-/** The CA's own key identifier where it says one: chains are built by comparing the two. */
-async function authorityKeyId(ca: X509Certificate): Promise<AuthorityKeyIdentifierExtension> {
-  const own = ca.getExtension(SubjectKeyIdentifierExtension);
-  if (own === null) return AuthorityKeyIdentifierExtension.create(ca.publicKey);
-  return new AuthorityKeyIdentifierExtension(own.keyId);
-}
-
-async function readRequest(args: Args): Promise<Pkcs10CertificateRequest> {
-  const request = new Pkcs10CertificateRequest(new Uint8Array(args.csrDer));
-  if (!(await request.verify()))
-    throw new CallFailed("csr-signature", "the request is not signed by its own key", "none");
-  const parts = request.subjectName.toJSON();
-  const onlyCn = parts.length === 1 && Object.keys(parts[0] ?? {}).join() === "CN";
-  if (parts.length > 0 && !onlyCn)
-    throw new CallFailed("csr-subject", "the subject is neither empty nor one common name", "none");
-  if (args.names.length === 0 || args.names.length > MAX_NAMES)
-    throw new CallFailed("csr-names", `the request names none or more than ${MAX_NAMES}`, "none");
-  return request;
 }
 
 type Validity = Pick<X509Certificate, "notBefore" | "notAfter">;

@@ -93,7 +93,10 @@ test("with one provider it evaluates that one's modules and packages, and no oth
 });
 
 /** What a provider evaluates only at its first call. */
-const FIRST_CALL: Readonly<Record<string, string>> = { gcp: "providers/gcp/clients.ts" };
+const FIRST_CALL: Readonly<Record<string, string>> = {
+  gcp: "providers/gcp/clients.ts",
+  azure: "providers/azure/clients.ts",
+};
 
 test("each cloud's packages are seen where they are", () => {
   for (const name of Object.keys(PACKAGES).filter((each) => PROVIDERS.includes(each))) {

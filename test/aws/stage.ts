@@ -3,6 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { cloudRules } from "../e2e/cloud.ts";
 import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, ran, running } from "../e2e/world.ts";
 import type { Moto } from "./world/moto.ts";
 import { makeRequest } from "./world/requests.ts";
@@ -45,38 +46,7 @@ export type Stage = {
 };
 
 export function rulesFor({ group, authority, zone }: World): string {
-  return `  - id: brokers
-    why: More or less load.
-    allow: scale
-    group: ${group.name}
-    count: { min: 1, max: 9 }
-    change: { up: 5, down: 5 }
-    rate: 1000 per hour
-    when: always
-    approval: none
-  - id: certificates
-    why: TLS for brokers.
-    allow: issue-certificate
-    authority: ${authority.arn}
-    names: { below: prod-eu-1.example.com }
-    key: { made: in-cluster, type: [P-256] }
-    usages: [server]
-    validity: { min: 1h, max: 30d }
-    rate: 1000 per day
-    when: always
-    approval: none
-  - id: records
-    why: Clients find brokers by name.
-    allow: update-dns
-    zone: ${zone.id}
-    changes: [create, replace, delete]
-    names: { below: ${zone.name} }
-    types: [A]
-    values: { within: [10.20.0.0/16] }
-    ttl: { min: 30s, max: 1h }
-    rate: 1000 per hour
-    when: always
-    approval: none`;
+  return cloudRules({ group: group.name, authority: authority.arn, zone: zone.id, below: zone.name });
 }
 
 export function providerLines({ account, role, region, endpoints }: World, more: object = {}): string {

@@ -76,6 +76,17 @@ export function holds(
       expect(await bucket.putHead(Buffer.from("two"), first, SIGNAL)).toBe(second);
     });
 
+    test("a head that its owner took away is said to be gone, and can be put anew", async () => {
+      const { bucket } = store;
+      const now = await bucket.get(HEAD, 100, SIGNAL);
+      if (now === "absent") throw new Error("no head");
+      await store.remove("log/head");
+      const gone = await failed(bucket.putHead(Buffer.from("three"), now.mark, SIGNAL));
+      expect(["there", "unreachable"]).toContain(gone.what);
+      await bucket.putHead(Buffer.from("three"), null, SIGNAL);
+      expect(await store.content("log/head")).toBe("three");
+    });
+
     test("a segment of several megabytes comes whole", async () => {
       const name = bucketName("log/1/00000000000000000100.jsonl", "add");
       const bytes = Buffer.alloc(3 * 1024 * 1024, "0123456789abcdef\n");

@@ -58,6 +58,14 @@ describe("a group", () => {
     ]);
   });
 
+  test("whose machines all run and which is not stable is not true yet", async () => {
+    const world = await worldOf();
+    world.scaling.settleMilliseconds = 60_000;
+    const ended = await act(await scaleOf(world), {}, errand(AbortSignal.timeout(500)));
+    expect(ended).toMatchObject({ result: "failed", code: "deadline" });
+    expect(world.look.group()).toEqual({ target: 4, running: 4, machines: 4 });
+  });
+
   test("whose resize was not heard is one operation, found by the command's own id", async () => {
     const world = await worldOf();
     world.fault(RESIZE, { kind: "drop", when: "after" }, { times: 4 });

@@ -66,7 +66,7 @@ test("an approval is looked for once it was asked for, and nothing is ever liste
   expect(readApprovals(folder, policy, what, null)).toEqual([]);
   at.asked.length = 0;
   await folder.refresh();
-  expect(at.asked).toEqual([
+  expect([...at.asked]).toEqual([
     "owner/approvals/fencing-1.sig",
     "owner/approvals/fencing-1.alice.sig",
     "owner/policy.yaml",
@@ -74,6 +74,38 @@ test("an approval is looked for once it was asked for, and nothing is ever liste
     "owner/on",
   ]);
   expect(readApprovals(folder, policy, what, null)).toMatchObject([{ code: "approval.form", person: null }]);
+});
+
+test("an approval that was asked for goes on being read, however often the folder is read until somebody asks again", async () => {
+  const { world: at, clock, folder } = world();
+  const what = { kind: "fencing", epoch: 1, digest: `sha256:${"0".repeat(64)}` } as const;
+  const policy = { people: {}, cluster: "prod-eu-1" };
+  at.put("owner/approvals/fencing-1.sig", "no signature");
+  readApprovals(folder, policy, what, null);
+  for (let n = 0; n < 3; n++) await folder.refresh();
+  expect(readApprovals(folder, policy, what, null)).toMatchObject([{ code: "approval.form" }]);
+  // Nobody asks for a minute: then it is read no more.
+  clock.at += 61_000;
+  at.asked.length = 0;
+  await folder.refresh();
+  expect(at.asked).toEqual(["owner/policy.yaml", "owner/suspended", "owner/on"]);
+});
+
+test("approvals that take too long leave the policy and the switch to be read", async () => {
+  const { world: at, clock, folder } = world();
+  at.put("owner/on", "on");
+  const what = { kind: "fencing", epoch: 1, digest: `sha256:${"0".repeat(64)}` } as const;
+  readApprovals(folder, { people: { a: "x", b: "y" }, cluster: "c" }, what, null);
+  const sleeps: number[] = [];
+  const sleep = clock.sleep;
+  clock.sleep = (milliseconds, signal) => {
+    sleeps.push(milliseconds);
+    return sleep(milliseconds, signal);
+  };
+  await folder.refresh();
+  // A time of their own, then one for each of the others.
+  expect(sleeps).toEqual([5000, 10_000, 10_000, 10_000]);
+  expect(readSwitch(folder).on).toBe(true);
 });
 
 test("without the right to list, a missing approval is answered with a denial: nobody has said yes", async () => {

@@ -148,6 +148,8 @@ test("a newer agent writes over the head that an older one put meanwhile, and co
   const newerHead = await newer.start();
   older.intend("brokers-grow", NOW - 7);
   expect(await olderHead.put()).toBeNull();
+  // What was judged did not count it: this command is not begun, the next one is judged with it.
+  expect(await newerHead.put()).toBe("the owner's bucket told of more than this was judged by");
   expect(await newerHead.put()).toBeNull();
   expect(newerHead.history(newer.own()).intents.get("brokers-grow")).toEqual([NOW - 7]);
   expect(newer.ends).toEqual([]);
@@ -206,6 +208,32 @@ test("a head is put before each change: what cannot be put lets nothing be chang
   expect(await head.put()).toBeNull();
   memory.faults.push({ of: "putHead", done: false, error: new BucketFailed("denied", "S3 answered 403", "") });
   expect(await head.put()).toBe("S3 answered 403");
+});
+
+test("a policy older than an earlier epoch saw is not acted on, though the head could not be read at the start", async () => {
+  const memory = memoryBucket();
+  expect(await (await agentOn(memory, 1).start()).put()).toBeNull();
+  const next = agentOn(memory, 2, 1, NOW);
+  memory.faults.push({ of: "get", done: false, error: away() });
+  const head = await next.start();
+  const own = (): History => ({ ...next.own(), revision: 0 });
+  expect(head.history(own()).revision).toBe(0);
+  expect(await head.put()).toBe("the owner's bucket told of more than this was judged by");
+  expect(head.history(own()).revision).toBe(3);
+});
+
+test("a head that its owner took away is put anew, and so is one that went for a moment", async () => {
+  const memory = memoryBucket();
+  const agent = agentOn(memory, 1);
+  const head = await agent.start();
+  expect(await head.put()).toBeNull();
+  memory.remove("log/head");
+  expect(await head.put()).toBeNull();
+  memory.remove("log/head");
+  memory.faults.push({ of: "putHead", done: false, error: new BucketFailed("denied", "S3 answered 403", "") });
+  expect(await head.put()).toBe("S3 answered 403");
+  expect(await head.put()).toBeNull();
+  expect(agent.ends).toEqual([]);
 });
 
 test("commands at the same time share a head, and none gets one that was made before it asked", async () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { type World, world } from "../audit/world.ts";
 import { POLICY_FILE, story } from "./log.ts";
-import { beside, browser, clear, look, open, PATIENCE_MS, type Served, serve, styleOf } from "./stage.ts";
+import { beside, browser, clear, endServers, look, open, PATIENCE_MS, type Served, serve, styleOf } from "./stage.ts";
 
 setDefaultTimeout(4 * PATIENCE_MS);
 const AXE = readFileSync(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
@@ -23,6 +23,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await own?.close();
+  await endServers();
   clear(w.folder);
 });
 

@@ -20,7 +20,7 @@ import { AGENT, type World, world } from "../audit/world.ts";
 import { copyOf } from "../evidence/copy.ts";
 import { rewritten } from "../evidence/rewrite.ts";
 import { scaled, story } from "./log.ts";
-import { beside, browser, clear, look, open, PATIENCE_MS, serve, wordsOf } from "./stage.ts";
+import { beside, browser, clear, endServers, look, open, PATIENCE_MS, serve, wordsOf } from "./stage.ts";
 
 setDefaultTimeout(6 * PATIENCE_MS);
 const ENTRIES = 300;
@@ -31,6 +31,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await own?.close();
+  await endServers();
 });
 
 /** A log in several segments, closed. */

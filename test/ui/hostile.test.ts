@@ -4,7 +4,19 @@ import type { Browser, Page } from "playwright-core";
 import type { EntryBody } from "../../agent/audit/entry.ts";
 import { type World, world } from "../audit/world.ts";
 import { intent, operation, outcome, POLICY_FILE, refusal, scaleTo, story } from "./log.ts";
-import { beside, browser, checked, clear, look, open, PATIENCE_MS, type Seen, type Served, serve } from "./stage.ts";
+import {
+  beside,
+  browser,
+  checked,
+  clear,
+  endServers,
+  look,
+  open,
+  PATIENCE_MS,
+  type Seen,
+  type Served,
+  serve,
+} from "./stage.ts";
 
 setDefaultTimeout(4 * PATIENCE_MS);
 /** What would run, load or leave if any text became markup, code or an address. */
@@ -73,7 +85,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await own?.close();
-  await served?.stop();
+  await endServers();
   clear(w.folder);
 });
 

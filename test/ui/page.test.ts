@@ -7,6 +7,7 @@ import {
   browser,
   checked,
   clear,
+  endServers,
   look,
   open,
   PATIENCE_MS,
@@ -38,7 +39,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await own?.close();
-  await served?.stop();
+  await endServers();
   clear(w.folder);
 });
 

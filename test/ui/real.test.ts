@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Browser } from "playwright-core";
 import type { World } from "../e2e/world.ts";
 import { played } from "./played.ts";
-import { browser, look, open, PATIENCE_MS, serve, wordsOf } from "./stage.ts";
+import { browser, endServers, look, open, PATIENCE_MS, serve, wordsOf } from "./stage.ts";
 
 setDefaultTimeout(6 * PATIENCE_MS);
 let w: World;
@@ -14,6 +14,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await own?.close();
+  await endServers();
   await w?.end();
 });
 

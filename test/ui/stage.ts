@@ -26,11 +26,25 @@ export type Served = {
   stop(): Promise<void>;
 };
 
+/** Servers that a test has not stopped, because it failed before it could. */
+const living = new Set<ChildProcessByStdio<null, Readable, Readable>>();
+
+/** For the end of a file: no server outlives it. */
+export async function endServers(): Promise<void> {
+  for (const child of living) {
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
 /** Starts the server and resolves when it has printed its address. */
 export async function serve(words: readonly string[]): Promise<Served> {
   if (!existsSync(REEVE)) throw new Error("dist/reeve is not there: bun run build");
   const child = spawn(REEVE, ["audit", "ui", ...words], { env: {}, stdio: ["ignore", "pipe", "pipe"] });
+  living.add(child);
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  child.once("exit", () => living.delete(child));
   const address = await firstLine(child, ended);
   const { origin, port } = new URL(address);
   return {

@@ -10,6 +10,8 @@ export type ScalingSwitches = {
   operationMilliseconds: number;
   launchMilliseconds: number;
   deleteMilliseconds: number;
+  /** The group itself is still being changed for this long after a resize, though each machine is there. */
+  settleMilliseconds: number;
   /** Reads show the group as it was for this long after a resize was accepted. */
   staleMilliseconds: number;
   /** No more machines than these ever come. */
@@ -27,6 +29,7 @@ type Group = {
   target: number;
   /** From when on a reader sees the newest target; what was there before. */
   shown: { readonly from: number; readonly before: number };
+  settles: number;
   machines: Machine[];
   autoscaler: Autoscaler | null;
   readonly id: string;
@@ -66,6 +69,7 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     }
     for (const machine of staying.slice(target)) machine.goes = time + switches.deleteMilliseconds;
     group.shown = { from: time + switches.staleMilliseconds, before: group.target };
+    group.settles = time + switches.settleMilliseconds;
     group.target = target;
   };
 
@@ -102,7 +106,7 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
       listManagedInstancesResults: "PAGELESS",
       updatePolicy: { type: "OPPORTUNISTIC", minimalAction: "REPLACE" },
       status: {
-        isStable: stale || actions.every((action) => action === "NONE"),
+        isStable: Date.now() >= group.settles && (stale || actions.every((action) => action === "NONE")),
         ...(group.autoscaler === null
           ? {}
           : { autoscaler: link(`projects/${project}/${group.where}/autoscalers/${group.name}`) }),
@@ -248,6 +252,7 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
         where,
         target: size,
         shown: { from: 0, before: size },
+        settles: 0,
         machines: [],
         autoscaler: null,
         id: decimalId(),

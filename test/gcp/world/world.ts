@@ -77,6 +77,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     launchMilliseconds: 0,
     deleteMilliseconds: 0,
     staleMilliseconds: 0,
+    settleMilliseconds: 0,
     capacity: null,
     operationError: null,
     page: 500,

@@ -1,0 +1,86 @@
+import type { AzureConfig } from "../../agent/providerConfig/azure.ts";
+
+/** What the command is about, for requests that name only a part of it. */
+export type About = {
+  /** As the gate compares it: a scale set; VAULT/KEY; `ZONE/NAME`. */
+  readonly resource: string;
+  /** Paths of the operations that this command's own change was answered with. */
+  readonly operations: ReadonlySet<string>;
+  /** The vault that the call goes to; null: Resource Manager. */
+  readonly vault: string | null;
+};
+export type Named = { readonly operation: string; readonly resource: string };
+
+const COMPUTE = "Microsoft.Compute/virtualMachineScaleSets";
+const ZONES = "Microsoft.Network/dnsZones";
+const VERBS: Readonly<Record<string, string>> = { GET: "read", PUT: "write", PATCH: "write", DELETE: "delete" };
+
+/**
+ * What a request that is about to leave asks for, and of what: read out of the request itself, as Azure will read it. Never the command's
+ * resource unless the whole request is about it: what is not understood names itself, and so does not pass.
+ */
+export function namedBy(azure: AzureConfig, method: string, path: string, body: unknown, about: About): Named {
+  const verb = VERBS[method] ?? method;
+  if (about.vault !== null) return ofKey(azure, about.vault, method, path);
+  const group = `/subscriptions/${azure.subscription}/resourceGroups/${azure.resource_group}/providers/`;
+  const status = `/subscriptions/${azure.subscription}/providers/Microsoft.Compute/locations/`;
+  if (path.startsWith(status)) {
+    const resource = about.operations.has(path) ? about.resource : `(operation) ${path}`;
+    return { operation: `Microsoft.Compute/locations/operations/${verb}`, resource };
+  }
+  const parts = path.startsWith(group) ? path.slice(group.length).split("/") : [];
+  const [provider = "", kind = "", name = "", type = "", relative = "", ...more] = parts;
+  const known = `${provider}/${kind}`.toLowerCase();
+  if (known === COMPUTE.toLowerCase() && relative === "") return ofSet(verb, name, type, body);
+  if (known !== ZONES.toLowerCase() || more.length > 0) return { operation: `${method} ${path}`, resource: path };
+  if (type === "") return { operation: `${ZONES}/${verb}`, resource: ofZone(name, about.resource) };
+  const record = relative === "@" ? name : `${relative}.${name}`;
+  const plain = method === "PUT" && !isPlain(type, body) ? " (more than its values)" : "";
+  return { operation: `${ZONES}/${type}/${verb}`, resource: `${name}/${record}${plain}` };
+}
+
+function ofSet(verb: string, name: string, part: string, body: unknown): Named {
+  if (part === "virtualMachines") return { operation: `${COMPUTE}/virtualMachines/${verb}`, resource: name };
+  const operation = part === "" ? `${COMPUTE}/${verb}` : `${COMPUTE}/${part}/${verb}`;
+  // The right to write a scale set is one to change all of it, also what its machines run: only the capacity may travel.
+  const wider = verb === "write" && !isCapacity(body);
+  return { operation, resource: wider ? `${name} (more than its capacity)` : name };
+}
+
+function ofZone(zone: string, resource: string): string {
+  return resource.startsWith(`${zone}/`) ? resource : zone;
+}
+
+/** The one version of a key that the config names. */
+function ofKey(azure: AzureConfig, vault: string, method: string, path: string): Named {
+  const [, key = "", version = "", verb = ""] = /^\/keys\/([^/]+)\/([^/]*)(?:\/([^/]+))?$/.exec(path) ?? [];
+  const right = verb === "" ? VERBS[method] : `${verb}/action`;
+  const authority = `${vault}/${key}`;
+  const named = Object.hasOwn(azure.authorities, authority) ? azure.authorities[authority]?.version : undefined;
+  const resource = named === version ? authority : `(another version) ${authority}/${version}`;
+  return { operation: `Microsoft.KeyVault/vaults/keys/${right ?? method}`, resource };
+}
+
+type Json = Readonly<Record<string, unknown>>;
+function onlyFields(value: unknown, names: readonly string[]): Json | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  return Object.keys(value).every((name) => names.includes(name)) ? (value as Json) : null;
+}
+
+function isCapacity(body: unknown): boolean {
+  return Number.isSafeInteger(onlyFields(onlyFields(body, ["sku"])?.["sku"], ["capacity"])?.["capacity"]);
+}
+
+const VALUES: Readonly<Record<string, string>> = {
+  A: "ARecords",
+  AAAA: "AAAARecords",
+  CNAME: "CNAMERecord",
+  TXT: "TXTRecords",
+};
+
+/** A TTL and values of the type that the path names; what labels there were beside them stay. */
+function isPlain(type: string, body: unknown): boolean {
+  const values = VALUES[type] ?? "";
+  const properties = onlyFields(onlyFields(body, ["properties"])?.["properties"], ["TTL", "metadata", values]);
+  return properties !== null && properties["TTL"] !== undefined && properties[values] !== undefined;
+}
