@@ -1,5 +1,5 @@
 import type { Refusal } from "../policy/refusal.ts";
-import type { Executed, Reconciled } from "../providers/provider.ts";
+import type { Changed, Executed, Reconciled } from "../providers/provider.ts";
 import { askedFacts } from "./action.ts";
 import type { EntryBody, Operation, OutcomeBody } from "./audit/entry.ts";
 import { MAX_ENTRY_BYTES, MAX_REFUSAL_ENTRY_BYTES } from "./limits.ts";
@@ -10,6 +10,9 @@ import type { Command } from "./wire/parse.ts";
 /** Room for what the log adds to a body: index, time, cluster, epoch. */
 const ADDED_BYTES = 192;
 const MAX_CHANGED = 250;
+/** Characters of each text of a change; and where even one such change does not fit. */
+const MAX_TEXT = 4096;
+const SHORT_TEXT = 256;
 
 export function lineBytes(body: EntryBody): number {
   return Buffer.byteLength(canonical(body as unknown as Json));
@@ -91,24 +94,33 @@ export function outcomeBody(
   operations: readonly Operation[],
   details: string | null,
 ): OutcomeBody {
-  const body = (kept: number): OutcomeBody => ({
+  const body = (kept: number, length: number): OutcomeBody => ({
     kind: "outcome",
     command,
     intent,
     result: executed.result,
     code: executed.code,
     known_by: knownBy,
-    changed: executed.changed.slice(0, Math.min(kept, MAX_CHANGED)).map((change) => ({ ...change })),
+    changed: executed.changed.slice(0, Math.min(kept, MAX_CHANGED)).map((change) => cut(change, length)),
     operations:
       operations.length <= kept ? [...operations] : [...operations.slice(0, kept), left(operations.length - kept)],
     certificate: certificateThatFits(executed.certificate),
     details,
   });
+  const fits = (candidate: OutcomeBody): boolean => lineBytes(candidate) <= MAX_ENTRY_BYTES - ADDED_BYTES;
   for (let kept = MAX_CHANGED; kept > 0; kept = Math.floor(kept / 2)) {
-    const candidate = body(kept);
-    if (lineBytes(candidate) <= MAX_ENTRY_BYTES - ADDED_BYTES) return candidate;
+    const candidate = body(kept, MAX_TEXT);
+    if (fits(candidate)) return candidate;
   }
+  // Words of others, whose every character may be written as six.
+  const least = [body(1, SHORT_TEXT), body(0, 0)].find(fits);
+  if (least !== undefined) return least;
   throw new Error("an outcome does not fit its entry");
+}
+
+function cut({ what, from, to }: Changed, length: number): Changed {
+  const short = (text: string): string => text.slice(0, length).toWellFormed();
+  return { what: short(what), from: from === null ? null : short(from), to: to === null ? null : short(to) };
 }
 
 /** An issued certificate always gets its outcome: a chain that the entry cannot hold lies where it was delivered. */

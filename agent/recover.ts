@@ -1,3 +1,4 @@
+import { checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
 import { isRefusal } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
@@ -61,7 +62,9 @@ async function reconcileOnce(
   const { clear } = work;
   if (clear !== null) await road.owner.refresh();
   if (clear !== null && permitted(claims, road)) {
-    const cleared = await through("beside", work, intent, road, operations, clear);
+    // As before any change: in the owner's bucket first, and of two agents one is stopped here.
+    const unseen = await road.head.put();
+    const cleared = unseen === null ? await through("beside", work, intent, road, operations, clear) : null;
     if (cleared === null && !late) return null;
   }
   return through("read", work, intent, road, operations, (gate, errand) => work.reconcile(gate, errand));
@@ -73,8 +76,9 @@ async function reconcileOnce(
  */
 function permitted(claims: CommandClaims, road: Road): boolean {
   if (road.suspended() !== null) return false;
-  const read = road.readPolicy(cannotOf(claims));
-  if ("refusal" in read) return false;
+  const cannot = cannotOf(claims);
+  const read = road.readPolicy(cannot);
+  if ("refusal" in read || checkRevision(read.policy, road.history(), cannot) !== null) return false;
   const { cluster, provider, config } = road;
   const at = { vendor: claims.iss, cluster, place: worksIn(config), ownGroups: provider.ownGroups, dryRun: false };
   return !isRefusal(match(read.policy, claims, at));

@@ -7,6 +7,8 @@ const MAX_INTERIM = 8;
 /** A chunk's length with what may stand behind it. */
 const MAX_CHUNK_LINE_BYTES = 256;
 const MAX_TRAILER_BYTES = 8 * 1024;
+/** Room for a body, at first. */
+const FIRST_BODY_BYTES = 4096;
 const BEGIN = "HTTP/1.";
 
 /** Names in lower case; the values of a repeated field are joined with ", ". */
@@ -103,13 +105,23 @@ function inputOf() {
 }
 
 function bodyOf(input: Input, maxBytes: number) {
-  const parts: Buffer[] = [];
+  let held = Buffer.alloc(0);
   let size = 0;
   /** Of the part that is being read. */
   let left = 0;
   let within: "length" | "part" | "end" | "trailer" = "length";
   let trailerBytes = 0;
 
+  /** In one buffer that grows: parts may be of a single byte each. */
+  const keep = (part: Buffer): void => {
+    if (size + part.length > held.length) {
+      const grown = Buffer.alloc(Math.min(Math.max(held.length * 2, size + part.length, FIRST_BODY_BYTES), maxBytes));
+      held.copy(grown, 0, 0, size);
+      held = grown;
+    }
+    part.copy(held, size);
+    size += part.length;
+  };
   const expect = (length: number): void => {
     if (size + length > maxBytes) throw new TooLong(`over ${maxBytes} bytes`);
     left = length;
@@ -117,8 +129,7 @@ function bodyOf(input: Input, maxBytes: number) {
   /** True once all that was expected is there. */
   const readPart = (): boolean => {
     const part = input.take(left);
-    parts.push(part);
-    size += part.length;
+    if (part.length > 0) keep(part);
     left -= part.length;
     return left === 0;
   };
@@ -163,6 +174,6 @@ function bodyOf(input: Input, maxBytes: number) {
         if (read !== "field") return read === "end";
       }
     },
-    whole: (): Uint8Array => new Uint8Array(Buffer.concat(parts)),
+    whole: (): Uint8Array => new Uint8Array(held.subarray(0, size)),
   };
 }

@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import { X509Certificate as IndependentCertificate } from "node:crypto";
-import { X509Certificate } from "@peculiar/x509";
+import { BasicConstraintsExtension, X509Certificate } from "@peculiar/x509";
 import { CallFailed } from "./provider.ts";
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/g;
@@ -17,6 +17,26 @@ export function certificatesIn(pem: string): X509Certificate[] {
 
 function unreadable(words: string): CallFailed {
   return new CallFailed("certificate-unreadable", words, "none");
+}
+
+/**
+ * What somebody else's certificates say; `otherwise` where their bytes do not decode. Extensions and times are decoded only once they are
+ * looked at, and then anything may be thrown: an authority's bytes never end the agent.
+ */
+export function decoded<T>(look: () => T, otherwise: T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
+}
+
+/** An authority's own certificate and those above it, each of which can be read as far as it is ever looked at. */
+export function isAuthority(chain: readonly [X509Certificate, ...X509Certificate[]]): boolean {
+  return decoded(() => {
+    const timed = chain.every(({ notBefore, notAfter }) => notBefore.getTime() <= notAfter.getTime());
+    return timed && chain[0].getExtension(BasicConstraintsExtension)?.ca === true && links(chain);
+  }, false);
 }
 
 /** Each was signed by the next, by name and by key. The signatures are checked by a second implementation. */

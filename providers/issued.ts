@@ -10,7 +10,7 @@ import {
 } from "@peculiar/x509";
 import { CLOCK_SKEW_SECONDS } from "../agent/limits.ts";
 import type { Usage } from "../policy/asked.ts";
-import { links, sameChain } from "./chain.ts";
+import { decoded, links, sameChain } from "./chain.ts";
 import { CallFailed, type JudgedCertificateArgs } from "./provider.ts";
 
 /** When an issued certificate is valid: unix seconds, both ends inclusive (RFC 5280 section 4.1.2.5). */
@@ -42,18 +42,28 @@ export type Fault =
   | `issued-other-${"chain" | "key" | "subject" | "names" | "usages" | "validity"}`
   | "issued-authority";
 
-/** What about an issued chain is not as it was judged and asked for; null when all is. `above`: the authority's own chain. */
-export function faultOf(
+type Wanted = {
+  readonly args: JudgedCertificateArgs;
+  readonly chain: readonly X509Certificate[];
+  readonly validity: Validity;
+};
+
+/**
+ * What about an issued chain is not as it was judged and asked for; null when all is. `above`: the authority's own chain. What does not decode
+ * is no chain.
+ */
+export function faultOf(leaf: X509Certificate, above: readonly X509Certificate[], wanted: Wanted): Fault | null {
+  const request = new Pkcs10CertificateRequest(new Uint8Array(wanted.args.csrDer));
+  return decoded(() => faultBeside(request, leaf, above, wanted), "issued-other-chain");
+}
+
+function faultBeside(
+  request: Pkcs10CertificateRequest,
   leaf: X509Certificate,
   above: readonly X509Certificate[],
-  wanted: {
-    readonly args: JudgedCertificateArgs;
-    readonly chain: readonly X509Certificate[];
-    readonly validity: Validity;
-  },
+  wanted: Wanted,
 ): Fault | null {
   const { args, validity } = wanted;
-  const request = new Pkcs10CertificateRequest(new Uint8Array(args.csrDer));
   const key = (of: X509Certificate | Pkcs10CertificateRequest) => Buffer.from(of.publicKey.rawData);
   const names = leaf.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
   const usages = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];

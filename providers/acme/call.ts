@@ -46,6 +46,8 @@ export function acmeCalls(context: AcmeContext, gate: Gate, errand: Errand, reso
   ): Promise<WireAnswer> => {
     const url = linkOf(acme, text);
     return gate.call(operation, resource, async (leave) => {
+      // However slow the authority, nothing more is begun with it.
+      if (errand.signal.aborted) throw new CallFailed("deadline", "the command's time is over", "none");
       const change = ACME_OPERATIONS.some((row) => row.operation === operation && row.kind === "change");
       const answer = await answered(
         change,

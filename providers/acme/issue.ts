@@ -53,11 +53,11 @@ export async function issue(work: Issue): Promise<Executed> {
     // Nothing comes of an order that was not finalized.
     if (done.result === "unknown" && progress.note?.step !== "finalizing") done = { ...done, result: "failed" };
   }
-  const left = progress.note === null ? [] : await clearAway(proving, progress.note, book);
-  const words = [done.words, ...left.map(({ words }) => words)].filter((each) => each !== null).join("\n");
+  const left = progress.note === null ? NOTHING_LEFT : await clearAway(proving, progress.note, book);
+  const words = [done.words, ...left.words].filter((each) => each !== null).join("\n");
   return {
     ...done,
-    changed: [...done.changed, ...left.map(({ record }) => recordChange(record))],
+    changed: [...done.changed, ...left.records.map(recordChange)],
     words: words === "" ? null : words,
   };
 }
@@ -88,24 +88,31 @@ export function recordChange({ name, value }: ChallengeRecord): Changed {
   return { what: `${name} TXT`, from: null, to: value };
 }
 
-/** Records that could not be taken away, each with why. What is gone is no longer in the note. */
-async function clearAway(
-  proving: Proving,
-  note: Note,
-  book: NoteBook,
-): Promise<{ record: ChallengeRecord; words: string }[]> {
-  const left: { record: ChallengeRecord; words: string }[] = [];
+type Left = { readonly records: readonly ChallengeRecord[]; readonly words: readonly string[] };
+const NOTHING_LEFT: Left = { records: [], words: [] };
+
+/** Records that could not be taken away, and why. What is gone is no longer in the note. */
+async function clearAway(proving: Proving, note: Note, book: NoteBook): Promise<Left> {
+  const records: ChallengeRecord[] = [];
+  const words: string[] = [];
   for (const record of note.records) {
     try {
       await takeAway(proving, record);
     } catch (error) {
       if (!(error instanceof CallFailed) && !(error instanceof Halted)) throw error;
       const why = error instanceof Halted ? error.why : `${error.status}: ${error.words}`;
-      left.push({ record, words: `${record.name} is left in the zone: ${why}` });
+      records.push(record);
+      words.push(`${record.name} is left in the zone: ${why}`);
     }
   }
-  book.write({ ...note, records: left.map(({ record }) => record) });
-  return left;
+  try {
+    book.write({ ...note, records });
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    // What came of the order stays what it is: the note names more than is left, and whoever clears away looks.
+    words.push(`the order's note is as it was: ${error.words}`);
+  }
+  return { records, words };
 }
 
 /** Commands on one authority run one at a time: notes of others are of commands that have their outcome. What they left at our own names goes now. */

@@ -10,7 +10,7 @@ import {
 } from "@peculiar/x509";
 import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import type { Usage } from "../../policy/asked.ts";
-import { links } from "../chain.ts";
+import { decoded, links } from "../chain.ts";
 import type { JudgedCertificateArgs } from "../provider.ts";
 
 const USAGES: Readonly<Record<Usage, string>> = { server: "1.3.6.1.5.5.7.3.1", client: "1.3.6.1.5.5.7.3.2" };
@@ -30,11 +30,19 @@ export type Wanted = {
   readonly roots: readonly X509Certificate[] | null;
 };
 
-/** What about an issued chain, leaf first, is not as it was judged; null when all is. */
+/** What about an issued chain, leaf first, is not as it was judged; null when all is. What does not decode is no chain. */
 export function faultOf(chain: readonly [X509Certificate, ...X509Certificate[]], wanted: Wanted): Fault | null {
+  const request = new Pkcs10CertificateRequest(new Uint8Array(wanted.args.csrDer));
+  return decoded(() => faultBeside(request, chain, wanted), "issued-other-chain");
+}
+
+function faultBeside(
+  request: Pkcs10CertificateRequest,
+  [leaf, ...above]: readonly [X509Certificate, ...X509Certificate[]],
+  wanted: Wanted,
+): Fault | null {
   const { args, roots } = wanted;
-  const [leaf, ...above] = chain;
-  const request = new Pkcs10CertificateRequest(new Uint8Array(args.csrDer));
+  const chain = [leaf, ...above];
   if (!links(chain) || above.length === 0 || !above.every(signs) || !leads(chain, roots)) return "issued-other-chain";
   // Each on its own: OpenSSL's word (`ca`) would let one pass that says so and may not sign.
   const usages = leaf.getExtension(KeyUsagesExtension)?.usages ?? 0;

@@ -29,9 +29,10 @@ export type ChallengeRecord = Note["records"][number];
 export type NoteBook = {
   /** Null: the command has ordered nothing. Throws CallFailed `note`. */
   read(command: string): Note | null;
-  /** Durable when it returns. Throws CallFailed. */
+  /** Durable when it returns. Throws CallFailed, `note` for one that could not be read again. */
   write(note: Note): void;
   remove(command: string): void;
+  /** Those that can be read. One that cannot stays where it is, for its own command, and keeps no other from the authority. */
   all(): readonly Note[];
 };
 
@@ -57,11 +58,19 @@ export function noteBook({ setting, state }: AcmeContext): NoteBook {
   };
   return {
     read: (command) => (disk.exists(path(command)) ? read(path(command)) : null),
-    write: (note) =>
+    write(note) {
+      const bytes = new TextEncoder().encode(JSON.stringify(note));
+      if (bytes.length > MAX_NOTE_BYTES)
+        throw new CallFailed(
+          "note",
+          `it would have ${bytes.length} bytes: what the authority answered is too long`,
+          "none",
+        );
       failing(() => {
         disk.makeDirectory(folder, 0o700);
-        disk.replace(path(note.command), new TextEncoder().encode(JSON.stringify(note)), 0o600);
-      }),
+        disk.replace(path(note.command), bytes, 0o600);
+      });
+    },
     remove: (command) => failing(() => disk.remove(path(command))),
     all() {
       if (!disk.exists(folder)) return [];
@@ -69,7 +78,14 @@ export function noteBook({ setting, state }: AcmeContext): NoteBook {
       return disk
         .list(folder)
         .filter((name) => name.endsWith(".json"))
-        .map((name) => read(`${folder}/${name}`));
+        .flatMap((name) => {
+          try {
+            return [read(`${folder}/${name}`)];
+          } catch (error) {
+            if (error instanceof CallFailed) return [];
+            throw error;
+          }
+        });
     },
   };
 }

@@ -70,6 +70,8 @@ function orderIn({ args }: Ordering, answer: WireAnswer): Order {
       .join()
   )
     throw new CallFailed("order-other", "the order is about other names", "none");
+  if (order.authorizations.length > args.names.length)
+    throw new CallFailed("order-other", "the order has more authorizations than names", "none");
   return order;
 }
 
@@ -138,10 +140,19 @@ export async function finalize(ordering: Ordering, note: Note): Promise<string> 
       if (!(error instanceof CallFailed) || error.effect === "none") throw error;
       // Its answer was lost. It is not sent again: the order is looked at, once it would have arrived.
       await ordering.context.setting.host.clock.sleep(IN_FLIGHT_MS, ordering.errand.signal).catch(() => undefined);
-      return issuedAt(await settled(ordering, note.order, ["processing"]), error);
+      return issuedAt(await settledAfter(ordering, note.order), error);
     }
   }
-  return issuedAt(await settled(ordering, note.order, ["processing"]), null);
+  return issuedAt(await settledAfter(ordering, note.order), null);
+}
+
+/** An order that was asked to be finalized: what kept it from being read says nothing of what came of it. Throws CallFailed with effect unknown. */
+async function settledAfter(ordering: Ordering, url: string): Promise<Order> {
+  try {
+    return await settled(ordering, url, ["processing"]);
+  } catch (error) {
+    throw error instanceof CallFailed ? new CallFailed(error.status, error.words, "unknown") : error;
+  }
 }
 
 function issuedAt(order: Order, lost: CallFailed | null): string {
@@ -161,9 +172,11 @@ export async function settled(ordering: Ordering, url: string, passing: readonly
   return order;
 }
 
+/** Only of an invalid order is it sure that nothing came. */
 export function orderFailure({ status, error }: Order): CallFailed {
-  if (error !== undefined) return new CallFailed(codeOf(error), wordsOf(error), "none");
-  return new CallFailed(status === "invalid" ? "order-invalid" : "malformed", `the order is ${status}`, "none");
+  const effect = status === "invalid" ? "none" : "unknown";
+  if (error !== undefined) return new CallFailed(codeOf(error), wordsOf(error), effect);
+  return new CallFailed(status === "invalid" ? "order-invalid" : "malformed", `the order is ${status}`, effect);
 }
 
 /** Looks until it is done, as often as the authority says it should be looked at, within bounds. Throws CallFailed `deadline`. */

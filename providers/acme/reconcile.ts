@@ -70,8 +70,9 @@ async function ended({ asked, proving, args }: Becoming, note: Note): Promise<Re
     order = await settled(ordering, note.order, ["processing"]);
   }
   if (order.status !== "valid" || order.certificate === undefined) {
-    const { status, words } = orderFailure(order);
-    return { ...failed(order.status === "ready" ? "not-issued" : status, [], words), known_by: "change id" };
+    const { status, words, effect } = orderFailure(order);
+    if (order.status === "ready") return { ...failed("not-issued", [], words), known_by: "change id" };
+    return { ...(effect === "none" ? failed : unknown)(status, [], words), known_by: "change id" };
   }
   const chain = await download(ordering, order.certificate);
   const certificate = chain.slice(0, MAX_RECORDED).map(base64);

@@ -4,8 +4,8 @@ import {
   GetCertificateAuthorityCertificateCommand,
   type SigningAlgorithm,
 } from "@aws-sdk/client-acm-pca";
-import { BasicConstraintsExtension, type X509Certificate } from "@peculiar/x509";
-import { certificatesIn, links } from "../chain.ts";
+import type { X509Certificate } from "@peculiar/x509";
+import { certificatesIn, isAuthority } from "../chain.ts";
 import { CallFailed } from "../provider.ts";
 import type { AwsCalls } from "./call.ts";
 
@@ -43,7 +43,7 @@ export async function readAuthority(calls: AwsCalls, arn: string): Promise<Certi
   const [own, ...more] = certificatesIn(answer.Certificate ?? "");
   const above = certificatesIn(answer.CertificateChain ?? "");
   if (own === undefined || more.length > 0) throw new CallFailed("malformed", "not one certificate of its own", "none");
-  if (own.getExtension(BasicConstraintsExtension)?.ca !== true || !links([own, ...above]))
+  if (!isAuthority([own, ...above]))
     throw new CallFailed("authority-chain", "its certificates are not a chain of authorities", "none");
   return { chain: [own, ...above], signing };
 }

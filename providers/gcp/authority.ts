@@ -1,6 +1,6 @@
 import "reflect-metadata";
-import { BasicConstraintsExtension, type X509Certificate } from "@peculiar/x509";
-import { certificatesIn, links } from "../chain.ts";
+import type { X509Certificate } from "@peculiar/x509";
+import { certificatesIn, isAuthority } from "../chain.ts";
 import { CallFailed, type Errand, type Executed, type JudgedCertificateArgs } from "../provider.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
 import { endpointOf } from "./endpoints.ts";
@@ -34,7 +34,7 @@ export async function readPool({ context, calls, authority }: Reading): Promise<
 function chainOf(texts: readonly string[]): Chain {
   const [own, ...above] = texts.flatMap(certificatesIn);
   if (own === undefined) throw new CallFailed("malformed", "an authority without a certificate", "none");
-  if (own.getExtension(BasicConstraintsExtension)?.ca !== true || !links([own, ...above]))
+  if (!isAuthority([own, ...above]))
     throw new CallFailed("authority-chain", "its certificates are not a chain of authorities", "none");
   return [own, ...above];
 }

@@ -2,7 +2,7 @@ import "reflect-metadata";
 import type { Certificate } from "@google-cloud/security-private-ca/build/src/v1/certificate_authority_service_client.js";
 import { Pkcs10CertificateRequest, type X509Certificate } from "@peculiar/x509";
 import { keyTypeOf } from "../../agent/wire/csr.ts";
-import { certificatesIn, sameChain } from "../chain.ts";
+import { certificatesIn, decoded, sameChain } from "../chain.ts";
 import { type Fault, faultOf } from "../issued.ts";
 import { CallFailed, type JudgedCertificateArgs } from "../provider.ts";
 import type { CaPool, Issuing } from "./authority.ts";
@@ -85,6 +85,9 @@ export type Issued = {
   readonly fault: Fault | null;
 };
 
+/** Of a certificate that says no times. */
+const NEVER = { from: 0, until: 0 };
+
 /** Throws CallFailed `certificate-…` for what is no certificate. */
 export function issuedOf(found: Certificate, pool: CaPool, args: JudgedCertificateArgs): Issued {
   const [leaf, ...more] = certificatesIn(found.pemCertificate ?? "");
@@ -93,7 +96,10 @@ export function issuedOf(found: Certificate, pool: CaPool, args: JudgedCertifica
   const above = (found.pemCertificateChain ?? []).flatMap(certificatesIn);
   const chain = pool.chains.find((one) => sameChain(one, above));
   // An authority's end may make it shorter than was asked: never longer.
-  const [from, until] = [leaf.notBefore.getTime() / 1000, leaf.notAfter.getTime() / 1000];
+  const { from, until } = decoded(
+    () => ({ from: leaf.notBefore.getTime() / 1000, until: leaf.notAfter.getTime() / 1000 }),
+    NEVER,
+  );
   const inTime = until > from && until - from + 1 <= args.validity;
   const other =
     chain === undefined ? "issued-other-chain" : faultOf(leaf, above, { args, chain, validity: { from, until } });

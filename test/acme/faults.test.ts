@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { existsSync, mkdtempSync } from "node:fs";
 import { join } from "node:path";
+import { DiskError } from "../../agent/host/host.ts";
 import { CallFailed, Halted } from "../../providers/provider.ts";
 import { type NameServer, startBind } from "../providers/bind.ts";
 import { act, errand, gateFor, host, recall, removeAll, scratch, see } from "../providers/world.ts";
@@ -139,6 +140,15 @@ test.each<[string, Step, (reply: Reply) => Reply, string]>([
     "order-other",
   ],
   [
+    "the order has more authorizations than names",
+    "newOrder",
+    (reply) => {
+      const body = reply.body as { authorizations: string[] };
+      return json(201, { ...body, authorizations: [...body.authorizations, ...body.authorizations] }, reply.headers);
+    },
+    "order-other",
+  ],
+  [
     "an authorization is about another name",
     "authorization",
     (reply) => json(200, { ...(reply.body as object), identifier: { type: "dns", value: "c.example.com" } }),
@@ -271,6 +281,75 @@ test("a request to finalize of which nobody knows is unknown, and found out late
     code: "not-issued",
     known_by: "change id",
   });
+});
+
+test.each<[string, (reply: Reply) => Reply | "unheard", string]>([
+  ["refuses to show it", () => problem(403, "unauthorized"), "unauthorized"],
+  ["answers with no JSON", (reply) => ({ ...reply, body: "<html>" }), "malformed"],
+  ["is broken", () => json(503, {}), "unavailable"],
+  ["hangs up", () => "unheard", "reset"],
+  ["shows one about other names", (reply) => json(200, { ...(reply.body as object), identifiers: [] }), "order-other"],
+  ["shows one that is pending", (reply) => json(200, { ...(reply.body as object), status: "pending" }), "malformed"],
+  [
+    "shows one without its certificate",
+    (reply) => json(200, { ...(reply.body as object), certificate: undefined }),
+    "malformed",
+  ],
+])("once it is asked to issue, an authority that %s leaves it unknown", async (_, how, code) => {
+  for (const heard of [true, false]) {
+    const one = await asked();
+    const before = authority.issued;
+    const finalized = times("finalize");
+    authority.twist = (step, reply) => {
+      if (step === "finalize" && !heard) return "unheard";
+      return step === "order" && times("finalize") > finalized ? how(reply) : reply;
+    };
+    expect(await act(one.command)).toMatchObject({ result: "unknown", code, certificate: null });
+    expect(authority.issued - before).toBe(1);
+    await nothingLeft(one);
+  }
+});
+
+test.each<[Step, string]>([
+  ["newOrder", "failed"],
+  ["authorization", "failed"],
+  ["finalize", "unknown"],
+])("a command's time that is over at %s ends its dealings with the authority: %s", async (last, result) => {
+  const one = await asked();
+  const found = await see(one.command);
+  const time = new AbortController();
+  let after = 0;
+  authority.twist = (step, reply) => {
+    if (time.signal.aborted) after += 1;
+    if (step === last) time.abort();
+    return reply;
+  };
+  const own = errand(time.signal);
+  expect(await act(one.command, {}, own, found)).toMatchObject({ result, code: "deadline", certificate: null });
+  expect(after).toBe(0);
+  // Nothing is changed in the zone any more either: the next start takes the records away.
+  const { action, args, resource } = one.command;
+  await action.clear?.(gateFor(action, args, resource, { phase: "beside" }).gate, args, { ...errand(), id: own.id });
+  await nothingLeft(one);
+});
+
+test("a note that cannot be written any more takes nothing from what was issued", async () => {
+  const full = { on: false };
+  const disk = {
+    ...HASTY.disk,
+    replace(...words: Parameters<typeof HASTY.disk.replace>) {
+      if (full.on && words[0].includes("/orders/")) throw new DiskError("ENOSPC", words[0], "the disk is full");
+      HASTY.disk.replace(...words);
+    },
+  };
+  const one = await asked({ host: { ...HASTY, disk } });
+  authority.twist = (step, reply) => {
+    full.on ||= step === "certificate";
+    return reply;
+  };
+  const done = await act(one.command);
+  expect(done).toMatchObject({ result: "succeeded", changed: [{ what: "certificate" }] });
+  expect(done.words).toContain("the order's note is as it was");
 });
 
 test("an order that is worked on is waited for, as often as the authority says", async () => {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsageExtension,
+  Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
@@ -113,6 +114,30 @@ test.each<[string, (wish: LeafWish) => LeafWish | Promise<LeafWish>, string]>([
   await expectRefused(await asked(), code);
 });
 
+test.each<[string, string, number[]]>([
+  ["names that are no names", "2.5.29.17", [0x30, 0x02, 0x87, 0x00]],
+  ["names of an address that has three bytes", "2.5.29.17", [0x30, 0x05, 0x87, 0x03, 1, 2, 3]],
+  ["names that are a number", "2.5.29.17", [0x02, 0x01, 0x01]],
+  ["key usages that are a number", "2.5.29.15", [0x02, 0x01, 0x01]],
+  ["key usages that are cut off", "2.5.29.15", [0x03, 0x05, 0x00]],
+  ["key usages that are nothing", "2.5.29.15", []],
+  ["further usages that are a number", "2.5.29.37", [0x02, 0x01, 0x01]],
+  ["a constraint that is a number", "2.5.29.19", [0x02, 0x01, 0x01]],
+])("a certificate with %s is refused, and on record", async (_, type, bytes) => {
+  authority.leaf = (wish) => instead(wish, new Extension(type, false, new Uint8Array(bytes)));
+  const { command, deliver } = await asked();
+  const done = await act(command);
+  expect(done).toMatchObject({ result: "failed", changed: [{ what: "certificate" }] });
+  expect(done.code).toMatch(/^issued-other-(chain|names)$/);
+  expect([done.certificate?.length, existsSync(deliver)]).toEqual([2, false]);
+});
+
+test("a serial number of any length leaves an outcome that fits its entry", async () => {
+  authority.leaf = (wish) => ({ ...wish, serialNumber: `1${"0".repeat(4999)}` });
+  const done = await act((await asked()).command);
+  expect(done.changed).toEqual([{ what: "certificate", from: null, to: `1${"0".repeat(127)}` }]);
+});
+
 test("one that is valid for less than the rule permits is not, although the authority decides", async () => {
   await expectRefused(await asked({ validity: 30 * DAY }), "issued-other-validity", { min: 7 * DAY });
 });
@@ -155,6 +180,10 @@ test.each<[string, (good: string) => string]>([
   ["text beside it", (good) => `Bag Attributes\n${good}`],
   ["a private key in it", (good) => `${good}-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n`],
   ["nothing in it", () => ""],
+  [
+    "eleven certificates",
+    (good) => `${good}${`${good.split("-----END CERTIFICATE-----\n")[0]}-----END CERTIFICATE-----\n`.repeat(9)}`,
+  ],
 ])("an answer with %s is no chain, and what was issued is unknown", async (_, chain) => {
   authority.chain = chain;
   const { command, deliver } = await asked();

@@ -26,6 +26,8 @@ export type Wish = {
   readonly publicKey?: CryptoKey;
   readonly from?: number;
   readonly until?: number;
+  /** Hexadecimal. */
+  readonly serialNumber?: string;
   readonly extensions?: readonly Extension[];
 };
 
@@ -34,9 +36,11 @@ export async function certificate(by: Made | null, wish: Wish): Promise<Made> {
   const keys = wish.keys ?? (await newKeys());
   const subject = wish.subject ?? "CN=test";
   const made = await X509CertificateGenerator.create({
-    serialNumber: Buffer.from(crypto.getRandomValues(new Uint8Array(12)))
-      .toString("hex")
-      .replace(/^./, "1"),
+    serialNumber:
+      wish.serialNumber ??
+      Buffer.from(crypto.getRandomValues(new Uint8Array(12)))
+        .toString("hex")
+        .replace(/^./, "1"),
     subject,
     issuer: by?.certificate.subject ?? subject,
     notBefore: new Date(Date.now() + (wish.from ?? -60_000)),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { Entry } from "../../agent/audit/entry.ts";
 import { watchClock } from "../../agent/clock.ts";
 import { forbiddenNames } from "../../agent/environment.ts";
 import { MAX_REFUSAL_ENTRY_BYTES } from "../../agent/limits.ts";
@@ -86,6 +87,21 @@ describe("entries", () => {
       expect(lineBytes(body) + 150).toBeLessThanOrEqual(MAX_REFUSAL_ENTRY_BYTES);
       expect(body).toMatchObject({ kind: "refused", code: "policy.values" });
     }
+  });
+
+  test.each([
+    ["long texts", "x".repeat(100_000)],
+    ["texts that are written longer than they are", "\u0001".repeat(100_000)],
+    ["halves of characters", `${"x".repeat(4095)}😀\ud800`],
+  ])("an outcome whose changes have %s fits its entry all the same", (_, long) => {
+    const change = { what: long, from: long, to: long };
+    const certificate = Array.from({ length: 4 }, () => "A".repeat(8192));
+    const executed = { result: "unknown" as const, code: null, changed: [change, change], certificate, words: null };
+    const body = outcomeBody("01936d00-0000-7000-8000-000000000001", 3, executed, "answer", [], null);
+    expect(lineBytes(body)).toBeLessThan(64 * 1024 - 192);
+    const added = { v: 1, index: 4, time: "2026-01-01T00:00:00.000Z", cluster: "c", epoch: 1 };
+    expect(Entry.safeParse({ ...added, ...body }).error?.message).toBeUndefined();
+    expect([body.certificate?.length, body.changed[0]?.what.slice(0, 256)]).toEqual([4, long.slice(0, 256)]);
   });
 
   test("an outcome with more operations than fit says how many are left out", () => {

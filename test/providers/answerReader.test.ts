@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Malformed } from "../../providers/answerHead.ts";
@@ -116,4 +117,21 @@ test("names are in lower case, repeated fields are joined, and none is a propert
     ["constructor", "c"],
     ["content-length", "0"],
   ]);
+});
+
+test("a body keeps its bytes, however many parts it comes in", () => {
+  const bytes = 200_000;
+  const reader = answerReader("POST", bytes);
+  const buffers = (): number => {
+    Bun.gc(true);
+    const { Uint8Array: plain = 0, Buffer: named = 0 } = heapStats().objectTypeCounts;
+    return plain + named;
+  };
+  const before = buffers();
+  expect(reader.push(bytesOf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))).toBeNull();
+  const some = bytesOf("1\r\na\r\n1;x\r\nb\r\n".repeat(1000));
+  for (let sent = 0; sent < bytes; sent += 2000) expect(reader.push(some)).toBeNull();
+  expect(buffers() - before).toBeLessThan(2000);
+  const answer = reader.push(bytesOf("0\r\n\r\n"));
+  expect(Buffer.from(answer?.body ?? []).equals(Buffer.from("ab".repeat(bytes / 2)))).toBe(true);
 });

@@ -1,0 +1,101 @@
+/** What an interrupted execution left is taken away under the same conditions as any change: the owner's bucket knows, and the policy is no older one. */
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import type { EntryBody } from "../../agent/audit/entry.ts";
+import { COMMAND_DEADLINE_SECONDS } from "../../agent/limits.ts";
+import { recover } from "../../agent/recover.ts";
+import type { Road } from "../../agent/road.ts";
+import { parsePolicy } from "../../policy/parse.ts";
+
+const parsed = parsePolicy(readFileSync(new URL("../policy/example.yaml", import.meta.url)));
+if ("errors" in parsed) throw new Error(JSON.stringify(parsed.errors));
+const { policy } = parsed;
+
+const COMMAND = "01936d00-0000-7000-8000-000000000001";
+const claims = {
+  iss: policy.vendor,
+  aud: "spiffe://vendor.example/agent",
+  jti: COMMAND,
+  iat: 1,
+  exp: 2,
+  epoch: 1,
+  by: "operator",
+  why: "test",
+  dry_run: false,
+  action: "scale",
+  args: { group: "prod-eu-1-brokers", count: 4 },
+};
+const intent = {
+  kind: "intent",
+  index: 3,
+  command: COMMAND,
+  resource: "group:prod-eu-1-brokers",
+  found: { count: 3 },
+  csr: null,
+  signed: `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`,
+} as unknown as Parameters<typeof recover>[0];
+
+/** `heads`: what putting the head says, in turn; the last goes on. `revision`: the highest that the log has seen. */
+async function recovered(heads: readonly (string | null)[], revision: number) {
+  const came: string[] = [];
+  const written: EntryBody[] = [];
+  let mono = 0;
+  let puts = 0;
+  const sleep = (milliseconds: number, signal?: AbortSignal): Promise<void> => {
+    // A command's deadline does not come here.
+    if (milliseconds === COMMAND_DEADLINE_SECONDS * 1000)
+      return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
+    mono += milliseconds;
+    return Promise.resolve();
+  };
+  const scale = {
+    operations: [],
+    places: () => [],
+    clear: async () => void came.push("clear"),
+    reconcile: async () => {
+      came.push("reconcile");
+      return { result: "failed", code: "not-done", known_by: "state", changed: [], certificate: null, words: null };
+    },
+  };
+  const road = {
+    host: { clock: { now: () => mono, monotonic: () => mono, sleep } },
+    config: { state: "/state", provider: "local", local: {} },
+    provider: { name: "local", scale, ownGroups: [] },
+    cluster: policy.cluster,
+    owner: { refresh: () => Promise.resolve() },
+    log: { append: (bodies: readonly EntryBody[]) => written.push(...bodies) },
+    appended: () => undefined,
+    suspended: () => null,
+    halted: () => false,
+    readPolicy: () => ({ policy, digest: `sha256:${"a".repeat(64)}` }),
+    history: () => ({ intents: new Map(), since: null, revision }),
+    head: {
+      put: async () => {
+        came.push("put");
+        return heads[Math.min(puts++, heads.length - 1)] ?? null;
+      },
+    },
+  } as unknown as Road;
+  await recover(intent, road, new AbortController().signal);
+  expect(written).toMatchObject([{ kind: "outcome", command: COMMAND, intent: 3, code: "not-done" }]);
+  return came;
+}
+
+test("the head is in the owner's bucket before what was left is taken away", async () => {
+  expect(await recovered([null], policy.revision)).toEqual(["put", "clear", "reconcile"]);
+});
+
+test("without the head in the bucket nothing is taken away, and it is tried again", async () => {
+  const came = await recovered(["away", "another head lies there", null], policy.revision);
+  expect(came).toEqual(["put", "put", "put", "clear", "reconcile"]);
+});
+
+test("a bucket that stays away for an hour leaves it, and the outcome is written", async () => {
+  const came = await recovered(["away"], policy.revision);
+  expect(came).not.toContain("clear");
+  expect(came.at(-1)).toBe("reconcile");
+});
+
+test("an older policy than the log has seen permits no taking away", async () => {
+  expect(await recovered([null], policy.revision + 1)).toEqual(["reconcile"]);
+});
