@@ -38,7 +38,7 @@ export function keyOfEpoch({ origin, log_keys }: EpochEntry): LogKeyRange | null
 }
 
 /** `from`: the first index of the new key's range. `root`: of the tree of that many entries; what came before is the older key's to vouch for. */
-export type Handover = LogKeyRange & { readonly root: Buffer };
+type Handover = LogKeyRange & { readonly root: Buffer };
 
 /** What the older key signs when it hands over. */
 export function handoverText({ origin, from, key, root }: Handover): Uint8Array {
