@@ -6,6 +6,8 @@ import { parseNote } from "./note.ts";
 /** Past this the file is written anew: its newest notes, and of each cosigner the newest. */
 const MAX_BYTES = 1024 * 1024;
 const KEPT_NOTES = 16;
+/** Beyond them, of so many cosigners: one that names itself by ever new keys takes no more room than that. */
+const KEPT_COSIGNERS = 64;
 
 export type CosignedWriter = {
   /** Adds a head with a cosigner's line below it. Not synced: a cosignature that is lost is asked for again. */
@@ -55,11 +57,15 @@ export function cosignedWriter(disk: Disk, folder: string): CosignedWriter {
   };
 }
 
-/** The newest notes, and before them the newest of each cosigner that they do not name. */
+/** The newest notes, and before them the newest of each cosigner that they do not name: of the cosigners that came last. */
 function compact(notes: readonly string[]): string[] {
   const newest = new Map<string, number>();
-  for (const [at, note] of notes.entries())
-    for (const { name, id } of parseNote(note)?.signatures ?? []) newest.set(`${name} ${id.toString("hex")}`, at);
-  const keep = new Set(newest.values());
+  for (const [at, note] of notes.entries()) {
+    const parsed = parseNote(note);
+    const origin = parsed?.text.split("\n")[0];
+    for (const { name, id } of parsed?.signatures ?? [])
+      if (name !== origin) newest.set(`${name} ${id.toString("hex")}`, at);
+  }
+  const keep = new Set([...newest.values()].sort((one, other) => one - other).slice(-KEPT_COSIGNERS));
   return notes.filter((_, at) => at >= notes.length - KEPT_NOTES || keep.has(at));
 }

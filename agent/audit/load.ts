@@ -15,6 +15,7 @@ import {
 } from "./folder.ts";
 import { collectLeaves, type Leaves } from "./leaves.ts";
 import { readLine } from "./line.ts";
+import { keyOfEpoch, type LogKeyRange } from "./logKeys.ts";
 import { emptyMemory, fold } from "./memory.ts";
 import { type Checkpoint, parseCheckpoint, verifyNote } from "./note.ts";
 import { openingFault } from "./opening.ts";
@@ -46,18 +47,18 @@ type Head = { readonly note: string; readonly at: Checkpoint; readonly file: str
 
 /**
  * Reads what the agent must know of its log, from the newest carry on that the newest head covers. What heads cover is held to their
- * roots and to the log's key of that place, what comes after to the schema. A head that a witness cosigned counts as our own do: a log
- * that is shorter is not ours to go on with. Throws LogDamaged and DiskError.
+ * roots and to the log's key of that place, what comes after to the schema. A head that a witness cosigned counts as our own do, once
+ * our own key signed it: a log that is shorter is not ours to go on with. Throws LogDamaged and DiskError.
  */
 export function loadLog(disk: Disk, folder: string, whose: Whose, since: number | null): Loaded {
   const { notes, torn, bad } = readCheckpoints(disk, folder);
   if (bad !== null) throw new LogDamaged(`note ${bad} of ${folder}/${CHECKPOINTS} is no checkpoint`, HINT);
+  const segments = segmentsIn(disk, folder);
   const heads = [
     ...headIn(notes.slice(-1), CHECKPOINTS, whose, folder),
-    ...headIn(readCheckpoints(disk, folder, COSIGNED).notes, COSIGNED, whose, folder),
+    ...headIn(ownAmong(disk, folder, segments, whose, since), COSIGNED, whose, folder),
   ].sort((one, other) => one.at.size - other.at.size);
   const newest = heads.at(-1)?.at ?? null;
-  const segments = segmentsIn(disk, folder);
   const leaves = collectLeaves();
   const start = startOf(disk, folder, segments, newest, since);
   if (start === null) {
@@ -74,6 +75,48 @@ export function loadLog(disk: Disk, folder: string, whose: Whose, since: number 
     );
   const { memory, tree } = start.carry;
   return { tree, memory, notes, ...end, leaves, checkpointTorn: torn > 0, segment: segments.at(-1) ?? null };
+}
+
+/**
+ * The cosigned notes that this log's own key of their size signed. What else is in that file came from others, and stops nobody. Where no
+ * line is left that names a key, each note of this log counts: entries are gone that it covers.
+ */
+function ownAmong(
+  disk: Disk,
+  folder: string,
+  segments: readonly number[],
+  whose: Whose,
+  since: number | null,
+): readonly string[] {
+  const { notes } = readCheckpoints(disk, folder, COSIGNED);
+  const keys = notes.length === 0 ? [] : keysNamed(disk, folder, segments, since);
+  return notes.filter((note) => {
+    const at = parseCheckpoint(note);
+    if (at === null || (whose !== null && at.origin !== whose.origin)) return false;
+    if (segments.length === 0) return true;
+    const key = keys.findLast(({ from }) => from < at.size);
+    return key !== undefined && verifyNote(note, at.origin, Buffer.from(key.key, "base64")) !== null;
+  });
+}
+
+/** The log's keys as the first lines of the segments name them, and the carry of the first one that is here. Not yet held to any head. */
+function keysNamed(
+  disk: Disk,
+  folder: string,
+  segments: readonly number[],
+  since: number | null,
+): readonly Pick<LogKeyRange, "key" | "from">[] {
+  const [first = 0] = segments;
+  const carried = first === 0 ? null : (readCarry(disk, folder, first, since)?.memory.logKey ?? null);
+  const named = segments.flatMap((segment) => {
+    const line = linesOf(disk, `${folder}/${segmentName(segment)}`).next();
+    const entry = line.done === true ? "none" : checkedEntry(line.value);
+    if (typeof entry === "string") return [];
+    if (entry.kind === "segment") return [{ key: entry.key, from: entry.index }];
+    const range = entry.kind === "epoch" ? keyOfEpoch(entry) : null;
+    return range === null ? [] : [range];
+  });
+  return carried === null ? named : [carried, ...named];
 }
 
 /** The newest of some notes: none where there is none. */

@@ -228,7 +228,7 @@ function writer(
       key,
       ...vouchedFor(as, key, tree.size),
       before: { key: logKey.key, from: logKey.from },
-      handed: signHandover(as.origin, tree.size, key, older),
+      handed: signHandover({ origin: as.origin, from: tree.size, key, root: rootOfTree(tree) }, older),
       carry: carryDigest(carry),
     };
   }

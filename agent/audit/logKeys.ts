@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
 import type { Entry } from "./entry.ts";
 import type { EpochEntry } from "./memory.ts";
+import { rootOfTree, treeOf } from "./tree.ts";
 
 /**
  * Each segment has a log key of its own, bound to the indexes from its segment's first on. It signs heads whose newest entry has such an
@@ -36,14 +37,17 @@ export function keyOfEpoch({ origin, log_keys }: EpochEntry): LogKeyRange | null
   return first === undefined ? null : { origin, key: first.key, from: first.from };
 }
 
-/** What the older key signs when it hands over. `from`: the first index of the new key's range. */
-export function handoverText(origin: string, from: number, key: string): Uint8Array {
-  return Buffer.from(`reeve log key\n${origin}\n${from}\n${key}\n`, "utf8");
+/** `from`: the first index of the new key's range. `root`: of the tree of that many entries; what came before is the older key's to vouch for. */
+export type Handover = LogKeyRange & { readonly root: Buffer };
+
+/** What the older key signs when it hands over. */
+export function handoverText({ origin, from, key, root }: Handover): Uint8Array {
+  return Buffer.from(`reeve log key\n${origin}\n${from}\n${key}\n${root.toString("base64")}\n`, "utf8");
 }
 
 /** The older key's signature over a handover: Ed25519, base64. */
-export function signHandover(origin: string, from: number, key: string, older: KeyObject): string {
-  return sign(null, handoverText(origin, from, key), older).toString("base64");
+export function signHandover(handover: Handover, older: KeyObject): string {
+  return sign(null, handoverText(handover), older).toString("base64");
 }
 
 /** The key that a segment's first line names, or why the key before did not hand over to it. The CA's word for it is vouch()'s. */
@@ -54,10 +58,22 @@ export function successorOf(before: LogKeyRange, entry: SegmentEntry): LogKeyRan
   if (entry.index <= before.from || entry.key === before.key) return { fault: "it hands over to no later key" };
   const key = publicKeyOf(before.key);
   const signature = Buffer.from(entry.handed, "base64");
-  const text = handoverText(entry.origin, entry.index, entry.key);
+  const root = rootBefore(entry);
+  if (root === null) return { fault: `its frontier is not of a tree of ${entry.index} entries` };
+  const next = { origin: entry.origin, key: entry.key, from: entry.index };
+  const text = handoverText({ ...next, root });
   if (key === null || signature.toString("base64") !== entry.handed || !verify(null, text, key, signature))
-    return { fault: "the key before it did not hand over to its key" };
-  return { origin: entry.origin, key: entry.key, from: entry.index };
+    return { fault: "the key before it did not hand over to its key, at these entries" };
+  return next;
+}
+
+function rootBefore({ index, peaks }: SegmentEntry): Buffer | null {
+  try {
+    return rootOfTree(treeOf({ size: index, peaks }));
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 /** Whether a key may sign a head of `size` entries, as far as its own range says; a successor's `from` is its end. */

@@ -287,8 +287,7 @@ function signaturesOf(list: RecordedList): Map<string, Recorded> {
 type State = {
   counts: Record<EntryKind, number>;
   first: EpochEntry | null;
-  /** Not in a carry file from before segments had keys: then it is entry 0's. */
-  logKey?: LogKeyRange | null;
+  logKey: LogKeyRange | null;
   ids: [string, string, number, number, Decided["kind"]][];
   intents: [string, number[]][];
   newest: number;
@@ -303,9 +302,11 @@ type State = {
   waiting: [WaitingEntry, RecordedList][];
 };
 
-/** The memory of a state that memoryState made and whose digest was checked. */
+/** The memory of a state as memoryState makes it. Throws TypeError on a value of another shape. */
 export function memoryOf(value: Json, since: number | null): Memory {
   const state = value as unknown as State;
+  for (const name of Object.keys(memoryState(emptyMemory(null)) as object))
+    if (state[name as keyof State] === undefined) throw new TypeError(`a memory without ${name}`);
   const memory: Fold = {
     history: {
       intents: new Map(state.intents.map(([rule, times]) => [rule, [...times]])),
@@ -325,7 +326,7 @@ export function memoryOf(value: Json, since: number | null): Memory {
     switchOn: state.switchOn,
     policy: state.policy,
     first: state.first,
-    logKey: state.logKey ?? (state.first === null ? null : keyOfEpoch(state.first)),
+    logKey: state.logKey,
     counts: new Map(Object.entries(state.counts) as [EntryKind, number][]),
   };
   return memory;

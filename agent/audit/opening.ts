@@ -17,11 +17,7 @@ export type Before = {
  */
 export function openingFault(entry: Entry, opens: boolean, { tree, memory, carry }: Before): OpeningFault | null {
   const before = memory.logKey;
-  if (entry.kind !== "segment") {
-    // Segments of a log that has no such line yet are from before they had keys.
-    const keyed = before !== null && before.from > 0;
-    return opens && keyed ? fault("the segment begins without the line that names its key") : null;
-  }
+  if (entry.kind !== "segment") return opens ? fault("the segment begins without the line that names its key") : null;
   if (!opens) return fault("the first line of a segment stands where no segment begins");
   if (tree !== null && !samePeaks(entry.peaks, tree)) return fault("its frontier is not that of the entries before it");
   if (before !== null) {

@@ -32,7 +32,7 @@ export function prove(
   const sources = sourcesIn(disk, folders);
   const line = lineAt(disk, sources, index);
   if (line === null) return { cannot: `the segment with entry ${index} is not here; name its folder with --with` };
-  const key = namingLine(disk, folders, sources, head.at.size);
+  const key = namingLine(disk, sources, head.at.size);
   if (key === null) return { cannot: `the line that names the key of the head of size ${head.at.size} is not here` };
   const keyIndex = (JSON.parse(key) as { index: number }).index;
   const { size } = head.at;
@@ -79,17 +79,11 @@ function lineAt(disk: Disk, sources: readonly Source[], index: number): string |
   return null;
 }
 
-/** The line that names the key of a head: the first of the segment that its newest entry stands in, or the last before it that names one. */
-function namingLine(disk: Disk, folders: readonly string[], sources: readonly Source[], size: number): string | null {
-  for (const source of sources.filter(({ first }) => first < size).reverse()) {
-    const naming = namingOf(disk, source);
-    if (naming !== null) return canonical(naming as unknown as Json);
-    const carry = carryOf(disk, folders, source.first);
-    const epoch = carry === "broken" ? null : carry?.memory;
-    // Before segments had keys: entry 0 names it, and the carry file holds entry 0.
-    if (epoch?.logKey?.from === 0 && epoch.first !== null) return canonical(epoch.first as unknown as Json);
-  }
-  return null;
+/** The line that names the key of a head: the first of the segment that its newest entry stands in. */
+function namingLine(disk: Disk, sources: readonly Source[], size: number): string | null {
+  const source = sources.findLast(({ first }) => first < size);
+  const naming = source === undefined ? null : namingOf(disk, source);
+  return naming === null ? null : canonical(naming as unknown as Json);
 }
 
 /** All nodes below `size` that are to be had, in order, from the first place on that leads to the end without a gap. */

@@ -2,7 +2,7 @@ import { type Disk, DiskError } from "../host/host.ts";
 import { COSIGNED } from "./folder.ts";
 import { keyOfEpoch } from "./logKeys.ts";
 import { emptyMemory } from "./memory.ts";
-import { timeText } from "./time.ts";
+import { timeOf, timeText } from "./time.ts";
 import { emptyTree } from "./tree.ts";
 import { type Against, heldAgainst } from "./verify/against.ts";
 import { type Head, headsOf, holdTo } from "./verify/heads.ts";
@@ -38,7 +38,7 @@ export type Given = {
   /** Folders that archived segments were moved to. */
   readonly with?: readonly string[];
   readonly witnesses?: readonly Witness[];
-  /** Only entries up to this moment need a witness, milliseconds since 1970. */
+  /** Only entries up to this moment need a witness, one that cosigned then or later; milliseconds since 1970. */
   readonly asOf?: number | null;
   /** Another copy, or a head that was kept elsewhere. */
   readonly against?: Against | null;
@@ -87,7 +87,7 @@ export async function verifyLog(disk: Disk, folder: string, given: Given): Promi
   if (unjudged !== null) return verdict(progress, { ...rest, exit: COULD_NOT_LOOK, says: unjudged });
   if (progress.missing.length > 0) return verdict(progress, { ...rest, exit: INCOMPLETE, says: missingText(progress) });
   if (vouched === null) return verdict(progress, { ...rest, exit: COULD_NOT_LOOK, says: unvouchedText(unvouched) });
-  return verdict(progress, { ...rest, ...answered(progress, seen) });
+  return verdict(progress, { ...rest, ...answered(progress, seen, given.asOf ?? null) });
 }
 
 const NOTHING: Omit<Ending, "exit" | "says"> = {
@@ -119,6 +119,7 @@ function beginning(): Progress {
     witnessed: new Map(),
     checked: 0,
     good: 0,
+    after: 0,
   };
 }
 
@@ -153,15 +154,15 @@ function look(
   // Entry 0 names the first key; a segment's line that comes first is looked at where it is begun.
   if (naming?.kind === "epoch") progress.namings.push(naming);
   lookAtLines(looking, progress);
-  if (progress.tree.size > 0 && heads.length === 0)
+  if (progress.oldest !== null && progress.head === null)
     throw new Found({
       kind: "removed",
-      index: 0,
+      index: progress.after,
       to: progress.tree.size - 1,
       file: "checkpoints",
       line: null,
       what: "checkpoint",
-      because: "there is no signed head: nobody vouches for a single entry",
+      because: "no signed head covers what is here: nobody vouches for a single entry",
     });
   const unsigned = progress.tree.size - (progress.head?.at.size ?? 0);
   if (unsigned > 0 && progress.rooted)
@@ -189,9 +190,19 @@ function seenBy(witness: Witness, { witnessed }: Progress): Witnessed {
   return { name: witness.name, of: witness.of, size: seen?.size ?? 0, at };
 }
 
-/** The answer for a log that is whole: how far somebody else vouches for its end. */
-function answered(progress: Progress, seen: readonly Witnessed[]): { exit: VerifyExit; says: string } {
-  const covers = (of: Witnessed["of"]): boolean => seen.some((one) => one.of === of && one.size >= progress.asked);
+/**
+ * The answer for a log that is whole: how far somebody else vouches for its end. A witness that cosigned before the moment that is asked
+ * about does not know what was written between the two: a log cut back to its last cosigned head has nothing more to cover either.
+ */
+function answered(
+  progress: Progress,
+  seen: readonly Witnessed[],
+  asOf: number | null,
+): { exit: VerifyExit; says: string } {
+  const covering = seen.filter(
+    ({ size, at }) => size >= progress.asked && (asOf === null || (at !== null && (timeOf(at) ?? 0) >= asOf)),
+  );
+  const covers = (of: Witnessed["of"]): boolean => covering.some((one) => one.of === of);
   const exit = covers("owner") ? WITNESSED : covers("control-plane") ? WITNESSED_BY_CONTROL_PLANE : WHOLE_UNWITNESSED;
-  return { exit, says: witnessText(exit, progress, seen) };
+  return { exit, says: witnessText(exit, progress, exit === WHOLE_UNWITNESSED ? seen : covering) };
 }

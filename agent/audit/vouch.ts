@@ -15,9 +15,14 @@ export type Naming = EpochEntry | SegmentEntry;
 
 /**
  * Whether a CA vouches for a log key: the line's chain leads to it, its leaf is of the agent that the origin names, all were valid
- * at the line's time, and the leaf's key signed the binding. Returns who vouches, or why nobody does.
+ * at the line's time, and the leaf's key signed the binding. Returns who vouches, or why nobody does. `also`: a second moment, milliseconds
+ * since 1970, at which all of it must be valid; null for none.
  */
-export async function vouch(first: Naming, caPem: string): Promise<Vouched | { readonly not: string }> {
+export async function vouch(
+  first: Naming,
+  caPem: string,
+  also: number | null = null,
+): Promise<Vouched | { readonly not: string }> {
   const name = `entry ${first.index}`;
   const roots = certificatesOf(caPem);
   if (roots.length === 0) return { not: "the CA file holds no certificate" };
@@ -34,6 +39,8 @@ export async function vouch(first: Naming, caPem: string): Promise<Vouched | { r
   const root = await rootOfChain(chain, roots, date);
   if (root === null)
     return { not: `${name}'s certificate chain does not lead to this CA, or was not valid at its time` };
+  if (also !== null && (await rootOfChain(chain, roots, also)) === null)
+    return { not: `${name}'s certificate chain is not valid any more` };
   const agent = agentOf(leaf);
   if (agent === null || first.origin !== `${agent}/epoch/${first.epoch}`)
     return { not: `${name}'s certificate is of ${agent ?? "nobody"}, and the log is ${first.origin}` };

@@ -32,16 +32,23 @@ function exportLog(options: Options): void {
   const filter = filterOf(options);
   const intentOf = intents();
   let pending = "";
+  const flush = (): void => {
+    const text = pending;
+    pending = "";
+    print(text);
+  };
   try {
-    read(disk, folder, beginning(disk, folder), ({ line, entry }) => {
-      const intent = intentOf(entry);
-      if (!matches(filter, entry, intent)) return;
-      for (const event of ocsfEvents(entry, line, intent)) pending += `${JSON.stringify(event)}\n`;
-      if (pending.length < CHUNK_CHARS) return;
-      print(pending);
-      pending = "";
-    });
-    print(pending);
+    try {
+      read(disk, folder, beginning(disk, folder), ({ line, entry }) => {
+        const intent = intentOf(entry);
+        if (!matches(filter, entry, intent)) return;
+        for (const event of ocsfEvents(entry, line, intent)) pending += `${JSON.stringify(event)}\n`;
+        if (pending.length >= CHUNK_CHARS) flush();
+      });
+    } finally {
+      // Before a bad line ends it: what is good up to there is said.
+      flush();
+    }
   } catch (error) {
     // As when `head` has what it wanted: nobody reads on, and nothing more is to be done.
     if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;

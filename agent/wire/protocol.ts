@@ -136,7 +136,10 @@ export const WitnessRequest = z.strictObject({
 export type WitnessRequest = z.infer<typeof WitnessRequest>;
 /** `cosignature`: one signature line (c2sp.org/tlog-cosignature). `receipts`: the first entry without one. */
 export const WitnessAnswer = z.strictObject({
-  cosignature: z.string().max(1024),
+  cosignature: z
+    .string()
+    .max(1024)
+    .regex(/^\u2014 \S+ [A-Za-z0-9+/=]+\n$/),
   receipts: z.number().int().min(0),
 });
 export type WitnessAnswer = z.infer<typeof WitnessAnswer>;

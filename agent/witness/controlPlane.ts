@@ -1,5 +1,4 @@
 import { inclusionProofs } from "../audit/consistency.ts";
-import { cosignedAt, withLines } from "../audit/cosignature.ts";
 import type { Log } from "../audit/log.ts";
 import { parseCheckpoint } from "../audit/note.ts";
 import type { Tree } from "../audit/tree.ts";
@@ -7,6 +6,7 @@ import { REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
 import type { Post } from "../poll.ts";
 import { MAX_RECEIPTS, WitnessAnswer, type WitnessRequest } from "../wire/protocol.ts";
 import { frontierAt, grown, leavesOf } from "./frontier.ts";
+import { withTheirLine } from "./theirLine.ts";
 
 export type ControlWitness = {
   /** The head that it cosigned last, with every entry's receipt handed in; "" before the first, null when it takes none. */
@@ -16,6 +16,9 @@ export type ControlWitness = {
   /** Says what another witness has seen, before this agent stops. Best effort: its own stop must not wait for it. */
   tell(refused: WitnessRequest["refused"]): Promise<void>;
 };
+
+/** Of one attempt: a question brings MAX_RECEIPTS receipts. */
+const MAX_QUESTIONS = 16;
 
 type Deps = {
   readonly log: Log;
@@ -44,7 +47,7 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
     const head = log.checkpoint();
     const size = parseCheckpoint(head)?.size ?? 0;
     const checkpoint = `${head}${others(head)}`;
-    for (;;) {
+    for (let questions = 0; questions < MAX_QUESTIONS; questions++) {
       const receipts = proven === null || proven.size >= size ? null : receiptsFrom(proven, size);
       const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: stop };
       const answer = await post("/v1/witness", { checkpoint, receipts, refused: [] }, WitnessAnswer, options);
@@ -54,7 +57,7 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
         if (answer.fault === "not-available" || answer.fault === "not-found") done = null;
         return done === null ? null : `${answer.fault}: ${answer.message}`;
       }
-      const fault = take(checkpoint, answer.ok.cosignature, size);
+      const fault = take(head, answer.ok.cosignature, size);
       if (fault !== null) return fault;
       const wanted = answer.ok.receipts;
       if (wanted >= size) {
@@ -62,7 +65,10 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
         done = head;
         return null;
       }
-      if (receipts !== null && wanted <= receipts.from) return "answer: it does not take receipts";
+      if (receipts !== null && wanted < receipts.from + receipts.paths.length) {
+        proven = null;
+        return "answer: it does not take receipts";
+      }
       const next = proven !== null && proven.size <= wanted ? grown(log, proven, wanted) : frontierAt(log, wanted);
       // Entries that were moved away can be proven by nobody here: the control plane shows that they are missing.
       if (next === null || (proven !== null && receipts === null && proven.size < size)) {
@@ -72,6 +78,8 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
       }
       proven = next;
     }
+    // The rest is handed in with the next attempt: `done` says that there is one.
+    return null;
   }
 
   /** Null where lines are not at hand. */
@@ -86,19 +94,16 @@ export function controlWitness({ log, post, stop, keys, others, keep }: Deps): C
     }
   }
 
-  function take(checkpoint: string, line: string, size: number): string | null {
+  function take(head: string, line: string, size: number): string | null {
     // Before a trust statement names its key nothing of it is kept; receipts are handed in all the same.
     if (keys().size === 0) return null;
-    const origin = parseCheckpoint(checkpoint)?.origin;
     for (const [name, x] of keys()) {
-      const at = cosignedAt(`${checkpoint}${line}`, { name, publicKey: Buffer.from(x, "base64url") });
-      if (at === null) continue;
-      const note = withLines(`${checkpoint}${line}`, (by) => by === origin || by === name);
-      if (note === null) continue;
+      const theirs = withTheirLine(head, line, { name, publicKey: Buffer.from(x, "base64url") });
+      if (theirs === null) continue;
       // Many receipts take several questions about one head: it is kept once.
-      if (kept !== checkpoint) keep(note);
-      kept = checkpoint;
-      cosigned = { size, at };
+      if (kept !== head) keep(theirs.note);
+      kept = head;
+      cosigned = { size, at: theirs.at };
       return null;
     }
     return "answer: no cosignature by a key of the trust statement";

@@ -1,12 +1,12 @@
 import { consistencyProof } from "../audit/consistency.ts";
-import { cosignedAt, withLines } from "../audit/cosignature.ts";
 import type { Log } from "../audit/log.ts";
 import { parseCheckpoint } from "../audit/note.ts";
 import { emptyTree, type Tree } from "../audit/tree.ts";
 import { cosignerOf, type WitnessConfig } from "./config.ts";
 import { frontierAt, grown, leavesOf } from "./frontier.ts";
-import { introduction } from "./introduce.ts";
+import { introducer } from "./introduce.ts";
 import { meaningOf, submissionText, type WitnessSaid } from "./submission.ts";
+import { withTheirLine } from "./theirLine.ts";
 
 /** Asks one witness: `path` below its prefix, a body as text. Never throws on what others do. */
 export type AskWitness = (to: WitnessConfig, path: string, body: string) => Promise<WitnessSaid>;
@@ -32,22 +32,21 @@ const MOVED_AWAY = "entries that it has not seen were moved away from this log";
  */
 export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (note: string) => void): Follower {
   const cosigner = cosignerOf(to);
+  const introduce = introducer(log);
   let known: Tree = emptyTree();
   let head = "";
   let cosigned: { size: number; at: number | null } = { size: 0, at: null };
 
   /** Null when `lines` hold a good cosignature of this head by this witness. */
   function take(lines: string, of: string, size: number): string | null {
-    const origin = parseCheckpoint(of)?.origin;
-    const note = withLines(`${of}${lines}`, (name) => name === origin || name === cosigner.name);
-    const at = note === null ? null : cosignedAt(note, cosigner);
-    if (note === null || at === null) return "answer: no cosignature by its key";
+    const theirs = withTheirLine(of, lines, cosigner);
+    if (theirs === null) return "answer: no cosignature by its key";
     const further = grown(log, known, size) ?? frontierAt(log, size);
     if (further === null) return MOVED_AWAY;
-    keep(note);
+    keep(theirs.note);
     known = further;
     head = of;
-    cosigned = { size, at };
+    cosigned = { size, at: theirs.at };
     return null;
   }
 
@@ -72,11 +71,8 @@ export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (no
       if ("unknown" in meaning) {
         if (introduced) return { failed: `it does not take this log (status ${meaning.unknown})` };
         introduced = true;
-        const body = introduction(log);
-        if (body === null) return { failed: MOVED_AWAY };
-        const said = await ask(to, "/add-log", body);
-        if ("unreachable" in said) return { failed: said.unreachable };
-        if (said.status !== 200) return { failed: refusedToFollow(said) };
+        const failed = await shown(meaning.unknown);
+        if (failed !== null) return { failed };
         continue;
       }
       if (meaning.knows > log.size)
@@ -86,6 +82,21 @@ export function follower(to: WitnessConfig, log: Log, ask: AskWitness, keep: (no
       known = tree;
     }
     return { failed: "it asks on and on" };
+  }
+
+  /** Shows the log's keys: who refuses a signature most often missed the newest one only. Null when the witness took them. */
+  async function shown(unknown: 403 | 404): Promise<string | null> {
+    const each = unknown === 403 ? (["newest", "all"] as const) : (["all"] as const);
+    let failed = "";
+    for (const which of each) {
+      const body = await introduce.body(which);
+      if (body === null) return MOVED_AWAY;
+      const said = await ask(to, "/add-log", body);
+      if ("unreachable" in said) return said.unreachable;
+      if (said.status === 200) return null;
+      failed = refusedToFollow(said);
+    }
+    return failed;
   }
 
   function provenFrom(tree: Tree, size: number): Buffer[] | null {

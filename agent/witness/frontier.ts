@@ -29,8 +29,8 @@ export function namingLines(log: Lines): NamingLine[] {
 }
 
 /** The tree of the log's first `size` entries, from the newest frontier before them that a segment begins with; null where lines are away. */
-export function frontierAt(log: Lines, size: number): Tree | null {
-  const named = namingLines(log).findLast(({ index, entry }) => index <= size && entry.kind === "segment");
+export function frontierAt(log: Lines, size: number, naming: readonly NamingLine[] = namingLines(log)): Tree | null {
+  const named = naming.findLast(({ index, entry }) => index <= size && entry.kind === "segment");
   const begin = named?.entry.kind === "segment" ? treeOf({ size: named.index, peaks: named.entry.peaks }) : emptyTree();
   return grown(log, begin, size);
 }

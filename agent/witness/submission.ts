@@ -22,8 +22,8 @@ export function submissionText(old: number, proof: readonly Buffer[], head: stri
   return `old ${old}\n${lines}\n${ownSignature(head)}`;
 }
 
-/** Others' lines are not for this witness, and it may bound what it reads. */
-function ownSignature(head: string): string {
+/** A head of ours without others' lines: they are not for this witness, and it may bound what it reads. */
+export function ownSignature(head: string): string {
   const note = parseNote(head);
   const origin = note?.text.split("\n")[0];
   const own = note?.signatures.filter(({ name }) => name === origin) ?? [];

@@ -6,7 +6,7 @@ import { Complaint } from "../terminal.ts";
 import { openWitnessKey, WITNESS_KEY_FILE, witnessKeyText } from "../witness/key.ts";
 import { serveWitness, WITNESS_DB } from "../witness/serve.ts";
 import { readWitness, witnessText } from "../witness/show.ts";
-import { WITNESS_SCHEMA } from "../witness/state.ts";
+import { forgetLog, WITNESS_SCHEMA } from "../witness/state.ts";
 import { out } from "./state.ts";
 
 /** `witness`: what the customer runs, out of reach of the agent's machine and of the vendor. */
@@ -19,6 +19,7 @@ export function addWitness(top: Command): void {
   addServe(witness);
   addKey(witness);
   addShow(witness);
+  addForget(witness);
 }
 
 function addServe(witness: Command): void {
@@ -91,6 +92,32 @@ function addShow(witness: Command): void {
         const shown = await store.transaction(readWitness);
         out(options.json === true ? `${JSON.stringify(shown)}\n` : witnessText(shown));
         if (shown.refused.length > 0) process.exitCode = 1;
+      } finally {
+        store.close();
+      }
+    });
+}
+
+function addForget(witness: Command): void {
+  witness
+    .command("forget")
+    .description(
+      "Forget a log, with its keys and how far it was cosigned; the log that it ended goes on. Evidence stays. For a log that a stolen key began.",
+    )
+    .argument("<origin>", "the log, as `show` names it")
+    .requiredOption("--dir <folder>", "the witness's folder")
+    .action(async (origin: string, options: { dir: string }) => {
+      needState(options.dir, WITNESS_DB);
+      const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_SCHEMA);
+      try {
+        if (!(await store.transaction((sql) => forgetLog(sql, origin))))
+          throw new Complaint(
+            3,
+            `forget ${origin}`,
+            "this witness does not know it",
+            "Name one that `reeve-control witness show` lists.",
+          );
+        out(`forgotten: ${origin}\n`);
       } finally {
         store.close();
       }

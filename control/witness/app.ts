@@ -46,9 +46,11 @@ export function witnessApp(witness: Witness): Hono {
   app.post("/add-log", async (c) => {
     const asked = AddLog.safeParse(parsedJson(await readText(c, MAX_LOG_BYTES)));
     if (!asked.success) return c.text("the body is not of its form\n", 400);
-    const named = await judgeNamings(asked.data, witness.ca);
+    const judged = await judgeNamings(asked.data, witness.ca);
     const answer =
-      "status" in named ? named : await witness.store.transaction((sql) => follow(sql, named, asked.data.checkpoint));
+      "status" in judged
+        ? judged
+        : await witness.store.transaction((sql) => follow(sql, judged, asked.data.checkpoint));
     if (answer === null) return c.body("", 200, { "content-type": TEXT });
     witness.said(`add-log ${answer.status}`, answer.because);
     return c.text(`${answer.because}\n`, answer.status);

@@ -7,6 +7,7 @@ import { type Naming, vouch } from "../../agent/audit/vouch.ts";
 import { MAX_ENTRY_BYTES } from "../../agent/limits.ts";
 import { parseCanonical } from "../../agent/wire/canonical.ts";
 import { namesPrototype } from "../../agent/wire/parse.ts";
+import { nowSeconds } from "../store.ts";
 import { type Refused, refused } from "./refused.ts";
 
 /**
@@ -31,8 +32,11 @@ export type AddLog = z.infer<typeof AddLog>;
 /** A line that names a key, and that key with its range: the CA vouches for it, and the head holds it. */
 export type Named = { readonly line: string; readonly naming: Naming; readonly range: LogKeyRange };
 
+/** `current`: a certificate that is valid at this moment vouches for the newest key. */
+export type Judged = { readonly named: readonly Named[]; readonly current: boolean };
+
 /** What can be judged without the store. Each line is judged by itself; that one key handed over to the next, by what is known here. */
-export async function judgeNamings(asked: AddLog, ca: string): Promise<readonly Named[] | Refused> {
+export async function judgeNamings(asked: AddLog, ca: string): Promise<Judged | Refused> {
   const head = parseCheckpoint(asked.checkpoint);
   if (head === null) return refused(400, "the checkpoint cannot be read");
   const named: Named[] = [];
@@ -50,12 +54,12 @@ export async function judgeNamings(asked: AddLog, ca: string): Promise<readonly 
     if ("not" in vouched) return refused(403, vouched.not);
     named.push(one);
   }
-  const last = named.at(-1)?.range;
+  const last = named.at(-1);
   const signed =
-    last !== undefined && verifyNote(asked.checkpoint, head.origin, Buffer.from(last.key, "base64")) !== null;
-  if (last === undefined || !signed || !maySign(last, head.size))
+    last !== undefined && verifyNote(asked.checkpoint, head.origin, Buffer.from(last.range.key, "base64")) !== null;
+  if (last === undefined || !signed || !maySign(last.range, head.size))
     return refused(403, "the last key that the lines name did not sign the checkpoint");
-  return named;
+  return { named, current: !("not" in (await vouch(last.naming, ca, nowSeconds() * 1000))) };
 }
 
 function readNaming(line: string): Named | Refused {

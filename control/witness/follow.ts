@@ -2,20 +2,21 @@ import type { LogKeyRange } from "../../agent/audit/logKeys.ts";
 import { parseCheckpoint, verifyNote } from "../../agent/audit/note.ts";
 import { digestOf } from "../../agent/wire/envelope.ts";
 import type { Sql } from "../store.ts";
-import { handoverFault, type Named } from "./enrol.ts";
+import { handoverFault, type Judged, type Named } from "./enrol.ts";
 import { type Refused, refused } from "./refused.ts";
 import { keepRefusal, type LogRow, type RefusalKind, readKeys, readLog } from "./state.ts";
 
 /**
  * Takes a log's keys, in the caller's transaction. A log is begun with the first line that is shown; of a known one each further key must be
  * handed over to by the last one known here: one successor, and no other. A later epoch of the same agent ends the ones before it, for
- * good. Null when it is taken, or was already.
+ * good: it must be one of the next few, and vouched for by a certificate that is valid now. Null when it is taken, or was already.
  */
-export async function follow(sql: Sql, named: readonly Named[], checkpoint: string): Promise<Refused | null> {
+export async function follow(sql: Sql, judged: Judged, checkpoint: string): Promise<Refused | null> {
+  const { named } = judged;
   const [first] = named;
   if (first === undefined) throw new Error("no line was judged");
   const known = await readLog(sql, first.naming.origin);
-  if (known === null) return begin(sql, named, first, checkpoint);
+  if (known === null) return begin(sql, judged, first, checkpoint);
   const evidence = (kind: RefusalKind, line: string, words: string): Promise<void> =>
     keepRefusal(sql, { origin: known.origin, kind, about: digestOf(line), words, note: checkpoint });
   if (known.ended_by !== null) {
@@ -26,6 +27,8 @@ export async function follow(sql: Sql, named: readonly Named[], checkpoint: stri
   const rows = await readKeys(sql, known.origin);
   let last = rows.at(-1);
   for (const one of named) {
+    // Older than what this log was begun with here: archived segments were moved back. Nobody here compares them with anything.
+    if (one.range.from < (rows[0]?.position ?? 0)) continue;
     const same = rows.find(({ position }) => position === one.range.from);
     if (last === undefined) throw new Error("a log is known without a key");
     if (same?.log_key === one.range.key) continue;
@@ -42,19 +45,26 @@ export async function follow(sql: Sql, named: readonly Named[], checkpoint: stri
   return null;
 }
 
-async function begin(sql: Sql, named: readonly Named[], first: Named, checkpoint: string): Promise<Refused | null> {
+/** An agent that joins anew gets the next epoch; some of them may never have been shown here. */
+const MAX_EPOCHS_AHEAD = 16;
+
+async function begin(sql: Sql, { named, current }: Judged, first: Named, checkpoint: string): Promise<Refused | null> {
   const { origin, epoch } = first.naming;
   const agent = origin.slice(0, -`/epoch/${epoch}`.length);
-  const [later] = await sql.rows<LogRow>(
-    "select * from witnessed_logs where agent = $1 and epoch > $2 order by epoch desc limit 1",
+  const [newest] = await sql.rows<LogRow>(
+    "select * from witnessed_logs where agent = $1 order by epoch desc limit 1",
     agent,
-    epoch,
   );
-  if (later !== undefined) {
-    const words = `a log of epoch ${epoch} was shown after ${later.origin} had begun`;
+  if (newest !== undefined && newest.epoch > epoch) {
+    const words = `a log of epoch ${epoch} was shown after ${newest.origin} had begun`;
     await keepRefusal(sql, { origin, kind: "older-epoch", about: digestOf(first.line), words, note: checkpoint });
     return refused(403, words);
   }
+  if (newest !== undefined && epoch > newest.epoch + MAX_EPOCHS_AHEAD)
+    return refused(403, `epoch ${epoch} is too far beyond ${newest.origin}`);
+  // Lines say themselves when they were written: an old certificate's key must not take the place of a log that goes on.
+  if (newest !== undefined && !current)
+    return refused(403, `the certificate beside its newest key is not valid any more, and ${newest.origin} is known`);
   let last: LogKeyRange = first.range;
   for (const one of named.slice(1)) {
     const fault = handoverFault(last, one);

@@ -57,6 +57,23 @@ export async function readKeys(sql: Sql, origin: string): Promise<KeyRow[]> {
   );
 }
 
+/**
+ * Forgets a log and its keys, as if it had never been shown: what it ended goes on. Evidence stays. False when it is not known.
+ */
+export async function forgetLog(sql: Sql, origin: string): Promise<boolean> {
+  const log = await readLog(sql, origin);
+  if (log === null) return false;
+  const [next] = await sql.rows<LogRow>(
+    "select * from witnessed_logs where agent = $1 and epoch > $2 order by epoch limit 1",
+    log.agent,
+    log.epoch,
+  );
+  await sql.run("update witnessed_logs set ended_by = $1 where ended_by = $2", next?.origin ?? null, origin);
+  await sql.run("delete from witnessed_keys where origin = $1", origin);
+  await sql.run("delete from witnessed_logs where origin = $1", origin);
+  return true;
+}
+
 /** Keeps evidence, once for each thing that it is about, and bounded: whoever holds a log's key cannot fill the disk with it. */
 export async function keepRefusal(sql: Sql, refusal: Omit<RefusalRow, "at">): Promise<void> {
   const { origin, kind, about, words, note } = refusal;

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { cosign } from "../../agent/audit/cosignature.ts";
 import type { Log } from "../../agent/audit/log.ts";
-import { ed25519Private, ed25519Public, parseCheckpoint, parseNote } from "../../agent/audit/note.ts";
+import { ed25519Private, ed25519Public, parseCheckpoint, parseNote, signatureLine } from "../../agent/audit/note.ts";
 import { leafHash, verifyInclusion } from "../../agent/audit/tree.ts";
 import type { Answer, Post } from "../../agent/poll.ts";
-import { MAX_RECEIPTS, WitnessRequest } from "../../agent/wire/protocol.ts";
+import { MAX_RECEIPTS, WitnessAnswer, WitnessRequest } from "../../agent/wire/protocol.ts";
 import { controlWitness } from "../../agent/witness/controlPlane.ts";
 import { started, world } from "../audit/world.ts";
 
@@ -74,6 +74,37 @@ test("a cosignature by a key that no trust statement names is not kept", async (
     new Map(),
   );
   expect(before).toMatchObject({ result: null, kept: [] });
+});
+
+test("a control plane that asks on and on is asked sixteen times, and one that takes less than it was handed is a fault", async () => {
+  let wanted = 0;
+  const on = await talked(17 * MAX_RECEIPTS, ({ checkpoint, receipts }) => {
+    wanted += receipts?.paths.length ?? 0;
+    return { ok: { cosignature: line(checkpoint), receipts: wanted } };
+  });
+  expect(on).toMatchObject({ result: null, head: "" });
+  expect(on.asked).toHaveLength(16);
+  let taken = 0;
+  const slow = await talked(2 * MAX_RECEIPTS, ({ checkpoint, receipts }) => {
+    taken += receipts === null ? 0 : 1;
+    return { ok: { cosignature: line(checkpoint), receipts: taken } };
+  });
+  expect(slow).toMatchObject({ result: "answer: it does not take receipts", head: "" });
+  expect(slow.asked).toHaveLength(2);
+});
+
+test("of an answer nothing is kept but the one line by the key that was named, and an answer is one line", async () => {
+  const done = await talked(9, ({ checkpoint }) => {
+    const own = signatureLine(parseCheckpoint(checkpoint)?.origin ?? "", Buffer.alloc(4, 7), Buffer.alloc(64, 1));
+    return { ok: { cosignature: `${own}${line(checkpoint)}`, receipts: 9 } };
+  });
+  expect(done.result).toBeNull();
+  expect(done.kept).toEqual([`${done.newest}${line(done.newest)}`]);
+  const good = line(done.newest);
+  const taken = (cosignature: string): boolean => WitnessAnswer.safeParse({ cosignature, receipts: 9 }).success;
+  expect(taken(good)).toBe(true);
+  for (const bad of ["", good.trim(), good + good, `${good}\n`, ` ${good}`, good.replace("\n", "\r\n"), `x\n${good}`])
+    expect([bad, taken(bad)]).toEqual([bad, false]);
 });
 
 test("a control plane without witnesses is left alone; one that takes nothing is asked later", async () => {

@@ -1,7 +1,15 @@
 import { expect, test } from "bun:test";
 import { cosign, cosignerText } from "../../agent/audit/cosignature.ts";
 import type { Log } from "../../agent/audit/log.ts";
-import { ed25519Private, ed25519Public, parseNote, verifierKey } from "../../agent/audit/note.ts";
+import {
+  ed25519Private,
+  ed25519Public,
+  keyId,
+  parseCheckpoint,
+  parseNote,
+  signatureLine,
+  verifierKey,
+} from "../../agent/audit/note.ts";
 import { witnessLines } from "../../agent/doctor/witnesses.ts";
 import { type WitnessConfig, WitnessesConfig } from "../../agent/witness/config.ts";
 import { type AskWitness, follower } from "../../agent/witness/follow.ts";
@@ -88,6 +96,26 @@ test("a cosignature is kept when it is this witness's over this very head, and w
   }
 });
 
+test("a line under the log's own name, or a second one under the witness's, never comes out of an answer", async () => {
+  const named = (log: Log): string => parseCheckpoint(log.checkpoint())?.origin ?? "";
+  const bytes = Buffer.alloc(64, 1);
+  const forged: ((log: Log) => string)[] = [
+    (log) => signatureLine(named(log), Buffer.from("00000000", "hex"), bytes),
+    (log) => signatureLine(named(log), parseNote(log.checkpoint())?.signatures[0]?.id ?? bytes, bytes),
+    (log) => signatureLine(named(log), keyId(named(log), ed25519Public(key)), bytes),
+    () => signatureLine("witness.example/w1", Buffer.from("00000000", "hex"), bytes),
+  ];
+  for (const more of forged)
+    for (const text of [(log: Log) => more(log) + line(log), (log: Log) => line(log) + more(log)]) {
+      let clean = "";
+      const { result, kept } = await asked((_, __, log) => {
+        clean = `${log.checkpoint()}${line(log)}`;
+        return said(200, text(log));
+      });
+      expect([result, kept]).toEqual([null, [clean]]);
+    }
+});
+
 test("a size that the witness names is gone to; one beyond the log says that the log was set back", async () => {
   const answers = (_: string, body: string, log: Log): WitnessSaid =>
     body.startsWith("old 4\n") ? said(200, line(log)) : stale("4\n");
@@ -128,6 +156,54 @@ test("a log that it does not know is shown to it once; without add-log its opera
   expect((await asked(() => said(404, ""))).result).toEqual({
     failed: "it does not know this log: its operator must add the log's key",
   });
+});
+
+test("who refuses a signature is shown the newest two keys first, and no answer has the log read again for the same keys", async () => {
+  const log = (await world({ segmentBytes: 3000 })).open();
+  while (log.segments().length < 9) log.append([started]);
+  let read = 0;
+  const counted: Log = Object.create(log, {
+    lines: {
+      value: (from: number, max: number) => {
+        read++;
+        return log.lines(from, max);
+      },
+    },
+    size: { get: () => log.size },
+  });
+  const bodies: string[] = [];
+  const answers: { [path: string]: number } = { "/add-checkpoint": 403, "/add-log": 403 };
+  const ask: AskWitness = async (_, path, body) => {
+    if (path === "/add-log") bodies.push(body);
+    return said(answers[path] ?? 500, "");
+  };
+  const one = follower(CONFIG, counted, ask, () => undefined);
+  let turns = 0;
+  let watching = true;
+  const turn = (): void => {
+    turns++;
+    if (watching) setImmediate(turn);
+  };
+  setImmediate(turn);
+  expect(await one.attempt()).toMatchObject({ failed: expect.stringContaining("it does not take this log") });
+  watching = false;
+  // Others had their turn between the lines.
+  expect(turns).toBeGreaterThanOrEqual(9);
+  const counts = bodies.map((body) => (JSON.parse(body) as { namings: unknown[] }).namings.length);
+  expect(counts).toEqual([2, 9]);
+  const once = read;
+  for (let n = 0; n < 3; n++) await one.attempt();
+  expect(read).toBe(once);
+  expect(new Set(bodies).size).toBe(2);
+  answers["/add-checkpoint"] = 404;
+  await one.attempt();
+  expect(bodies.at(-1)).toBe(bodies[1] ?? "");
+  expect(read).toBe(once);
+  // A newer key is shown.
+  while (log.segments().length < 10) log.append([started]);
+  await one.attempt();
+  expect((JSON.parse(bodies.at(-1) ?? "") as { namings: unknown[] }).namings).toHaveLength(10);
+  log.close();
 });
 
 test("doctor: a witness that is away is a warning, a required one a failure, and none at all is said", () => {

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { EntryBody } from "../../agent/audit/entry.ts";
 import { OUTCOMES } from "../../agent/audit/filterWords.ts";
 import { ROOT } from "../../build/command.ts";
+import { type Ran, ran } from "../e2e/world.ts";
 import { python } from "../python.ts";
 import { DIGEST, intent, outcome, refused, started, type World, world } from "./world.ts";
 
@@ -244,6 +245,25 @@ test("time, action, command and outcome leave entries out, of export and show al
     expect([words, reeve("export", "--format", "ocsf", ...words).status]).toEqual([words, 2]);
   expect(reeve("export").status).toBe(2);
   expect(reeve("export", "--format", "csv").status).toBe(2);
+});
+
+test("a bad line ends the export with its place, after all that is good before it", async () => {
+  const bad = await world();
+  const log = bad.open();
+  log.append(everything());
+  log.close();
+  const path = join(bad.folder, "00000000000000000000.jsonl");
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  const events = (): Ran => ran(REEVE, "audit", "export", "--format", "ocsf", "--log", bad.folder);
+  const whole = events();
+  expect(whole.code).toBe(0);
+  writeFileSync(path, `${lines.join("\n")}\nno entry\n`);
+  const cut = events();
+  expect(cut.code).toBe(1);
+  expect(cut.stdout).toBe(whole.stdout);
+  expect(cut.stdout.length).toBeGreaterThan(1000);
+  expect(cut.stderr).toContain(`line ${lines.length} in 00000000000000000000.jsonl is no entry`);
+  rmSync(dirname(bad.folder), { recursive: true });
 });
 
 test("a reader that goes away ends the export, and a log that is not there is said", async () => {

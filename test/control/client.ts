@@ -172,7 +172,7 @@ export function agentOf(world: World, key: Key, chain: readonly string[], epoch:
         chain: [...agent.chain],
         signature: signLogKeyBinding(origin, next, from, key.key),
         before,
-        handed: signHandover(origin, from, next, older),
+        handed: signHandover({ origin, from, key: next, root: rootOfTree(tree) }, older),
         carry: `sha256:${"0".repeat(64)}`,
         ...change,
       });

@@ -2,7 +2,7 @@ import { cosign, cosignerText, parseCosigner } from "../../agent/audit/cosignatu
 import { ed25519Private, ed25519Public, parseNote } from "../../agent/audit/note.ts";
 import type { Witness } from "../../agent/audit/verify/verdict.ts";
 
-/** Witnesses as tests need them: a key, and a line over any head. */
+/** Witnesses as tests need them: a key, and a line over any head, at some second since 1970. */
 const SEEN_AT = 1_795_000_000;
 
 function witness(name: string, of: Witness["of"], seed: number) {
@@ -14,7 +14,7 @@ function witness(name: string, of: Witness["of"], seed: number) {
     ...cosigner,
     of,
     text,
-    line: (note: string) => cosign(parseNote(note)?.text ?? "", name, privateKey, SEEN_AT),
+    line: (note: string, seconds = SEEN_AT) => cosign(parseNote(note)?.text ?? "", name, privateKey, seconds),
   };
 }
 export const OWNER = witness("witness.customer.example", "owner", 1);

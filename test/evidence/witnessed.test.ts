@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { withLines } from "../../agent/audit/cosignature.ts";
 import { checkpointRecord } from "../../agent/audit/folder.ts";
@@ -61,10 +61,36 @@ test("only what was written until the moment that is asked about needs a witness
   while (Date.now() <= until) await Bun.sleep(1);
   log.append([started]);
   log.close();
-  keep(w, `${head}${OWNER.line(head)}`);
+  keep(w, `${head}${OWNER.line(head, Math.floor(until / 1000) - 3600)}`);
   const given = { ca: w.caPem, witnesses: [OWNER] };
   expect(await verifyLog(realDisk, w.folder, given)).toMatchObject({ exit: 11, asked: size + 1 });
+  // It cosigned long before that moment: a log that was cut back to its head looks the same.
+  const early = await verifyLog(realDisk, w.folder, { ...given, asOf: until });
+  expect(early).toMatchObject({ exit: 11, asked: size });
+  expect(early.says).toContain("nobody has witnessed it as late as the moment that was asked about");
+  keep(w, `${head}${OWNER.line(head, Math.ceil(until / 1000))}`);
   expect(await verifyLog(realDisk, w.folder, { ...given, asOf: until })).toMatchObject({ exit: 0, asked: size });
+});
+
+test("a log that was cut back to its last cosigned head is not taken for all of it, whatever moment is asked about", async () => {
+  const { w } = await filled(3);
+  const log = w.open();
+  const head = log.checkpoint();
+  const { memory, size } = log;
+  const path = join(w.folder, realDisk.list(w.folder).findLast((name) => name.endsWith(".jsonl")) ?? "");
+  const cutTo = realDisk.stat(path).size;
+  const cosigned = Math.ceil(memory.newest / 1000);
+  log.append([started]);
+  log.close();
+  truncateSync(path, cutTo);
+  writeFileSync(join(w.folder, "checkpoints"), checkpointRecord(head));
+  keep(w, `${head}${OWNER.line(head, cosigned)}`);
+  const given = { ca: w.caPem, witnesses: [OWNER] };
+  const asked = (asOf: number) => verifyLog(realDisk, w.folder, { ...given, asOf });
+  expect(await asked(cosigned * 1000)).toMatchObject({ exit: 0, size });
+  expect(await asked(cosigned * 1000 + 1)).toMatchObject({ exit: 11, size });
+  // Without a moment the answer is of the entries that are here.
+  expect(await verifyLog(realDisk, w.folder, given)).toMatchObject({ exit: 0, size });
 });
 
 test("a cosignature that is not over this head is no cosignature, and the file is named", async () => {

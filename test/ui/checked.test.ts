@@ -145,6 +145,32 @@ test("a log that was cut, or signed by another key, or has heads that are none, 
   clear(broken.folder);
 });
 
+test("a log without a head, or with a segment that names no key, is damaged; what no head covers is said", async () => {
+  const w = await written();
+  const ca = beside(w.folder, "ca.pem", w.caPem);
+  const notes = readCheckpoints(realDisk, w.folder).notes;
+  const last = segmentsOf(w).at(-1) ?? "";
+  // Heads that end before the last entries hold nothing of them.
+  const older = notes.at(-3) ?? "";
+  const { size } = parseCheckpoint(older) ?? { size: 0 };
+  edit(w, "checkpoints", () => checkpointRecord(older));
+  const uncovered = await said(w, ["--ca", ca]);
+  expect(uncovered.words).toContain(`No signed head that holds covers those from entry ${size} on`);
+  edit(w, "checkpoints", () => "");
+  const headless = await said(w, ["--ca", ca]);
+  expect(headless.state).toBe("damaged");
+  expect(headless.words).toContain("there is no signed head: nobody vouches for a single entry");
+  // A gap, and behind it lines that nothing ties to what was signed.
+  writeFileSync(join(w.folder, "checkpoints"), checkpointRecord(notes.at(-1) ?? ""));
+  const [, second = ""] = segmentsOf(w);
+  rmSync(join(w.folder, second));
+  edit(w, last, (text) => text.split("\n").slice(1).join("\n"));
+  const unnamed = await said(w, ["--ca", ca]);
+  expect(unnamed.state).toBe("damaged");
+  expect(unnamed.words).toContain("a segment begins without the line that names its key");
+  clear(w.folder);
+});
+
 test("segments that are not there are said, with the entries that they held", async () => {
   const w = await written();
   const [, second = "", third = ""] = segmentsOf(w);
@@ -186,17 +212,24 @@ test("the page says up to which entry each witness cosigned, and takes no cosign
   const key = ed25519Private(Buffer.alloc(32, 9));
   const verifier = cosignerText({ name: "witness.example", publicKey: new Uint8Array(ed25519Public(key)) });
   const notes = readCheckpoints(realDisk, w.folder).notes;
-  const note = notes.at(-3) ?? "";
+  const note = notes.at(-1) ?? "";
+  const before = notes.at(-3) ?? "";
   const text = parseNote(note)?.text ?? "";
   const size = parseCheckpoint(note)?.size ?? 0;
   const line = cosign(text, "witness.example", key, 1_795_000_000);
   writeFileSync(join(w.folder, COSIGNED), checkpointRecord(note + line));
   const seen = await said(w, ["--ca", ca, "--witness", verifier]);
+  const late = cosign(parseNote(before)?.text ?? "", "witness.example", key, 1_795_000_000);
   expect(seen.state).toBe("witnessed");
   expect(seen.words).toContain(`witness.example: up to entry ${size - 1}, at 2026-11-18`);
   const control = await said(w, ["--ca", ca, "--control-witness", verifier]);
   expect(control.state).toBe("control-plane");
   expect(control.words).toContain("witnessed by the control plane only");
+  // It has not seen all of it: the newest could have been cut off.
+  writeFileSync(join(w.folder, COSIGNED), checkpointRecord(before + late));
+  const behind = await said(w, ["--ca", ca, "--witness", verifier]);
+  expect(behind.state).toBe("unwitnessed");
+  expect(behind.words).toContain(`witness.example: up to entry ${(parseCheckpoint(before)?.size ?? 0) - 1}`);
   const wrong = line.replace(
     / (\S{12})(\S+)\n$/,
     (_, start: string, rest: string) => ` ${start}${rest.replace(/^./, (char) => (char === "A" ? "B" : "A"))}\n`,

@@ -94,12 +94,18 @@ test("each entry is cosigned by the witness and the control plane, with a receip
   expect(w.vendor("fleet receipt", "999999", "--cluster", "prod-eu-1").code).toBe(1);
 
   // What is on record after an orderly end is cosigned too, and `audit verify` says by whom.
-  const then = new Date().toISOString();
   await ended(agent, "SIGTERM");
   const control = ran(CONTROL, "witness", "key", "--dir", join(w.data, "ca")).stdout.trim();
   const verified = (...more: string[]) => w.reeve(["audit", "verify"], "--ca", w.root, ...more);
   expect(verified("--witness", to.ready.key, "--control-witness", control)).toMatchObject({ code: 0 });
+  // The control plane's covers what there was when it came, and cannot say what there was later.
+  const { witnesses } = JSON.parse(verified("--control-witness", control, "--json").stdout) as {
+    witnesses: { at: string }[];
+  };
+  const then = witnesses[0]?.at ?? "";
   expect(verified("--control-witness", control, "--as-of", then)).toMatchObject({ code: 10 });
+  const later = new Date(Date.parse(then) + 1000).toISOString();
+  expect(verified("--control-witness", control, "--as-of", later)).toMatchObject({ code: 11 });
   expect(verified("--control-witness", control)).toMatchObject({ code: 11 });
   expect(verified()).toMatchObject({ code: 11 });
 }, 240_000);

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
-import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Log, openLog } from "../../agent/audit/log.ts";
 import { realHost } from "../../agent/host/real.ts";
@@ -75,6 +75,25 @@ test("a witness that comes when the first segments were moved away begins with t
   log.append([started]);
   expect(await following(to, log).attempt()).toBeNull();
   expect(to.show().told).toMatchObject({ logs: [{ size: log.size }], refused: [] });
+  log.close();
+}, 120_000);
+
+test("segments that were moved back are shown with their keys, and are no second key", async () => {
+  const { w, to } = await stage();
+  let log = w.open();
+  grow(log, 3);
+  log.close();
+  const [first = 0] = log.segments();
+  const path = join(w.folder, `${String(first).padStart(20, "0")}.jsonl`);
+  renameSync(path, `${path}-away`);
+  log = w.open();
+  expect(await following(to, log).attempt()).toBeNull();
+  log.close();
+  renameSync(`${path}-away`, path);
+  log = w.open();
+  grow(log, 6);
+  expect(await following(to, log).attempt()).toBeNull();
+  expect(to.show()).toMatchObject({ code: 0, told: { logs: [{ size: log.size }], refused: [] } });
   log.close();
 }, 120_000);
 

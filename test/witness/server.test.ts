@@ -4,8 +4,9 @@ import { consistencyProof } from "../../agent/audit/consistency.ts";
 import { cosignedAt, parseCosigner } from "../../agent/audit/cosignature.ts";
 import { verifierKey } from "../../agent/audit/note.ts";
 import { emptyTree, grow, leafHash } from "../../agent/audit/tree.ts";
-import { type World, world } from "../audit/world.ts";
-import { CONTROL, ran } from "../e2e/world.ts";
+import { realHost } from "../../agent/host/real.ts";
+import { authority, started, type World, world } from "../audit/world.ts";
+import { CONTROL, type Ran, ran } from "../e2e/world.ts";
 import { beside, counterpart } from "./counterpart.ts";
 import { addLogBody, copied, filled, headsIn, linesIn, type Witness, witness } from "./world.ts";
 
@@ -181,6 +182,50 @@ test("a later epoch takes the log's place for good: nothing of the older one aft
   const { logs, refused } = to.show().told;
   expect(logs.map(({ ended_by }) => ended_by)).toEqual([later.as.origin, null]);
   expect(refused.map(({ kind }) => kind)).toEqual(["older-epoch", "second-key"]);
+});
+
+test("an expired certificate's key, or an epoch far ahead, takes no log's place; what did is forgotten by hand", async () => {
+  const DAY = 24 * 3600 * 1000;
+  const ca = await authority("vendor.example root", new Date(Date.now() - 20 * DAY));
+  const w = await world({}, {}, ca);
+  filled(w, 12);
+  const to = witness(w.caPem);
+  all.push(to);
+  await to.start();
+  expect((await to.post("/add-log", addLogBody(w.folder, 5))).status).toBe(200);
+  expect(await sent(to, w, 0, 12)).toBe("cosigned");
+  // What a thief of an old machine's key writes: a line of the time at which its certificate was valid.
+  const validThen = { notBefore: new Date(Date.now() - 10 * DAY), notAfter: new Date(Date.now() - 5 * DAY) };
+  const expired = await world({ epoch: 2 }, validThen, ca);
+  const host = realHost();
+  const log = expired.open({ ...host, clock: { ...host.clock, now: () => Date.now() - 7 * DAY } });
+  while (log.size < 6) log.append([started]);
+  log.close();
+  const old = await to.post("/add-log", addLogBody(expired.folder, 6));
+  expect(old).toMatchObject({ status: 403, text: expect.stringContaining("is not valid any more") });
+  const far = await world({ epoch: 18 }, {}, ca);
+  filled(far, 6);
+  const ahead = await to.post("/add-log", addLogBody(far.folder, 6));
+  expect(ahead).toMatchObject({ status: 403, text: expect.stringContaining("too far beyond") });
+  expect(await sent(to, w, 12, 12)).toBe("cosigned");
+  // A log that nothing is known beside is taken as late as it comes.
+  const alone = witness(w.caPem);
+  all.push(alone);
+  await alone.start();
+  expect((await alone.post("/add-log", addLogBody(expired.folder, 6))).status).toBe(200);
+
+  const next = await world({ epoch: 17 }, {}, ca);
+  filled(next, 6);
+  expect((await to.post("/add-log", addLogBody(next.folder, 6))).status).toBe(200);
+  expect(await sent(to, w, 12, 12)).toBe("no valid signature");
+  const forget = (): Ran => ran(CONTROL, "witness", "forget", next.as.origin, "--dir", to.dir);
+  expect(forget()).toMatchObject({ code: 0 });
+  expect(forget()).toMatchObject({ code: 3, stderr: expect.stringContaining("this witness does not know it") });
+  expect(await sent(to, w, 12, 12)).toBe("cosigned");
+  expect(to.show().told).toMatchObject({
+    logs: [{ origin: w.as.origin, size: 12, ended_by: null }],
+    refused: [{ kind: "older-epoch" }],
+  });
 });
 
 test("what it has cosigned can be read by anyone, and is what its key signed", async () => {

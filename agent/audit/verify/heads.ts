@@ -86,14 +86,22 @@ export function holdTo(head: Head, progress: Progress, holding: Holding): void {
     throw fail("edited", `is not one of ${progress.origin ?? "this log"}, signed by its key`);
   }
   if (!at.root.equals(rootOfTree(progress.tree))) throw otherRoot(head, progress, holding, key.key);
-  progress.checked += 1;
   progress.good = at.size;
-  progress.head = head;
+  // Right after a gap it is of entries that are not here, by a key that only the line after it names.
+  if (at.size > progress.after) {
+    progress.checked += 1;
+    progress.head = head;
+  }
   for (const witness of witnesses) {
     const seconds = cosignedAt(note, witness);
-    if (seconds !== null) progress.witnessed.set(witness, { size: at.size, seconds });
+    if (seconds !== null) progress.witnessed.set(witness, newer(progress.witnessed.get(witness), at.size, seconds));
     else if (names(note, witness)) throw fail("edited", `has a line of ${witness.name} that is not its cosignature`);
   }
+}
+
+/** A head may be cosigned again, later, while nothing is added. */
+function newer(before: { size: number; seconds: number } | undefined, size: number, seconds: number) {
+  return { size, seconds: before?.size === size ? Math.max(before.seconds, seconds) : seconds };
 }
 
 function names(note: string, { name, publicKey }: Witness): boolean {

@@ -4,7 +4,7 @@ import { type CarryFile, carryName, linesOf, textOf } from "../folder.ts";
 import { readLine } from "../line.ts";
 import { emptyMemory, fold, memoryState } from "../memory.ts";
 import { openingFault, samePeaks } from "../opening.ts";
-import { emptyTree, grow, leafHash, rootOfTree, treeOf } from "../tree.ts";
+import { grow, leafHash, rootOfTree, treeOf } from "../tree.ts";
 import { indexIn, kindOf } from "./diagnose.ts";
 import { senseFault } from "./sense.ts";
 import { isSignedAsItStands } from "./signed.ts";
@@ -81,6 +81,8 @@ function begin({ disk, folders, sources }: Looking, at: number, progress: Progre
     });
   if (first > size) progress.missing.push({ from: size, to: first });
   if (progress.oldest === null) progress.from = first;
+  else if (progress.good < size)
+    progress.remarks.push(`entries ${progress.good} to ${size - 1}, before a gap, are covered by no head that is here`);
   goOnFrom(source, carry, naming ?? namingOf(disk, source), progress);
   return carry;
 }
@@ -108,29 +110,30 @@ function holdToNext(
   });
 }
 
+/**
+ * After a gap only the segment's own first line counts: the CA vouches for its key, which signs the heads that cover the line, and with it the
+ * carry file and the key before. Without such a line nothing is believed, and the line is damage where it is looked at.
+ */
 function goOnFrom(
   { first, name }: Source,
   carry: CarryFile | null,
   naming: ReturnType<typeof namingOf>,
   progress: Progress,
 ): void {
-  progress.remembers = carry !== null || first === 0;
-  // The line that opens the segment says which key signed until here.
-  const logKey = naming?.kind === "segment" ? { origin: naming.origin, ...naming.before } : null;
-  progress.memory = carry?.memory ?? { ...emptyMemory(null), logKey };
-  progress.rooted = true;
+  progress.remembers = carry !== null;
   progress.good = first;
-  if (naming !== null) progress.namings.push(naming);
-  else if (carry?.memory.first != null) progress.namings.push(carry.memory.first);
-  if (carry !== null) progress.tree = carry.tree;
-  else if (first === 0) progress.tree = emptyTree();
-  else if (naming?.kind === "segment" && naming.index === first) progress.tree = frontierOf(naming, name, first);
-  else {
+  progress.after = first;
+  if (naming?.kind !== "segment" || naming.index !== first) {
+    progress.memory = { ...(carry?.memory ?? emptyMemory(null)), logKey: null };
     progress.rooted = false;
     progress.tree = { size: first, peaks: [] };
-    progress.remarks.push(`${name} has no whole carry file: what is after the gap cannot be held to the checkpoints`);
+    return;
   }
-  progress.origin ??= naming?.origin ?? carry?.memory.first?.origin ?? null;
+  progress.memory = carry?.memory ?? { ...emptyMemory(null), logKey: { origin: naming.origin, ...naming.before } };
+  progress.rooted = true;
+  progress.namings.push(naming);
+  progress.tree = carry?.tree ?? frontierOf(naming, name, first);
+  progress.origin ??= naming.origin;
 }
 
 function frontierOf({ peaks }: { readonly peaks: readonly string[] }, file: string, first: number) {

@@ -24,6 +24,8 @@ export function witnessText(exit: VerifyExit, { asked }: Pick<Progress, "asked">
   }
   if (best === null || best.size === 0)
     return "whole as far as it goes, but nobody has witnessed it: whoever holds the machine could have cut off the newest entries, and signed again";
+  if (best.size >= asked)
+    return `whole as far as it goes, but nobody has witnessed it as late as the moment that was asked about: ${best.name} cosigned ${best.size} entries at ${best.at}, and what was written since could have been cut off`;
   return `whole as far as it goes, but its newest ${asked - best.size} entries could have been cut off or written anew: ${best.name} cosigned ${best.size} entries at ${best.at}, and nobody more`;
 }
 

@@ -123,6 +123,8 @@ export type Progress = {
   checked: number;
   /** The newest size at which a head was held. */
   good: number;
+  /** Where the newest gap ends: nobody vouches for the key that may sign a head of that size, or for what it covers. */
+  after: number;
 };
 
 export class Found extends Error {

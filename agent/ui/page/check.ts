@@ -74,8 +74,14 @@ export function newCheck({ notes, bad, ca, witnesses }: Heads): Check {
   async function begin(segment: number, firstLine: Uint8Array): Promise<void> {
     const opening = openingOf(new TextDecoder().decode(firstLine));
     if (segment < tree.size) throw new Damage(segment, "a segment begins before the one before it ends");
+    if (segment > 0 && (opening?.kind !== "segment" || opening.index !== segment))
+      throw new Damage(segment, "a segment begins without the line that names its key");
     const peaks = opening === null ? null : peaksOf(opening);
     const named = peaks === null ? null : treeOf(segment, peaks);
+    // A log from before segments named their keys has no such line, and one key from entry 0 on; without a gap its heads hold all of it.
+    const unkeyed = segment === tree.size && rooted && ranges.length === 1 && ranges[0]?.from === 0;
+    if (segment > 0 && opening?.kind !== "segment" && !unkeyed)
+      throw new Damage(segment, "a segment begins without the line that names its key and the entries before it");
     if (segment === tree.size) {
       if (peaks !== null && rooted && (named === null || !isSame(rootOf(named), rootOf(tree))))
         throw new Damage(segment, "a segment's first line says something else of the entries before it");
@@ -124,8 +130,12 @@ export function newCheck({ notes, bad, ca, witnesses }: Heads): Check {
 
   async function end(): Promise<Verdict> {
     if (bad || read.includes(null)) throw new Damage(tree.size, "a note in the files of heads is no head");
+    if (newest === null && from !== null)
+      throw new Damage(from, "there is no signed head: nobody vouches for a single entry");
     if (newest !== null && newest.size > tree.size)
       throw new Damage(tree.size, `the log ends here, and its newest head covers ${newest.size} entries`);
+    if (held === 0 && from !== null && tree.size > from)
+      throw new Damage(from, "no head covers what is here: nobody vouches for a single entry");
     return verdict(missing.length > 0 ? "incomplete" : "whole", null);
   }
 

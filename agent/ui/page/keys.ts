@@ -1,8 +1,9 @@
 import { X509Certificate } from "@peculiar/x509";
 import { agentOf, certificatesOf, rootOfChain } from "../../audit/chain.ts";
 import { canonical } from "../../wire/canonical.ts";
-import { base64, base64url, utf8 } from "./bytes.ts";
+import { base64, base64url, toBase64, utf8 } from "./bytes.ts";
 import { isSignature, toHex } from "./note.ts";
+import { rootOf, treeOf } from "./tree.ts";
 
 /**
  * Which key may sign heads of which sizes, and who vouches for it: entry 0 names the first key, the first line of a later segment the next one. The only
@@ -34,7 +35,7 @@ type Opening = {
   readonly handed?: string;
 };
 
-/** A segment's first line, or null when it names no key: as an agent before segments had keys wrote it. */
+/** A segment's first line, or null when it names no key. */
 export function openingOf(line: string): Opening | null {
   try {
     const entry = JSON.parse(line) as Opening;
@@ -55,7 +56,7 @@ export function peaksOf({ peaks }: Opening): Uint8Array[] | null {
   return bytes === undefined || bytes.includes(null) ? null : (bytes as Uint8Array[]);
 }
 
-/** Whether the key before handed over to the one that a segment's first line names. */
+/** Whether the key before handed over to the one that a segment's first line names, with the root of all entries before. */
 export async function isHandedOver(before: KeyRange, opening: Opening): Promise<boolean> {
   const { before: named, key, handed, origin, index } = opening;
   const older = base64(before.key);
@@ -63,7 +64,10 @@ export async function isHandedOver(before: KeyRange, opening: Opening): Promise<
   if (named === null || typeof named !== "object" || older === null || signature === null) return false;
   if (named.key !== before.key || named.from !== before.from || origin !== before.origin || index <= before.from)
     return false;
-  return isSignature(older, signature, utf8(`reeve log key\n${origin}\n${index}\n${key}\n`));
+  const peaks = peaksOf(opening);
+  const tree = peaks === null ? null : treeOf(index, peaks);
+  if (tree === null) return false;
+  return isSignature(older, signature, utf8(`reeve log key\n${origin}\n${index}\n${key}\n${toBase64(rootOf(tree))}\n`));
 }
 
 /** The range whose key must have signed a head of this size. */

@@ -50,10 +50,11 @@ function show(section: HTMLElement, verdict: Verdict): void {
 
 type Shown = "damaged" | "incomplete" | "unvouched" | "unwitnessed" | "control-plane" | "witnessed";
 
-function stateOf(verdict: Verdict): Shown {
+/** Witnessed is what a witness has seen all of: what is newer than its cosignature could have been cut off. */
+export function stateOf(verdict: Verdict): Shown {
   if (verdict.state !== "whole") return verdict.state;
   if (verdict.vouched === null) return "unvouched";
-  const seenBy = verdict.witnesses.filter(({ size }) => size > 0).map(({ of }) => of);
+  const seenBy = verdict.witnesses.filter(({ size }) => size > 0 && size >= verdict.size).map(({ of }) => of);
   if (seenBy.includes("owner")) return "witnessed";
   return seenBy.length > 0 ? "control-plane" : "unwitnessed";
 }
@@ -71,8 +72,11 @@ function headline(verdict: Verdict): string {
   return HEADLINES[stateOf(verdict)];
 }
 
-function sizeWords({ size, from }: Verdict): string {
-  return `${(size - from).toLocaleString("en")} entries were read and hashed here.`;
+export function sizeWords({ size, from, newest }: Verdict): string {
+  const read = `${(size - from).toLocaleString("en")} entries were read and hashed here.`;
+  const covered = newest?.size ?? 0;
+  if (covered >= size) return read;
+  return `${read} No signed head that holds covers those from entry ${Math.max(covered, from)} on.`;
 }
 
 function headWords({ heads, newest, keys }: Verdict): string {
