@@ -1,9 +1,9 @@
 import "reflect-metadata";
 import { createPublicKey } from "node:crypto";
 import type { KeyVaultKey } from "@azure/keyvault-keys";
-import { BasicConstraintsExtension, type X509Certificate } from "@peculiar/x509";
+import type { X509Certificate } from "@peculiar/x509";
 import { DiskError } from "../../agent/host/host.ts";
-import { certificatesIn, links } from "../chain.ts";
+import { certificatesIn, isAuthority } from "../chain.ts";
 import { CallFailed, type CallPlace, type Gate } from "../provider.ts";
 import type { AzureCalls, AzureContext } from "./call.ts";
 import { MAX_CHAIN_BYTES } from "./limits.ts";
@@ -83,7 +83,7 @@ export async function readChain(
   });
   const [own, ...above] = certificatesIn(text);
   if (own === undefined) throw new CallFailed("chain-unreadable", `${path} holds no certificate`, "none");
-  if (own.getExtension(BasicConstraintsExtension)?.ca !== true || !links([own, ...above]))
+  if (!isAuthority([own, ...above]))
     throw new CallFailed("authority-chain", "its certificates are not a chain of authorities", "none");
   return [own, ...above];
 }
