@@ -1,6 +1,6 @@
 /**
  * The agent from its sources, with a mistake of ours put in: it proves whose its credentials are before each call, and the NTH proof would go
- * to another place than its gate permits; with "look", the third look at the owner's folder would. `bun tampered.ts NTH REEVE WORDS…` runs
+ * another way than its gate permits; with "look", the third look at the owner's folder would. `bun tampered.ts NTH REEVE WORDS…` runs
  * as `REEVE WORDS…` would.
  */
 const [bun = "", self = "", given = "", , ...words] = process.argv;
@@ -13,7 +13,10 @@ const MISTAKES: Readonly<Record<string, readonly (readonly [string, string])[]>>
     ["if (held !== null && held.secretAccessKey === fresh.secretAccessKey) return held;", ""],
   ],
   "prove.ts": [
-    ['placesOf(aws, "sts", ["POST"])', `placesOf(aws, "sts", ++proofs === ${nth} ? ["PUT"] : ["POST"])`],
+    [
+      "table: IDENTITY_OPERATIONS,",
+      `table: ++proofs === ${nth} ? IDENTITY_OPERATIONS.map((row) => ({ ...row, method: "PUT" })) : IDENTITY_OPERATIONS,`,
+    ],
     ["export async function prove", "let proofs = 0;\nexport async function prove"],
   ],
   "folder.ts": [
