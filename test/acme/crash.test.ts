@@ -64,7 +64,9 @@ async function killedAt(point: Point): Promise<string> {
     died = true;
   });
   const command = await m.ask();
-  await m.until(`it dies ${point.moment} ${point.call} ${point.nth}`, async () => died);
+  const decided = async () => (await m.of(command, "outcome")).length > 0;
+  await m.until(`it dies ${point.moment} ${point.call} ${point.nth}`, async () => died || (await decided()));
+  if (!died) throw new Error(`it did not come by ${point.call}: ${JSON.stringify(await m.of(command, "outcome"))}`);
   expect([(await m.of(command, "intent")).length, (await m.of(command, "outcome")).length]).toEqual([1, 0]);
   return command;
 }

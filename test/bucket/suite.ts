@@ -81,9 +81,11 @@ export function holds(
       const now = await bucket.get(HEAD, 100, SIGNAL);
       if (now === "absent") throw new Error("no head");
       await store.remove("log/head");
-      const gone = await failed(bucket.putHead(Buffer.from("three"), now.mark, SIGNAL));
-      expect(["there", "unreachable"]).toContain(gone.what);
-      await bucket.putHead(Buffer.from("three"), null, SIGNAL);
+      const put = bucket.putHead(Buffer.from("three"), now.mark, SIGNAL);
+      // The Versity gateway takes a condition on what is not there for none; AWS, Google and Azure refuse it.
+      if (name === "the Versity S3 gateway") await put;
+      else expect(["there", "unreachable"]).toContain((await failed(put)).what);
+      if (name !== "the Versity S3 gateway") await bucket.putHead(Buffer.from("three"), null, SIGNAL);
       expect(await store.content("log/head")).toBe("three");
     });
 
