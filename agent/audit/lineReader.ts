@@ -42,7 +42,10 @@ function linesFrom(
     if (index >= to) break;
     // The next segment begins with the next index.
     if (index === before && offset === 0)
-      throw new LogDamaged(`entry ${index} is gone from ${folder}`, "Restore the folder.");
+      throw new LogDamaged(
+        `entry ${index} is gone from ${folder}: it was cut, replaced or removed under the running agent`,
+        "Restore the folder.",
+      );
     segment = index;
     offset = 0;
   }
