@@ -189,9 +189,11 @@ async function serve(
       witnesses?.wake();
     },
   };
+  const { promise: broken, resolve: breakOff } = Promise.withResolvers<void>();
   const fail = (error: unknown): void => {
     failure ??= { error };
     stop.abort();
+    breakOff();
   };
   function end(how: Ended): void {
     if (ended === null && how.why === "fenced")
@@ -341,8 +343,9 @@ async function serve(
     poll(contact, dispatch, handing, poller).catch(fail),
     lookOften(host.clock, look, stop.signal).catch(fail),
   ];
-  await Promise.all(loops);
-  await Promise.all([dispatch.idle(), ...recovering]);
+  const done = Promise.all(loops).then(() => Promise.all([dispatch.idle(), ...recovering]));
+  // What broke ends the process at once, whatever still waits: the next start finishes what is open.
+  await Promise.race([done, broken]);
   if (failure !== null) throw (failure as { error: unknown }).error;
   const exit = finish(ended, road, say, show);
   if (ended === null) await watched.last();
