@@ -245,7 +245,8 @@ async function serve(
         say("info", "in contact with the control plane again", { since: lost.since });
       if (reason === null) lastContact = timeText(host.clock.now());
       if (reason === null) lost = null;
-      else lost ??= { since: timeText(host.clock.now()), reason };
+      // The newest reason: a refused connection may have become a certificate that is not trusted.
+      else lost = { since: lost?.since ?? timeText(host.clock.now()), reason };
     },
     end,
   };
