@@ -3,22 +3,23 @@ import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import { azureNonce, type Proof } from "../../agent/wire/proof.ts";
 import { Faulted } from "../fault.ts";
 import { type Attested, readDocument } from "./azureDocument.ts";
-import { isOfService, signerFault, signerNames } from "./azureSigner.ts";
+import { type Ca, isOfService, signerFault, signerNames } from "./azureSigner.ts";
 import { readPlatformToken } from "./platformToken.ts";
 import type { Shown } from "./shown.ts";
 import type { SigningKey, SigningKeys } from "./signingKeys.ts";
 
-/** One of Azure's clouds, as a proof of it is judged. `keys`: Entra's. */
-export type AzureCloud<Keys = SigningKeys> = {
+/** One of Azure's clouds, as a proof of it is judged. */
+export type AzureCloud = {
   /** The metadata service's own name, by which it signs: metadata.azure.com. */
   readonly service: string;
-  /** DER: roots, and the CAs below them that a signer's certificate may be of. Azure does not send them along. */
-  readonly cas: readonly Uint8Array[];
+  /** Roots, and the CAs below them that a signer's certificate may be of. Azure does not send them along. */
+  readonly cas: readonly Ca[];
   /** Entra's origin: a token's issuer is this, its tenant and `/v2.0`. */
   readonly login: string;
   /** What a token must be for: nothing that opens anything by itself. */
   readonly audiences: readonly string[];
-  readonly keys: Keys;
+  /** Entra's. */
+  readonly keys: SigningKeys;
 };
 type AzureProof = Extract<Proof, { platform: "azure" }>;
 

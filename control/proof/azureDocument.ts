@@ -81,12 +81,14 @@ function signedDataIn(der: Uint8Array): SignedData | null {
 }
 
 function isPlain(data: SignedData, signer: SignerInfo): boolean {
-  const digests = [...data.digestAlgorithms, signer.digestAlgorithm].map(({ algorithm }) => algorithm);
+  const digests = [...data.digestAlgorithms, signer.digestAlgorithm];
   return (
     Number(data.version) === 1 &&
     Number(signer.version) === 1 &&
     data.digestAlgorithms.length === 1 &&
-    digests.every((digest) => DIGEST.has(digest)) &&
+    // None of these has parameters (RFC 3370 sections 2 and 3.2, RFC 5754 section 2).
+    [...digests, signer.signatureAlgorithm].every(({ parameters }) => (parameters ?? null) === null) &&
+    digests.every(({ algorithm }) => DIGEST.has(algorithm)) &&
     SIGNATURE.has(signer.signatureAlgorithm.algorithm) &&
     data.crls === undefined &&
     signer.signedAttrs === undefined &&

@@ -3,7 +3,11 @@ import type { AzureCloud } from "./azure.ts";
 import { AZURE_CAS } from "./azureCas.ts";
 import { ENTRA_KEYS, type KeysPlace } from "./keysPlace.ts";
 
-export type AzurePlace = AzureCloud<KeysPlace>;
+/** Where and by whom one of Azure's clouds is asked. `cas`: DER. */
+export type AzurePlace = Omit<AzureCloud, "cas" | "keys"> & {
+  readonly cas: readonly Uint8Array[];
+  readonly keys: KeysPlace;
+};
 
 /**
  * The public cloud. The audience is Entra's exchange of tokens (api://AzureADTokenExchange), by its application id as tokens name it: the same in every tenant.

@@ -30,39 +30,51 @@ export function isOfService(names: readonly string[], service: string): boolean 
   });
 }
 
-/** What is wrong with the way from a certificate to a root among these CAs (DER, roots and those below them), or null. */
-export function signerFault(der: Uint8Array, cas: readonly Uint8Array[], nowMs: number): string | null {
+/** Who may have signed a signer's certificate: a CA that is known here, roots first. */
+export type Ca = { readonly der: Uint8Array; readonly certificate: NodeCertificate; readonly root: boolean };
+
+/** DER of roots and of the CAs below them. Throws what is no certificate. */
+export function casOf(ders: readonly Uint8Array[]): readonly Ca[] {
+  const cas = ders.map((der) => {
+    const certificate = new NodeCertificate(Buffer.from(der));
+    return { der, certificate, root: isIssuedBy(certificate, certificate) };
+  });
+  // A root goes before another certificate of the same CA.
+  return cas.toSorted((a, b) => Number(b.root) - Number(a.root));
+}
+
+/** What is wrong with the way from a certificate (DER) to a root among these, or null. */
+export function signerFault(der: Uint8Array, cas: readonly Ca[], nowMs: number): string | null {
   const chain = chainOf(der, cas);
   if (chain === null) return "its document's signer is of no CA that is known here";
-  const checked = checkChain(chain, [...cas].filter(isRoot), nowMs);
+  const roots = cas.filter(({ root }) => root).map((ca) => ca.der);
+  const checked = checkChain(chain, roots, nowMs);
   return "bad" in checked ? `its document's signer has a certificate that does not hold: ${checked.bad}` : null;
 }
 
-/** Leaf first. A root goes before another certificate of the same CA. */
-function chainOf(der: Uint8Array, cas: readonly Uint8Array[]): readonly Uint8Array[] | null {
-  const issuers = [...cas].sort((a, b) => Number(isRoot(b)) - Number(isRoot(a)));
+/** Leaf first, root last; null when none of these leads to a root. */
+function chainOf(der: Uint8Array, cas: readonly Ca[]): readonly Uint8Array[] | null {
   const chain = [der];
-  let last = der;
-  while (chain.length < MAX_CHAIN) {
-    const issuer = issuers.find((ca) => isIssuedBy(last, ca));
+  let last = certificateIn(der);
+  while (last !== null && chain.length < MAX_CHAIN) {
+    const below = last;
+    const issuer = cas.find(({ certificate }) => isIssuedBy(below, certificate));
     if (issuer === undefined) return null;
-    chain.push(issuer);
-    if (isRoot(issuer)) return chain;
-    last = issuer;
+    chain.push(issuer.der);
+    if (issuer.root) return chain;
+    last = issuer.certificate;
   }
   return null;
 }
 
-function isRoot(der: Uint8Array): boolean {
-  return isIssuedBy(der, der);
+function certificateIn(der: Uint8Array): NodeCertificate | null {
+  try {
+    return new NodeCertificate(Buffer.from(der));
+  } catch {
+    return null;
+  }
 }
 
-function isIssuedBy(der: Uint8Array, by: Uint8Array): boolean {
-  try {
-    const issuer = new NodeCertificate(Buffer.from(by));
-    const certificate = new NodeCertificate(Buffer.from(der));
-    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-  } catch {
-    return false;
-  }
+function isIssuedBy(certificate: NodeCertificate, issuer: NodeCertificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }

@@ -2,6 +2,7 @@ import type { Proof } from "../../agent/wire/proof.ts";
 import { Faulted } from "../fault.ts";
 import { shownByAws } from "./aws.ts";
 import { shownByAzure } from "./azure.ts";
+import { casOf } from "./azureSigner.ts";
 import { shownByGcp } from "./gcp.ts";
 import { askKeys, type KeysPlace } from "./keysPlace.ts";
 import type { ProofPlaces } from "./places.ts";
@@ -24,7 +25,7 @@ export function proofVerifier(places: ProofPlaces): Verifier {
       () => performance.now(),
     );
   const google = keysAt(places.gcp);
-  const clouds = places.azure.map((place) => ({ ...place, keys: keysAt(place.keys) }));
+  const clouds = places.azure.map((place) => ({ ...place, cas: casOf(place.cas), keys: keysAt(place.keys) }));
   const verify: Verifier = async (proof, binding) => {
     switch (proof.platform) {
       case "aws":
