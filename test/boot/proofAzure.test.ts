@@ -1,24 +1,29 @@
-/** Azure's word for a machine, through the compiled control plane: what enrols by it, and what is refused and changes nothing. */
+/** Azure's word for a machine, through the compiled executables: an agent that joins by it, and what is refused and changes nothing. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { azureNonce } from "../../agent/wire/proof.ts";
-import { CLUSTER, makeKey } from "../control/client.ts";
+import { type World as Cloud, GROUP, LOCATION, SUBSCRIPTION, startWorld, TENANT } from "../azure/world/world.ts";
+import { makeKey } from "../control/client.ts";
+import { cloudRules } from "../e2e/cloud.ts";
+import { nonceOf } from "./attacker.ts";
 import { attested, type Holder, holder, signedData } from "./attester.ts";
+import { type Customer, customer, type Prove } from "./customer.ts";
 import { type Issuer, type Jwk, jwkOf, keyedToken, newSigner, startIssuer, token } from "./issuer.ts";
-import { type Prove, spkiOf, startVendor, type Vendor } from "./vendor.ts";
 
-const SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-cb9272f09590";
-const TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47";
-const PRINCIPAL = "9d1c4f3e-2b57-4a0e-9b52-7f3d1f0c6a11";
 const VM = "13f56399-bd52-4150-9748-7190aae1ff21";
 const EXCHANGE = "fb60f99c-7a34-4190-8149-302f77469936";
 const NAMES = ["westeurope.metadata.azure.com", "metadata.azure.com"];
 const HOUR = 3600_000;
-const folder = mkdtempSync(join(tmpdir(), "reeve-azure-proof-"));
+const folder = mkdtempSync(join(tmpdir(), "reeve-entra-"));
+/** Published for every tenant; published for one other tenant alone. */
+const elsewhere = "8f0f4c27-6d5a-4b8e-9a44-0b7f9d9c2f10";
+const scoped = newSigner();
 let entra: Issuer;
-let vendor: Vendor;
+let cloud: Cloud;
+let one: Customer;
 let root: Holder;
 let ca: Holder;
 let signer: Holder;
@@ -28,22 +33,50 @@ beforeAll(async () => {
   ca = await holder({ name: "Test Issuing CA", by: root, ca: true });
   signer = await holder({ name: "metadata.azure.com", by: ca, names: NAMES });
   entra = await startIssuer("login.microsoftonline.com", folder);
-  const cas = join(folder, "cas.pem");
-  writeFileSync(cas, `${root.pem}\n${ca.pem}\n`);
-  vendor = await startVendor(`azure:
+  const issuer = (tenant: string): string => `https://login.microsoftonline.com/${tenant}/v2.0`;
+  entra.keys = [jwkOf(entra.signer, { issuer: issuer("{tenantid}") }), jwkOf(scoped, { issuer: issuer(elsewhere) })];
+  cloud = await startWorld();
+  cloud.machine.state.attest = (content) => signedData(content, [signer]);
+  cloud.machine.state.sign = (said) => token(said, entra.signer);
+  const names = { group: "brokers", authority: cloud.vault.authority, zone: cloud.zone.name, below: cloud.zone.name };
+  const place = `{ cloud: azure, subscription: ${SUBSCRIPTION}, resource_group: ${GROUP} }`;
+  const chain = join(folder, "ca.pem");
+  writeFileSync(chain, cloud.vault.certificate);
+  one = await customer({ rules: cloudRules(names), place, provider: providerLines(chain) }, (folder) => {
+    const cas = join(folder, "cas.pem");
+    writeFileSync(cas, `${root.pem}\n${ca.pem}\n`);
+    return `azure:
   metadata.azure.com:
     cas: ${cas}
     login: https://login.microsoftonline.com
     audiences: [${EXCHANGE}]
     keys: { host: login.microsoftonline.com, path: /common/discovery/v2.0/keys, at: "${entra.at}", ca: ${entra.ca} }
-`);
-  await vendor.admit("--azure", `${SUBSCRIPTION}/${PRINCIPAL}`, "--budget", "2");
-});
+`;
+  });
+}, 120_000);
 afterAll(async () => {
-  await vendor.end();
-  await entra.stop();
+  await one?.end();
+  await cloud?.stop();
+  await entra?.stop();
   rmSync(folder, { recursive: true, force: true });
-});
+}, 60_000);
+
+/** The agent's identity is user-assigned, as deploy/azure makes it. */
+function providerLines(chain: string): string {
+  const { user, vault, url } = cloud;
+  return `provider: azure
+azure:
+  environment: public
+  tenant: ${TENANT}
+  subscription: ${SUBSCRIPTION}
+  resource_group: ${GROUP}
+  location: ${LOCATION}
+  principal: ${user.principal}
+  identity: { client: ${user.client} }
+  authorities: { ${vault.authority}: { version: "${vault.version}", chain: ${chain} } }
+  endpoints: { arm: "${url}", vault: "${url}", metadata: "${url}" }
+`;
+}
 
 const now = (): number => Math.floor(Date.now() / 1000);
 /** A managed identity's token for the exchange of tokens (v2.0). */
@@ -52,7 +85,7 @@ function claims(more: Jwk = {}): Jwk {
   return {
     ...{ aud: EXCHANGE, iss: `https://login.microsoftonline.com/${TENANT}/v2.0`, iat: now() - 300, nbf: now() - 300 },
     ...{ exp: now() + 86_000, azp: "1c6f0e4f-4f0e-4f59-9a0e-2f6f6c1a7d55", azpacr: "2", idtyp: "app" },
-    ...{ oid: PRINCIPAL, sub: PRINCIPAL, tid: TENANT, ver: "2.0", xms_mirid: resource },
+    ...{ oid: cloud.user.principal, sub: cloud.user.principal, tid: TENANT, ver: "2.0", xms_mirid: resource },
     ...more,
   };
 }
@@ -79,19 +112,53 @@ function proving({
   };
 }
 
-test("the first enrolment needs the token and the proof, a replacement the proof alone", async () => {
-  expect((await vendor.enrol(proving())).body).toMatchObject({ code: "token-needed" });
-  expect((await vendor.enrol(null, { token: await vendor.newToken() })).body).toMatchObject({ code: "proof-needed" });
-  const first = await vendor.enrol(proving(), { token: await vendor.newToken() });
-  expect(first).toMatchObject({ status: 200, body: { epoch: 1 } });
-  // A system-assigned identity is its machine's; some tokens do not say whose they are.
-  const system = `/subscriptions/${SUBSCRIPTION}/resourcegroups/prod-eu-1/providers/Microsoft.Compute/virtualMachineScaleSets/reeve`;
-  for (const [nth, xms_mirid] of [system, undefined].entries())
-    expect(await vendor.enrol(proving({ token: () => said({ xms_mirid }) }))).toMatchObject({
-      status: 200,
-      body: { epoch: nth + 2 },
-    });
-  expect(entra.asked).toEqual(["/common/discovery/v2.0/keys"]);
+test("an agent joins by the token and what Azure says of its machine; either alone enrols nobody", async () => {
+  await one.admit("--azure", `${SUBSCRIPTION}/${cloud.user.principal}`, "--budget", "5");
+  expect((await one.enrol(proving())).body).toMatchObject({ code: "token-needed" });
+  expect((await one.enrol(null, { token: await one.newToken() })).body).toMatchObject({ code: "proof-needed" });
+  one.vendor.startAgent();
+  await one.until("the first is ready", async () => (await one.status(one.vendor)).epoch === 1);
+  const asked = cloud.machine.state.asked.map((path) => new URL(path, "http://any"));
+  const documents = asked.filter(({ pathname }) => pathname === "/metadata/attested/document");
+  expect(documents.length).toBeGreaterThan(0);
+  for (const { searchParams } of documents) expect(searchParams.get("nonce")).toMatch(/^\d{10}$/);
+  // What is sent to the vendor is a token for nothing: never one for Azure itself.
+  const [exchange, ...others] = asked.filter(({ pathname }) => pathname.endsWith("/oauth2/token"));
+  expect(exchange?.searchParams.get("resource")).toBe("api://AzureADTokenExchange");
+  expect(exchange?.searchParams.get("client_id")).toBe(cloud.user.client);
+  expect(others.filter(({ searchParams }) => searchParams.get("client_id") !== cloud.user.client)).toEqual([]);
+  expect(new Set(entra.asked)).toEqual(new Set(["/common/discovery/v2.0/keys"]));
+  expect(await one.used()).toBe(0);
+}, 120_000);
+
+test("a machine that replaces it joins by its proof alone, and the older one is fenced", async () => {
+  const next = one.vendor.newMachine("next", "");
+  rmSync(next.token);
+  next.startAgent();
+  await one.until("the second is ready", async () => (await one.status(next)).epoch === 2);
+  await one.until("the first is fenced", async () => (await one.status(one.vendor)).state === "fenced");
+  expect(await one.used()).toBe(1);
+}, 240_000);
+
+test("an agent whose identity is another than the config's, or of another tenant, sends nobody's token", async () => {
+  const lost = one.vendor.newMachine("lost", "");
+  rmSync(lost.token);
+  cloud.machine.state.claims = { oid: elsewhere, sub: elsewhere };
+  lost.startAgent();
+  const says = (code: string) => async () => (await one.status(lost)).reason.includes(code);
+  await one.until("it says whose the identity is not", says("identity-principal"));
+  cloud.machine.state.claims = { tid: elsewhere };
+  await one.until("it says of which tenant it is not", says("identity-tenant"));
+  cloud.machine.state.claims = {};
+  await one.until("it went on by itself", async () => (await one.status(lost)).epoch === 3);
+  expect(await one.used()).toBe(2);
+}, 240_000);
+
+test("a system-assigned identity is its machine's or scale set's; some tokens do not say whose they are", async () => {
+  const compute = `/subscriptions/${SUBSCRIPTION}/resourcegroups/${GROUP}/providers/Microsoft.Compute`;
+  for (const xms_mirid of [`${compute}/virtualMachineScaleSets/reeve`, `${compute}/virtualMachines/reeve`, undefined])
+    expect(await one.enrol(proving({ token: () => said({ xms_mirid }) }))).toMatchObject({ status: 200 });
+  expect(await one.used()).toBe(5);
 });
 
 const leaf =
@@ -192,14 +259,13 @@ test.each<[string, Otherwise, string]>([
   ["that was made too long ago", { content: dated(-301_000) }, "too long ago"],
   ["that is made later", { content: dated(HOUR) }, "not yet valid"],
 ])("a document %s is refused", async (_, otherwise, says) => {
-  const answer = await vendor.enrol(proving(otherwise));
+  const answer = await one.enrol(proving(otherwise));
   expect(answer).toMatchObject({ status: 403, body: { code: "proof-invalid" } });
   expect(String(answer.body["message"])).toContain(says);
 });
 
 const other = newSigner();
 const ARM = "https://management.azure.com/";
-const elsewhere = "8f0f4c27-6d5a-4b8e-9a44-0b7f9d9c2f10";
 const ofResource = (subscription: string, what: string) => () =>
   said({ xms_mirid: `/subscriptions/${subscription}/resourcegroups/x/providers/${what}` });
 
@@ -232,69 +298,40 @@ test.each<[string, () => string, string]>([
     "signature is wrong",
   ],
 ])("a token %s is refused", async (_, word, says) => {
-  const answer = await vendor.enrol(proving({ token: word }));
+  const answer = await one.enrol(proving({ token: word }));
   expect(answer).toMatchObject({ status: 403, body: { code: "proof-invalid" } });
   expect(String(answer.body["message"])).toContain(says);
 });
 
 test("another subscription and another identity are shown, and not admitted", async () => {
-  const one = await vendor.enrol(proving({ token: () => said({ oid: elsewhere, sub: elsewhere }) }));
-  const two = await vendor.enrol(
+  const shown = [
+    proving({ token: () => said({ oid: elsewhere, sub: elsewhere }) }),
     proving({ content: (nonce) => attested(nonce, elsewhere, VM), token: () => said({ xms_mirid: undefined }) }),
-  );
-  for (const answer of [one, two]) {
+  ];
+  for (const proof of shown) {
+    const answer = await one.enrol(proof);
     expect(answer).toMatchObject({ status: 403, body: { code: "proof-not-admitted" } });
     expect(String(answer.body["message"])).toContain(elsewhere);
   }
 });
 
 test("a document for another key, control plane, cluster or nonce is for another enrolment, and no nonce is taken twice", async () => {
-  const thief = spkiOf(await makeKey());
-  for (const instead of [
-    { spki: thief },
-    { pin: new Uint8Array(32).fill(7) },
-    { cluster: "prod-us-1" },
-    { nonce: Buffer.from(await vendor.nonce(), "base64url") },
+  for (const how of [
+    { bind: { key: await makeKey() } },
+    { bind: { pin: randomBytes(32) } },
+    { bind: { cluster: "prod-us-1" } },
+    { other: await nonceOf(one.caller) },
   ]) {
-    const answer = await vendor.enrol(proving(), { instead });
-    expect([Object.keys(instead), answer.body["code"]]).toEqual([Object.keys(instead), "proof-invalid"]);
+    const answer = await one.enrol(proving(), how);
+    expect([how, answer.body["code"]]).toEqual([how, "proof-invalid"]);
     expect(String(answer.body["message"])).toContain("for another enrolment");
   }
-  const named = await vendor.nonce();
-  expect((await vendor.enrol(proving({ token: () => said({ aud: ARM }) }), { instead: { named } })).body["code"]).toBe(
-    "proof-invalid",
-  );
-  expect((await vendor.enrol(proving(), { instead: { named } })).body["code"]).toBe("proof-nonce");
-});
-
-test("a key that Entra publishes for one tenant signs for no other", async () => {
-  const scoped = newSigner();
-  const issuer = (tenant: string): string => `https://login.microsoftonline.com/${tenant}/v2.0`;
-  const published = jwkOf(scoped, { issuer: issuer(elsewhere) });
-  entra.keys = [jwkOf(entra.signer, { issuer: issuer("{tenantid}") }), published];
-  const fresh = await startVendor(
-    `azure:
-  metadata.azure.com:
-    cas: ${join(folder, "cas.pem")}
-    login: https://login.microsoftonline.com
-    audiences: [${EXCHANGE}]
-    keys: { host: login.microsoftonline.com, path: /keys, at: "${entra.at}", ca: ${entra.ca} }
-`,
-  );
-  try {
-    await fresh.admit("--azure", `${SUBSCRIPTION}/${PRINCIPAL}`);
-    const refused = await fresh.enrol(proving({ token: () => token(claims(), scoped) }), {
-      token: await fresh.newToken(),
-    });
-    expect(String(refused.body["message"])).toContain("key for other tenants");
-    expect(await fresh.enrol(proving(), { token: await fresh.newToken() })).toMatchObject({ status: 200 });
-  } finally {
-    await fresh.end();
-  }
+  const named = await nonceOf(one.caller);
+  expect((await one.enrol(proving({ token: () => said({ aud: ARM }) }), { named })).body["code"]).toBe("proof-invalid");
+  expect((await one.enrol(proving(), { named })).body["code"]).toBe("proof-nonce");
 });
 
 test("after all of these the budget is what it was", async () => {
-  const shown = await vendor.run("admit", "show", CLUSTER, "--json");
-  expect(JSON.parse(shown.stdout)).toMatchObject({ admissions: [{ budget: 2, used: 2 }] });
-  expect((await vendor.enrol(proving())).body["code"]).toBe("proof-budget");
+  expect(await one.used()).toBe(5);
+  expect((await one.enrol(proving())).body["code"]).toBe("proof-budget");
 });

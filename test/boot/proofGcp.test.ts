@@ -1,41 +1,48 @@
-/** Google's word for a machine, through the compiled control plane: what enrols by it, and what is refused and changes nothing. */
+/** Google's word for a machine, through the compiled executables: an agent that joins by it, and what is refused and changes nothing. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Proof, reeveAudience } from "../../agent/wire/proof.ts";
-import { CLUSTER, makeKey } from "../control/client.ts";
+import { makeKey } from "../control/client.ts";
+import { providerLines, rulesFor } from "../gcp/stage.ts";
+import { type World as Cloud, startWorld } from "../gcp/world/world.ts";
+import { nonceOf } from "./attacker.ts";
+import { type Customer, customer, type Prove } from "./customer.ts";
 import { type Issuer, type Jwk, jwkOf, keyedToken, newSigner, startIssuer, token } from "./issuer.ts";
-import { type Prove, spkiOf, startVendor, type Vendor } from "./vendor.ts";
 
-const PROJECT = "customer-prod-1";
-const ACCOUNT = `reeve-agent@${PROJECT}.iam.gserviceaccount.com`;
 const folder = mkdtempSync(join(tmpdir(), "reeve-google-"));
 let google: Issuer;
-let vendor: Vendor;
+let cloud: Cloud;
+let one: Customer;
 
 beforeAll(async () => {
   google = await startIssuer("www.googleapis.com", folder);
-  vendor = await startVendor(
-    `gcp: { keys: { host: www.googleapis.com, path: /oauth2/v3/certs, at: "${google.at}", ca: ${google.ca} } }\n`,
+  cloud = await startWorld();
+  cloud.metadata.sign = (said) => token(said, google.signer);
+  const place = `{ cloud: gcp, project: ${cloud.project}, region: ${cloud.region} }`;
+  one = await customer(
+    { rules: rulesFor(cloud), place, provider: providerLines(cloud) },
+    () => `gcp: { keys: { host: www.googleapis.com, path: /oauth2/v3/certs, at: "${google.at}", ca: ${google.ca} } }\n`,
   );
-  await vendor.admit("--gcp", `${PROJECT}/${ACCOUNT}`, "--budget", "2");
-});
+}, 120_000);
 afterAll(async () => {
-  await vendor.end();
-  await google.stop();
+  await one?.end();
+  await cloud?.stop();
+  await google?.stop();
   rmSync(folder, { recursive: true, force: true });
-});
+}, 60_000);
 
 const now = (): number => Math.floor(Date.now() / 1000);
 /** As "Verifying the identity of VM instances" shows a token with `format=full`. */
 function claims(binding: Uint8Array, more: Jwk = {}): Jwk {
   return {
     ...{ iss: "https://accounts.google.com", aud: reeveAudience(binding), iat: now(), exp: now() + 3600 },
-    ...{ sub: "107517467455664443765", azp: "107517467455664443765", email: ACCOUNT, email_verified: true },
+    ...{ sub: "107517467455664443765", azp: "107517467455664443765", email: cloud.account, email_verified: true },
     google: {
       compute_engine: {
-        ...{ project_id: PROJECT, project_number: 739419398126, zone: "europe-west1-b" },
+        ...{ project_id: cloud.project, project_number: 739419398126, zone: "europe-west1-b" },
         ...{ instance_id: "152986662232938449", instance_name: "reeve-0", instance_creation_timestamp: 1552953399 },
         instance_confidentiality: 0,
       },
@@ -46,30 +53,64 @@ function claims(binding: Uint8Array, more: Jwk = {}): Jwk {
 const proofOf = (text: string): Proof => ({ platform: "gcp", token: text });
 /** `more`: claims that are otherwise. */
 const honest =
-  (more: Jwk = {}): Prove =>
+  (more: Jwk | (() => Jwk) = {}): Prove =>
   (binding) =>
-    proofOf(token(claims(binding, more), google.signer));
+    proofOf(token(claims(binding, typeof more === "function" ? more() : more), google.signer));
 
-test("the first enrolment needs the token and the proof, a replacement the proof alone", async () => {
-  expect((await vendor.enrol(honest())).body).toMatchObject({ code: "token-needed" });
-  expect((await vendor.enrol(null, { token: await vendor.newToken() })).body).toMatchObject({ code: "proof-needed" });
-  const first = await vendor.enrol(honest(), { token: await vendor.newToken() });
-  expect(first).toMatchObject({ status: 200, body: { epoch: 1 } });
-  expect(await vendor.enrol(honest())).toMatchObject({ status: 200, body: { epoch: 2 } });
-  expect(google.asked).toEqual(["/oauth2/v3/certs"]);
-});
+test("an agent joins by the token and what Google says of its machine; either alone enrols nobody", async () => {
+  await one.admit("--gcp", `${cloud.project}/${cloud.account}`, "--budget", "3");
+  expect((await one.enrol(honest())).body).toMatchObject({ code: "token-needed" });
+  expect((await one.enrol(null, { token: await one.newToken() })).body).toMatchObject({ code: "proof-needed" });
+  one.vendor.startAgent();
+  await one.until("the first is ready", async () => (await one.status(one.vendor)).epoch === 1);
+  const asked = cloud.metadataCalls.filter((call) => call.includes("/identity?"));
+  expect(asked.length).toBeGreaterThan(0);
+  for (const call of asked)
+    expect(call).toMatch(
+      new RegExp(
+        `^GET /computeMetadata/v1/instance/service-accounts/${cloud.account}/identity\\?audience=https%3A%2F%2Freeve%2F[0-9a-f]{64}&format=full$`,
+      ),
+    );
+  expect(new Set(google.asked)).toEqual(new Set(["/oauth2/v3/certs"]));
+  expect(await one.used()).toBe(0);
+}, 120_000);
+
+test("a machine that replaces it joins by its proof alone, and the older one is fenced", async () => {
+  const next = one.vendor.newMachine("next", "");
+  rmSync(next.token);
+  next.startAgent();
+  await one.until("the second is ready", async () => (await one.status(next)).epoch === 2);
+  await one.until("the first is fenced", async () => (await one.status(one.vendor)).state === "fenced");
+  expect(await one.used()).toBe(1);
+}, 240_000);
+
+test("an agent whose metadata server has no word for the configured account does not send another's", async () => {
+  cloud.metadata.account = "other@another-project.iam.gserviceaccount.com";
+  const lost = one.vendor.newMachine("lost", "");
+  rmSync(lost.token);
+  lost.startAgent();
+  await one.until("it says why it waits", async () => (await one.status(lost)).reason.includes("no-account"));
+  cloud.metadata.account = cloud.account;
+  await one.until("it went on by itself", async () => (await one.status(lost)).epoch === 3);
+  expect(await one.used()).toBe(2);
+}, 240_000);
 
 const other = newSigner();
 const gone = { google: undefined };
-const within = (more: Jwk) => ({
-  google: {
-    compute_engine: { ...(claims(new Uint8Array(32))["google"] as { compute_engine: Jwk }).compute_engine, ...more },
-  },
-});
+/** Of the instance, something else. */
+const within = (more: Jwk) => (): Jwk => {
+  const { compute_engine } = claims(new Uint8Array(32))["google"] as { compute_engine: Jwk };
+  return { google: { compute_engine: { ...compute_engine, ...more } } };
+};
 
 test.each<[string, Prove, string, string]>([
   ["of another project", honest(within({ project_id: "customer-test-1" })), "proof-not-admitted", "customer-test-1"],
-  ["of another account", honest({ email: `other@${PROJECT}.iam.gserviceaccount.com` }), "proof-not-admitted", "other@"],
+  [
+    "of another account",
+    honest({ email: "other@customer-prod-1.iam.gserviceaccount.com" }),
+    "proof-not-admitted",
+    "other@",
+  ],
   [
     "that names no instance: whoever may make tokens for the account has such",
     honest(gone),
@@ -141,7 +182,7 @@ test.each<[string, Prove, string, string]>([
     "signature is wrong",
   ],
 ])("a token %s is refused", async (_, prove, code, says) => {
-  const answer = await vendor.enrol(prove);
+  const answer = await one.enrol(prove);
   expect(answer).toMatchObject({ status: 403, body: { code } });
   expect(String(answer.body["message"])).toContain(says);
 });
@@ -153,29 +194,26 @@ function changed(text: string, to: Jwk): string {
 }
 
 test("a proof for another key, control plane, cluster or nonce is for another audience, and no nonce is taken twice", async () => {
-  const thief = spkiOf(await makeKey());
-  for (const instead of [
-    { spki: thief },
-    { pin: new Uint8Array(32).fill(7) },
-    { cluster: "prod-us-1" },
-    { nonce: Buffer.from(await vendor.nonce(), "base64url") },
+  for (const how of [
+    { bind: { key: await makeKey() } },
+    { bind: { pin: randomBytes(32) } },
+    { bind: { cluster: "prod-us-1" } },
+    { other: await nonceOf(one.caller) },
   ]) {
-    const answer = await vendor.enrol(honest(), { instead });
-    expect([Object.keys(instead), answer.body["code"]]).toEqual([Object.keys(instead), "proof-invalid"]);
+    const answer = await one.enrol(honest(), how);
+    expect([how, answer.body["code"]]).toEqual([how, "proof-invalid"]);
     expect(String(answer.body["message"])).toContain("another audience");
   }
-  const named = await vendor.nonce();
-  expect((await vendor.enrol(honest({ aud: "https://vault.example" }), { instead: { named } })).body["code"]).toBe(
-    "proof-invalid",
+  const named = await nonceOf(one.caller);
+  expect((await one.enrol(honest({ email_verified: false }), { named })).body["code"]).toBe("proof-invalid");
+  expect((await one.enrol(honest(), { named })).body["code"]).toBe("proof-nonce");
+  expect((await one.enrol(honest(), { named: randomBytes(32).toString("base64url") })).body["code"]).toBe(
+    "proof-nonce",
   );
-  expect((await vendor.enrol(honest(), { instead: { named } })).body["code"]).toBe("proof-nonce");
-  const made = Buffer.alloc(32, 1).toString("base64url");
-  expect((await vendor.enrol(honest(), { instead: { named: made } })).body["code"]).toBe("proof-nonce");
 });
 
 test("after all of these the budget is what it was, and the admitted machine enrols", async () => {
-  const shown = await vendor.run("admit", "show", CLUSTER, "--json");
-  expect(JSON.parse(shown.stdout)).toMatchObject({ admissions: [{ budget: 2, used: 1 }] });
-  expect(await vendor.enrol(honest())).toMatchObject({ status: 200, body: { epoch: 3 } });
-  expect((await vendor.enrol(honest())).body["code"]).toBe("proof-budget");
+  expect(await one.used()).toBe(2);
+  expect(await one.enrol(honest())).toMatchObject({ status: 200, body: { epoch: 4 } });
+  expect((await one.enrol(honest())).body["code"]).toBe("proof-budget");
 });
