@@ -1,4 +1,5 @@
 /** A vendor and a customer on a platform, both compiled, and whoever asks the vendor to enrol. */
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,6 +35,12 @@ export type Customer = {
   until(what: string, holds: () => Promise<boolean>): Promise<void>;
   end(): Promise<void>;
 };
+
+/** Kills an agent, and waits until it is gone. */
+export async function ended(agent: ChildProcess): Promise<void> {
+  const gone = new Promise((resolve) => agent.once("exit", resolve));
+  if (agent.exitCode === null && agent.kill("SIGKILL")) await gone;
+}
 
 /** `proofs`: the text of the file of `serve --proofs`; `folder` is there for what it names. */
 export async function customer(options: WorldOptions, proofs: (folder: string) => string): Promise<Customer> {
@@ -72,7 +79,7 @@ export async function customer(options: WorldOptions, proofs: (folder: string) =
       return stdout.startsWith("{") ? (JSON.parse(stdout) as Status) : { state: "", reason: "", epoch: null };
     },
     async until(what, holds) {
-      const end = performance.now() + 90_000;
+      const end = performance.now() + 180_000;
       while (!(await holds())) {
         if (performance.now() > end) throw new Error(`it never came to be: ${what}`);
         await Bun.sleep(100);

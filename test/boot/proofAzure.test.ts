@@ -10,7 +10,7 @@ import { makeKey } from "../control/client.ts";
 import { cloudRules } from "../e2e/cloud.ts";
 import { nonceOf } from "./attacker.ts";
 import { attested, type Holder, holder, signedData } from "./attester.ts";
-import { type Customer, customer, type Prove } from "./customer.ts";
+import { type Customer, customer, ended, type Prove } from "./customer.ts";
 import { type Issuer, type Jwk, jwkOf, keyedToken, newSigner, startIssuer, token } from "./issuer.ts";
 
 const VM = "13f56399-bd52-4150-9748-7190aae1ff21";
@@ -53,7 +53,8 @@ beforeAll(async () => {
     keys: { host: login.microsoftonline.com, path: /common/discovery/v2.0/keys, at: "${entra.at}", ca: ${entra.ca} }
 `;
   });
-}, 120_000);
+  await one.admit("--azure", `${SUBSCRIPTION}/${cloud.user.principal}`, "--budget", "5");
+}, 600_000);
 afterAll(async () => {
   await one?.end();
   await cloud?.stop();
@@ -113,7 +114,6 @@ function proving({
 }
 
 test("an agent joins by the token and what Azure says of its machine; either alone enrols nobody", async () => {
-  await one.admit("--azure", `${SUBSCRIPTION}/${cloud.user.principal}`, "--budget", "5");
   expect((await one.enrol(proving())).body).toMatchObject({ code: "token-needed" });
   expect((await one.enrol(null, { token: await one.newToken() })).body).toMatchObject({ code: "proof-needed" });
   one.vendor.startAgent();
@@ -143,16 +143,20 @@ test("a machine that replaces it joins by its proof alone, and the older one is 
 test("an agent whose identity is another than the config's, or of another tenant, sends nobody's token", async () => {
   const lost = one.vendor.newMachine("lost", "");
   rmSync(lost.token);
-  cloud.machine.state.claims = { oid: elsewhere, sub: elsewhere };
-  lost.startAgent();
-  const says = (code: string) => async () => (await one.status(lost)).reason.includes(code);
-  await one.until("it says whose the identity is not", says("identity-principal"));
-  cloud.machine.state.claims = { tid: elsewhere };
-  await one.until("it says of which tenant it is not", says("identity-tenant"));
+  for (const [claims, code] of [
+    [{ oid: elsewhere, sub: elsewhere }, "identity-principal"],
+    [{ tid: elsewhere }, "identity-tenant"],
+  ] as const) {
+    cloud.machine.state.claims = claims;
+    const agent = lost.startAgent();
+    await one.until(`it says ${code}`, async () => (await one.status(lost)).reason.includes(code));
+    await ended(agent);
+  }
   cloud.machine.state.claims = {};
-  await one.until("it went on by itself", async () => (await one.status(lost)).epoch === 3);
+  lost.startAgent();
+  await one.until("it has joined", async () => (await one.status(lost)).epoch === 3);
   expect(await one.used()).toBe(2);
-}, 240_000);
+}, 300_000);
 
 test("a system-assigned identity is its machine's or scale set's; some tokens do not say whose they are", async () => {
   const compute = `/subscriptions/${SUBSCRIPTION}/resourcegroups/${GROUP}/providers/Microsoft.Compute`;
@@ -291,6 +295,7 @@ test.each<[string, () => string, string]>([
   ["that is not yet valid", () => said({ nbf: now() + 600 }), "not yet valid"],
   ["signed by no algorithm", () => token(claims(), entra.signer, { alg: "none" }), "not one that is signed by RS256"],
   ["keyed by the published key", () => keyedToken(claims(), entra.signer), "not one that is signed by RS256"],
+  ["by a key that is published for another tenant", () => token(claims(), scoped), "key for other tenants"],
   ["by a key that is not published", () => token(claims(), other, { jwk: jwkOf(other) }), "does not publish"],
   [
     "by another's key under the name of the published one",

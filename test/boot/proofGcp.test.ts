@@ -9,7 +9,7 @@ import { makeKey } from "../control/client.ts";
 import { providerLines, rulesFor } from "../gcp/stage.ts";
 import { type World as Cloud, startWorld } from "../gcp/world/world.ts";
 import { nonceOf } from "./attacker.ts";
-import { type Customer, customer, type Prove } from "./customer.ts";
+import { type Customer, customer, ended, type Prove } from "./customer.ts";
 import { type Issuer, type Jwk, jwkOf, keyedToken, newSigner, startIssuer, token } from "./issuer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "reeve-google-"));
@@ -26,7 +26,8 @@ beforeAll(async () => {
     { rules: rulesFor(cloud), place, provider: providerLines(cloud) },
     () => `gcp: { keys: { host: www.googleapis.com, path: /oauth2/v3/certs, at: "${google.at}", ca: ${google.ca} } }\n`,
   );
-}, 120_000);
+  await one.admit("--gcp", `${cloud.project}/${cloud.account}`, "--budget", "3");
+}, 600_000);
 afterAll(async () => {
   await one?.end();
   await cloud?.stop();
@@ -58,7 +59,6 @@ const honest =
     proofOf(token(claims(binding, typeof more === "function" ? more() : more), google.signer));
 
 test("an agent joins by the token and what Google says of its machine; either alone enrols nobody", async () => {
-  await one.admit("--gcp", `${cloud.project}/${cloud.account}`, "--budget", "3");
   expect((await one.enrol(honest())).body).toMatchObject({ code: "token-needed" });
   expect((await one.enrol(null, { token: await one.newToken() })).body).toMatchObject({ code: "proof-needed" });
   one.vendor.startAgent();
@@ -85,13 +85,15 @@ test("a machine that replaces it joins by its proof alone, and the older one is 
 }, 240_000);
 
 test("an agent whose metadata server has no word for the configured account does not send another's", async () => {
-  cloud.metadata.account = "other@another-project.iam.gserviceaccount.com";
   const lost = one.vendor.newMachine("lost", "");
   rmSync(lost.token);
-  lost.startAgent();
+  cloud.metadata.account = "other@another-project.iam.gserviceaccount.com";
+  const agent = lost.startAgent();
   await one.until("it says why it waits", async () => (await one.status(lost)).reason.includes("no-account"));
+  await ended(agent);
   cloud.metadata.account = cloud.account;
-  await one.until("it went on by itself", async () => (await one.status(lost)).epoch === 3);
+  lost.startAgent();
+  await one.until("it has joined", async () => (await one.status(lost)).epoch === 3);
   expect(await one.used()).toBe(2);
 }, 240_000);
 
