@@ -26,6 +26,8 @@ export const LOG_KEPT_MIN_MS = 8 * 24 * 3600 * 1000;
 export const BALLAST_BYTES = 1024 * 1024;
 export const POLL_HOLD_SECONDS = 20;
 export const REQUEST_TIMEOUT_SECONDS = 30;
+/** How long the control plane may take until it holds an intent: before that nothing is called. */
+export const INTENT_HEARD_SECONDS = 60;
 export const BACKOFF_MIN_SECONDS = 1;
 export const BACKOFF_MAX_SECONDS = 60;
 /** How long an intent without an outcome is asked about before it is `unknown`. */

@@ -181,6 +181,7 @@ async function serve(
     suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
     cleared: () => witnesses?.cleared() ?? Promise.resolve(),
+    heard: (index) => reports?.holds(index) ?? Promise.resolve("this agent has not started"),
     stopping: () => stop.signal.aborted,
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
