@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { completionCommand } from "../agent/commands/completion.ts";
+import { addAdmit } from "./commands/admit.ts";
 import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
@@ -29,6 +30,7 @@ function program(): Command {
   addKeys(top);
   addCa(top);
   addToken(top);
+  addAdmit(top);
   addSend(top);
   addCancel(top);
   addFleet(top);
