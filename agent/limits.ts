@@ -111,5 +111,7 @@ export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;
 export const MAX_SEGMENT_BYTES = 80 * 1024 * 1024;
 /** Sending one segment to the owner's bucket, and reading it back. */
 export const BUCKET_UPLOAD_SECONDS = 120;
+/** What a process that ends takes for its last entries: a machine that goes down gives it 90. */
+export const BUCKET_LAST_SECONDS = 20;
 /** How often the head in the owner's bucket follows a log that grows by what changes nothing. */
 export const HEAD_EVERY_SECONDS = 60;
