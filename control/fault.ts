@@ -28,6 +28,7 @@ export const FAULT_STATUS = {
   "csr-invalid": 400,
   fenced: 403,
   certificate: 403,
+  expired: 403,
   malformed: 400,
   "too-large": 413,
   conflict: 409,

@@ -79,8 +79,9 @@ export async function renew(
 
 /**
  * Renews for an agent whose certificate expired at most CERTIFICATE_GRACE_SECONDS ago, on the enrolment listener: the newest slot
- * of the current epoch, and proof of its key over a fresh nonce, which is a pending certificate's first use. An older certificate is fenced
- * as a copy's. Throws Faulted: malformed (nonce), certificate, fenced, csr-invalid.
+ * of the current epoch, and proof of its key over a fresh nonce, which is a pending certificate's first use. One that a newer one had
+ * replaced is a copy's, and both are fenced. Throws Faulted: malformed (nonce), certificate, fenced, expired (nothing else is wrong with
+ * it), csr-invalid.
  */
 export async function renewInGrace(
   plane: Plane,
@@ -104,12 +105,12 @@ export async function renewInGrace(
     if (cluster?.epoch !== row.epoch) throw fenced(row.epoch, cluster);
     const why = await copiesOf(sql, row);
     if (why !== null) throw copied(row.epoch, why);
-    if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
-      throw new Faulted("certificate", "this certificate expired more than 7 days ago");
     // The nonce is younger than its answer: who signed it lives, and a newer certificate than this was used already.
     if (row.slot === "old" && row.used_at !== null)
       return fenceCopies(sql, row, "a certificate that a newer one had replaced was shown again");
     if (row.slot === "old") throw new Faulted("certificate", "this certificate is not the current one");
+    if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
+      throw new Faulted("expired", "this certificate expired more than 7 days ago");
     if (row.slot === "pending") {
       await becomeCurrent(sql, row);
       await sql.run("update certificates set used_at = $1 where serial = $2", nowSeconds(), row.serial);

@@ -78,7 +78,16 @@ async function startLocked(config: Config, bytes: Uint8Array, deps: RunDeps): Pr
       askWitness: deps.askWitness(config, machine.uid),
       say,
       stop,
-      identify: () => loadOrEnrol({ host, net, config, owner, credentials: machine.credentials, uid: machine.uid }),
+      identify: () =>
+        loadOrEnrol({
+          host,
+          net,
+          config,
+          owner,
+          credentials: machine.credentials,
+          uid: machine.uid,
+          prove: provider.prove,
+        }),
       ready: () => machine.notify("--ready"),
       giveBack: machine.giveBack,
     });

@@ -1,8 +1,8 @@
 import { isRefusal } from "../../policy/refusal.ts";
 import type { Config } from "../config.ts";
 import type { Disk, Host } from "../host/host.ts";
-import { digestOf } from "../identity/enrol.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "../identity/fault.ts";
+import { digestOf } from "../identity/joining.ts";
 import { logKeyOf } from "../identity/keys.ts";
 import { checkKept, joinedElsewhere, trustPlaceOf } from "../identity/load.ts";
 import { leafOf, newestSlot } from "../identity/renew.ts";
