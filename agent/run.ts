@@ -110,9 +110,11 @@ async function identifyPatiently(
     await agent.owner.refresh();
     const identity = await agent.identify();
     if (!isEnrolmentFault(identity) || identity.exit !== 5) return identity;
-    if (identity.message !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
-    said = identity.message;
-    waits(said);
+    // The time that a message may hold is another at each try.
+    const same = identity.message.replace(/\d/g, "");
+    if (same !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
+    said = same;
+    waits(identity.message);
     await agent.host.clock.sleep(wait.next(), agent.stop.signal);
   }
   return null;
