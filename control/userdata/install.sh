@@ -40,7 +40,7 @@ fetch() (
   ulimit -f 1048576
   case $with in
     curl)
-      curl --fail --silent --show-error --location --proto '=https' --proto-redir '=https' --tlsv1.2 --max-redirs 5 \
+      curl --fail --silent --show-error --location --proto '=https' --proto-redir '=https' --tlsv1.2 --max-redirs 5 --globoff \
         --connect-timeout 10 --speed-limit 1024 --speed-time 30 --output "$1" -- "$binary" ;;
     *python*)
       "$with" -c 'import shutil, sys, urllib.request

@@ -38,7 +38,7 @@ export function machineConfig(asked: Asked): { readonly text: string; readonly c
     provider: asked.provider,
     ...more,
   };
-  const text = stringify(fields, { lineWidth: 0, aliasDuplicateObjects: false });
+  const text = stringify(fields, { lineWidth: 0, aliasDuplicateObjects: false, singleQuote: true });
   const parsed = parseConfig(text);
   if ("config" in parsed) return { text, config: parsed.config };
   const why = parsed.faults.map(({ message }) => message).join("; ");
