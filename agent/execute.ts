@@ -13,6 +13,7 @@ import type { WaitingEntry } from "./audit/memory.ts";
 import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
+import { deadlineIn } from "./deadline.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
@@ -127,7 +128,7 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
     now: () => road.host.clock.monotonic(),
     record: () => undefined,
   });
-  const deadline = startDeadline(road);
+  const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
   try {
     const seen = await work.describe(gate, { id: command.claims.jti, signal: deadline.signal });
     stopOnBreach(gate.breach(), null, command.claims.jti, road);
@@ -269,7 +270,7 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   const id = command.claims.jti;
   const validity = rule.allow === "issue-certificate" ? { validity: rule.validity } : {};
   const operations: Operation[] = [];
-  const deadline = startDeadline(road);
+  const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
   const gate = makeGate({
     table: work.operations,
     places: work.places,
@@ -333,15 +334,4 @@ function failureOf(error: unknown): Executed {
 export function keepWords(words: string | null, road: Pick<Road, "host" | "config">): string | null {
   if (words === null || words === "") return null;
   return writeDetails(road.host, `${road.config.state}/details`, road.host.random.bytes(16), words.slice(0, 64 * 1024));
-}
-
-/** Aborts after COMMAND_DEADLINE_SECONDS. `end` must be called: it frees the timer. */
-export function startDeadline(road: Pick<Road, "host">): { readonly signal: AbortSignal; end(): void } {
-  const deadline = new AbortController();
-  const timer = new AbortController();
-  road.host.clock.sleep(COMMAND_DEADLINE_SECONDS * 1000, timer.signal).then(
-    () => deadline.abort(),
-    () => undefined,
-  );
-  return { signal: deadline.signal, end: () => timer.abort() };
 }

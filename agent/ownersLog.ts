@@ -1,6 +1,7 @@
 import type { Provider } from "../providers/provider.ts";
 import type { Log } from "./audit/log.ts";
 import { rootOfTree } from "./audit/tree.ts";
+import { within } from "./deadline.ts";
 import type { Host } from "./host/host.ts";
 import type { Identity } from "./identity/identity.ts";
 import { BUCKET_HEAD_SECONDS } from "./limits.ts";
@@ -39,13 +40,6 @@ export async function openOwnersHead(
     waiting: () => [...log.memory.waiting.keys()],
     another,
   };
-  const enough = new AbortController();
-  const wake = new AbortController();
-  host.clock.sleep(BUCKET_HEAD_SECONDS * 1000, wake.signal).then(
-    () => enough.abort(),
-    () => undefined,
-  );
-  const first = await lookAtHead(bucket, source, enough.signal);
-  wake.abort();
+  const first = await within(host.clock, BUCKET_HEAD_SECONDS, (signal) => lookAtHead(bucket, source, signal));
   return ownersHead(bucket, source, first);
 }

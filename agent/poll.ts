@@ -149,7 +149,7 @@ function heard(answer: { fault: FaultCode; message: string } | { unreachable: st
 }
 
 async function pause(to: Contact, milliseconds: number): Promise<void> {
-  await to.host.clock.sleep(milliseconds, to.stop).catch(() => undefined);
+  await to.host.clock.sleep(milliseconds, to.stop);
 }
 
 export type Poller = {

@@ -102,7 +102,7 @@ async function identifyPatiently(agent: Started): Promise<Identity | EnrolmentFa
     if (!isEnrolmentFault(identity) || identity.exit !== 5) return identity;
     if (identity.message !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
     said = identity.message;
-    await agent.host.clock.sleep(wait.next(), agent.stop.signal).catch(() => undefined);
+    await agent.host.clock.sleep(wait.next(), agent.stop.signal);
   }
   return null;
 }
@@ -245,7 +245,8 @@ async function serve(
         say("info", "in contact with the control plane again", { since: lost.since });
       if (reason === null) lastContact = timeText(host.clock.now());
       if (reason === null) lost = null;
-      else lost ??= { since: timeText(host.clock.now()), reason };
+      // The newest reason: a refused connection may have become a certificate that is not trusted.
+      else lost = { since: lost?.since ?? timeText(host.clock.now()), reason };
     },
     end,
   };
@@ -355,7 +356,7 @@ async function serve(
 /** What the owner does is seen within seconds, also while a poll is held: for the record and for `status`. Commands look by themselves. */
 async function lookOften(clock: Clock, look: () => Promise<void>, stop: AbortSignal): Promise<void> {
   for (;;) {
-    await clock.sleep(LOOK_SECONDS * 1000, stop).catch(() => undefined);
+    await clock.sleep(LOOK_SECONDS * 1000, stop);
     if (stop.aborted) return;
     await look();
   }

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { completionCommand } from "../agent/commands/completion.ts";
+import { addAdmit } from "./commands/admit.ts";
 import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
@@ -31,6 +32,7 @@ function program(): Command {
   addCa(top);
   addToken(top);
   addUserdata(top);
+  addAdmit(top);
   addSend(top);
   addCancel(top);
   addFleet(top);

@@ -107,7 +107,7 @@ async function sendToken(
     WAIT,
   );
   if ("unreachable" in line) return unreachable(claims.url, line.unreachable);
-  const body = JSON.stringify({ token: tokenText, proof: null, csr: pending.asking.csr });
+  const body = JSON.stringify({ token: tokenText, proof: null, nonce: null, csr: pending.asking.csr });
   const answer = await line.ask({ method: "POST", path: "/v1/enroll", body, maxAnswerBytes: MAX_ANSWER_BYTES }, WAIT);
   line.close();
   if ("unreachable" in answer) return unreachable(claims.url, answer.unreachable);

@@ -107,7 +107,7 @@ export function openSession(deps: SessionDeps): OpenSession {
         // Answered requests cannot arrive late. The server takes an old certificate after the new one for a copy's.
         await Promise.race([
           Promise.allSettled([...underWay]),
-          deps.clock.sleep(REQUEST_TIMEOUT_SECONDS * 1000, enough.signal).catch(() => undefined),
+          deps.clock.sleep(REQUEST_TIMEOUT_SECONDS * 1000, enough.signal),
         ]);
         enough.abort();
         line?.line.close();

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { type Bucket, BucketFailed, type BucketName, bucketName } from "../../providers/bucket.ts";
 import { CHECKPOINTS, COSIGNED, readCheckpoints, segmentName, segmentsIn } from "../audit/folder.ts";
 import { parseCheckpoint } from "../audit/note.ts";
+import { within } from "../deadline.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import { BUCKET_LOOK_SECONDS, BUCKET_UPLOAD_SECONDS, HEAD_EVERY_SECONDS, MAX_SEGMENT_BYTES } from "../limits.ts";
 import type { Logger } from "../logger.ts";
@@ -104,7 +105,7 @@ export function segmentKeeper(
     for (const [at, first] of segments.entries()) {
       const after = segments[at + 1];
       if (after === undefined || stop.aborted) return;
-      if (after > next) await within(stop, (signal) => keep(first, after, signal));
+      if (after > next) await within(host.clock, BUCKET_UPLOAD_SECONDS, (signal) => keep(first, after, signal), stop);
     }
   }
 
@@ -112,15 +113,6 @@ export function segmentKeeper(
     const [size, now] = [of.size(), host.clock.monotonic()];
     if (size === headOf.size || now - headOf.at < HEAD_EVERY_SECONDS * 1000) return;
     headOf = { size: (await of.head.put()) === null ? size : -1, at: now };
-  }
-
-  async function within(stop: AbortSignal, act: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const [enough, wake] = [new AbortController(), new AbortController()];
-    host.clock.sleep(BUCKET_UPLOAD_SECONDS * 1000, wake.signal).then(
-      () => enough.abort(),
-      () => undefined,
-    );
-    await act(AbortSignal.any([stop, enough.signal])).finally(() => wake.abort());
   }
 
   return {
@@ -138,7 +130,7 @@ export function segmentKeeper(
             say("warn", `the log cannot be added to the owner's bucket: ${error.because}`, { hint: error.hint });
           said = error.because;
         }
-        await host.clock.sleep(BUCKET_LOOK_SECONDS * 1000, stop).catch(() => undefined);
+        await host.clock.sleep(BUCKET_LOOK_SECONDS * 1000, stop);
       }
     },
   };

@@ -54,9 +54,14 @@ test("a request for another name, more names, a CA, or by an unfit key is refuse
   const token = await world.token();
   const key = await makeKey();
   const ask = async (csr: string) =>
-    (await call(world.serving.ready.enrol, "/v1/enroll", { token, proof: null, csr }, { ca: world.rootPem })).body[
-      "code"
-    ];
+    (
+      await call(
+        world.serving.ready.enrol,
+        "/v1/enroll",
+        { token, proof: null, nonce: null, csr },
+        { ca: world.rootPem },
+      )
+    ).body["code"];
   expect(await ask(await makeCsr(key, [{ type: "url", value: `${ID}x` }]))).toBe("csr-invalid");
   expect(
     await ask(
