@@ -35,6 +35,8 @@ export type World = {
   machine(userData: string, names?: "hosts" | "dns"): Machine;
   /** `reeve-control userdata` with these flags besides those of every machine here. */
   userData(...flags: readonly string[]): Promise<string>;
+  /** Another join token for the same cluster. */
+  token(): Promise<string>;
   startControl(): Promise<void>;
   stopControl(): Promise<void>;
   startNames(): Promise<void>;
@@ -90,6 +92,7 @@ export async function makeWorld(): Promise<World> {
           ...["--binary", `https://${FILES_NAME}/reeve`, ...(flags.includes("--sha256") ? [] : ["--sha256", sha256])],
           ...flags,
         ),
+      token: async () => (await run(CONTROL, "token", "--dir", `${here}/control`, "--cluster", CLUSTER)).trim(),
       async startControl() {
         const at = ["--enrol", `${CONTROL_NAME}:8443`, "--agents", `${CONTROL_NAME}:8444`, "--bind", ADDRESS];
         control = start(CONTROL, "serve", "--dir", `${here}/control`, ...at);
