@@ -1,6 +1,9 @@
 import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Machine } from "./machine.ts";
-import { until } from "./ran.ts";
+import { must, until } from "./ran.ts";
 import { NO_MACHINE } from "./skipped.ts";
 import { makeWorld, type World } from "./world.ts";
 
@@ -12,6 +15,22 @@ afterAll(async () => {
   await world?.end();
 });
 
+const ANOTHER = '#cloud-config\nwrite_files:\n  - { path: /etc/another-part, content: "mine\\n" }\n';
+
+/** What cloud-init's own tool makes of a part of the customer's and the rendered one. */
+async function afterAnother(rendered: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "reeve-parts-"));
+  try {
+    const parts = Object.entries({ another: ANOTHER, rendered }).flatMap(([name, text]) => {
+      writeFileSync(join(folder, name), text);
+      return ["--attach", `${join(folder, name)}:cloud-config`];
+    });
+    return await must("cloud-init", "devel", "make-mime", ...parts);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 test.skipIf(NO_MACHINE)(
   "names are not found yet, then the control plane is away: both are waited for, and the machine joins without a human",
   async () => {
@@ -19,7 +38,7 @@ test.skipIf(NO_MACHINE)(
     await world.startControl();
     const rendered = await world.userData();
     await world.stopControl();
-    const booted = world.machine(rendered, "dns");
+    const booted = world.machine(await afterAnother(rendered), "dns");
     machine = booted;
     await booted.begin();
     const output = (): string => booted.read("/var/log/cloud-init-output.log");
@@ -42,6 +61,7 @@ test.skipIf(NO_MACHINE)(
       journal,
     );
     expect((await booted.settled()).status).toBe("done");
+    expect(booted.read("/etc/another-part")).toBe("mine\n");
     expect(await world.cluster()).toMatchObject({ state: "ready", epoch: 1, alarms: [] });
   },
   PATIENCE_MS,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -143,6 +143,16 @@ test("the rendered file is valid by cloud-init's schema, for every provider and 
     expect(spawnSync("/bin/sh", ["-n"], { input: files["reeve-install"] ?? "false (", env: CLEAN }).status).toBe(0);
   }
 }, 120_000);
+
+test("the parts in deploy/cloud-init are valid too", async () => {
+  const parts = readdirSync(join(ROOT, "deploy", "cloud-init"));
+  expect(parts.length).toBeGreaterThan(0);
+  for (const part of parts)
+    expect(await schema(readFileSync(join(ROOT, "deploy", "cloud-init", part), "utf8"))).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+});
 
 test("both pins are in the config, so that a machine whose token is used up knows whom it proves itself to", async () => {
   const made = await local();
