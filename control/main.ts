@@ -6,6 +6,7 @@ import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addKeys } from "./commands/keys.ts";
+import { addManifest } from "./commands/manifest.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
 import { out } from "./commands/state.ts";
@@ -38,6 +39,7 @@ function program(): Command {
   addFleet(top);
   addUnfence(top);
   addWitness(top);
+  addManifest(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;
