@@ -1,10 +1,8 @@
 /** An enrolment by a proof that is cut off anywhere: the agent's own code and a real control plane in one process, moto's STS behind them. */
-import "reflect-metadata";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as x509 from "@peculiar/x509";
 import { Config } from "../../agent/config.ts";
 import { realNetwork } from "../../agent/host/network.ts";
 import { DIRECT } from "../../agent/host/proxy.ts";
@@ -13,7 +11,6 @@ import { isEnrolmentFault } from "../../agent/identity/fault.ts";
 import { loadOrEnrol } from "../../agent/identity/load.ts";
 import { ReportAnswer } from "../../agent/wire/protocol.ts";
 import { admitPrincipal, readAdmission } from "../../control/admissions.ts";
-import { issuerOf } from "../../control/certificates.ts";
 import { highestEpoch } from "../../control/epoch.ts";
 import { readFleet } from "../../control/fleet.ts";
 import { initKey } from "../../control/keyFolder.ts";
@@ -27,6 +24,7 @@ import type { Provider } from "../../providers/provider.ts";
 import { type Moto, startMoto } from "../aws/world/moto.ts";
 import { type World as Cloud, startWorld } from "../aws/world/world.ts";
 import { enrolled, Fate, faulted, Killed, ownerOf, UID } from "../identity/world.ts";
+import { age } from "./aged.ts";
 import { proverOf } from "./attacker.ts";
 import { type Front, startFront } from "./sts.ts";
 
@@ -200,48 +198,15 @@ test("cut off at any write or send, a replacement by proof alone is one epoch mo
   expect(points).toBe(10);
 }, 240_000);
 
-/** Its certificate becomes one that ended nine days ago, for both sides: a leaf of the same key by the same root. */
-async function age(cluster: string, machine: Machine): Promise<void> {
-  const file = `${machine.identity}/agent.json`;
-  const stored = JSON.parse(readFileSync(file, "utf8")) as {
-    epoch: number;
-    current: { chain: string[] };
-    next: unknown;
-  };
-  const issuer = await issuerOf(
-    readFileSync(join(dir, "ca/root.pem"), "utf8"),
-    readFileSync(join(dir, "ca/root.key"), "utf8"),
-  );
-  const leaf = new x509.X509Certificate(Buffer.from(stored.current.chain[0] ?? "", "base64"));
-  const aged = await x509.X509CertificateGenerator.create({
-    serialNumber: leaf.serialNumber,
-    subject: leaf.subject,
-    issuer: issuer.certificate.subject,
-    notBefore: new Date(Date.now() - 10 * 86_400_000),
-    notAfter: new Date(Date.now() - 9 * 86_400_000),
-    signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
-    publicKey: await leaf.publicKey.export(),
-    signingKey: issuer.key,
-    extensions: leaf.extensions,
-  });
-  const chain = [Buffer.from(aged.rawData).toString("base64"), stored.current.chain[1] ?? ""];
-  writeFileSync(file, JSON.stringify({ ...stored, current: { ...stored.current, chain } }));
-  await store.transaction((sql) =>
-    sql.run(
-      "update certificates set chain = $1, not_after = $2 where cluster = $3 and epoch = $4",
-      JSON.stringify(chain),
-      Math.floor(Date.now() / 1000) - 9 * 86_400,
-      cluster,
-      stored.epoch,
-    ),
-  );
-}
+/** Its certificate becomes one that ended nine days ago. */
+const aged = (cluster: string, machine: Machine): Promise<void> =>
+  age({ dir, store }, cluster, machine.identity, Date.now() - 9 * 86_400_000);
 
 test("cut off at any write or send, an agent past its grace enrols anew as the next epoch, once, and is never fenced by its own doing", async () => {
   const points = await cutOff(
     async () => {
       const { cluster, first } = await joinedCluster();
-      await age(cluster, first);
+      await aged(cluster, first);
       return { cluster, machine: first };
     },
     async (cluster, machine) => {
@@ -255,7 +220,7 @@ test("cut off at any write or send, an agent past its grace enrols anew as the n
 
 test("past its grace a machine that was replaced meanwhile stays fenced, and one without a platform hears what to do", async () => {
   const { cluster, first } = await joinedCluster();
-  await age(cluster, first);
+  await aged(cluster, first);
   // Nothing is asked of the control plane before something is due: the fault comes with the renewal.
   const alone = enrolled(await first.start(null, { prove: null }));
   expect(await alone.renewIfDue()).toMatchObject({ fault: { fault: "expired", exit: 6 } });
@@ -266,7 +231,7 @@ test("past its grace a machine that was replaced meanwhile stays fenced, and one
 
 test("past its grace a copy from before a renewal does not enrol: the control plane knows a newer certificate", async () => {
   const { cluster, first } = await joinedCluster();
-  await age(cluster, first);
+  await aged(cluster, first);
   await store.transaction((sql) => sql.run("update certificates set slot = 'old' where cluster = $1", cluster));
   expect(faulted(await first.start())).toMatchObject({ fault: "expired", exit: 6 });
   expect(await standing(cluster)).toMatchObject({ epoch: 1, used: 0 });
