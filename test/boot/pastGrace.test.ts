@@ -3,37 +3,23 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { openSqlite } from "../../control/sqlite.ts";
 import type { Store } from "../../control/store.ts";
-import { providerLines, rulesFor } from "../aws/stage.ts";
-import { type Moto, startMoto } from "../aws/world/moto.ts";
-import { type World as Cloud, startWorld } from "../aws/world/world.ts";
-import { CONTROL, REEVE, running, type World as Vendor, world } from "../e2e/world.ts";
+import { CONTROL, REEVE, running, type World as Vendor } from "../e2e/world.ts";
 import { age } from "./aged.ts";
-import { type Front, startFront } from "./sts.ts";
+import { type AwsSide, awsSide, vendorOf } from "./awsStage.ts";
 
 const GRACE_MS = 7 * 86_400_000;
-let moto: Moto;
-let cloud: Cloud;
-let front: Front;
+let aws: AwsSide;
 let vendor: Vendor;
 let store: Store;
 beforeAll(async () => {
-  moto = await startMoto();
-  cloud = await startWorld(moto);
-  front = await startFront(cloud.endpoints.sts);
-  vendor = await world({
-    rules: rulesFor(cloud),
-    place: `{ cloud: aws, account: "${cloud.account}", region: ${cloud.region} }`,
-    provider: providerLines(cloud),
-    serveFlags: ["--proofs", front.file],
-  });
+  aws = await awsSide();
+  vendor = await vendorOf(aws);
   store = await openSqlite(join(vendor.data, "state.db"));
 }, 600_000);
 afterAll(async () => {
   store?.close();
   await vendor?.end();
-  await front?.stop();
-  await cloud?.stop();
-  await moto?.stop();
+  await aws?.stop();
 }, 60_000);
 
 type Status = { state: string; reason: string; epoch: number | null };
@@ -51,7 +37,7 @@ const until = async (what: string, holds: () => boolean | Promise<boolean>, seco
 };
 
 test("an agent whose grace ends while the control plane is away stops with exit 5, and joins as the next epoch once both are back", async () => {
-  const admitted = ["prod-eu-1", "--dir", vendor.data, "--aws", `${cloud.account}/${cloud.role}`];
+  const admitted = ["prod-eu-1", "--dir", vendor.data, "--aws", `${aws.cloud.account}/${aws.cloud.role}`];
   expect((await running(CONTROL, "admit", ...admitted)).code).toBe(0);
   const first = vendor.startAgent();
   await until("the agent is ready", async () => (await status()).state === "ready");

@@ -21,40 +21,32 @@ import { openSqlite } from "../../control/sqlite.ts";
 import { readCluster, type Store } from "../../control/store.ts";
 import { makeToken } from "../../control/token.ts";
 import type { Provider } from "../../providers/provider.ts";
-import { type Moto, startMoto } from "../aws/world/moto.ts";
-import { type World as Cloud, startWorld } from "../aws/world/world.ts";
 import { enrolled, Fate, faulted, Killed, ownerOf, UID } from "../identity/world.ts";
 import { age } from "./aged.ts";
 import { proverOf } from "./attacker.ts";
-import { type Front, startFront } from "./sts.ts";
+import { type AwsSide, awsSide } from "./awsStage.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "reeve-lost-"));
 const dir = join(folder, "control");
-let moto: Moto;
-let cloud: Cloud;
-let front: Front;
+let aws: AwsSide;
 let serving: Serving;
 let store: Store;
 let prove: NonNullable<Provider["prove"]>;
 let pin: string;
 let clusters = 0;
 beforeAll(async () => {
-  moto = await startMoto();
-  cloud = await startWorld(moto);
-  front = await startFront(cloud.endpoints.sts);
+  aws = await awsSide();
   pin = (await initKey(join(folder, "keys"), "cmd-test")).thumbprint;
   const at = "127.0.0.1:0";
-  const proofs = readPlaces(front.file);
+  const proofs = readPlaces(aws.front.file);
   serving = await serve({ dir, enrol: at, agents: at, trustDomain: undefined, bind: undefined, proofs });
   store = await openSqlite(join(dir, "state.db"));
-  prove = await proverOf(cloud);
+  prove = await proverOf(aws.cloud);
 }, 600_000);
 afterAll(async () => {
   await serving?.stop();
   store?.close();
-  await front?.stop();
-  await cloud?.stop();
-  await moto?.stop();
+  await aws?.stop();
   rmSync(folder, { recursive: true, force: true });
 }, 60_000);
 
@@ -100,7 +92,7 @@ const opened: { close(): void }[] = [];
 
 async function newCluster(): Promise<string> {
   const cluster = `c${++clusters}`;
-  const principal = { platform: "aws", place: cloud.account, who: cloud.role } as const;
+  const principal = { platform: "aws", place: aws.cloud.account, who: aws.cloud.role } as const;
   await admitPrincipal(store, { cluster, principal, budget: 3, by: "maria", why: "test" });
   return cluster;
 }
