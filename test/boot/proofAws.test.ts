@@ -122,7 +122,7 @@ test("a machine that replaces it joins by its proof alone, as the next epoch; on
   await until("the fourth is ready", async () => (await status(burnt)).epoch === 4);
   expect(await admission()).toMatchObject({ used: 2 });
   expect(await alarms("token-theft")).toBe(0);
-}, 240_000);
+}, 480_000);
 
 test("over the budget nobody joins, the fleet shows it, and the machine waits until an operator admits it again", async () => {
   await admit("--budget", "0");
@@ -138,7 +138,7 @@ test("over the budget nobody joins, the fleet shows it, and the machine waits un
   expect(said.stdout).toContain("1 of 1 times left without a human\n  said maria@vendor.example");
   await until("it went on by itself", async () => (await status(over)).epoch === 5);
   expect(await admission()).toMatchObject({ used: 1, budget: 1 });
-}, 240_000);
+}, 480_000);
 
 test("a lost answer is given again for the same key with a fresh proof, and uses no budget, until the certificate's first use", async () => {
   await admit();

@@ -174,7 +174,7 @@ test("cut off at any write or send, a first enrolment by token and proof ends wi
   );
   // state, identity, pin, connect, nonce, pending, send, root, agent, pending's and token's removal
   expect(points).toBe(11);
-}, 240_000);
+}, 480_000);
 
 test("cut off at any write or send, a replacement by proof alone is one epoch more and one of the budget", async () => {
   const points = await cutOff(
@@ -188,7 +188,7 @@ test("cut off at any write or send, a replacement by proof alone is one epoch mo
     },
   );
   expect(points).toBe(10);
-}, 240_000);
+}, 480_000);
 
 /** Its certificate becomes one that ended nine days ago. */
 const aged = (cluster: string, machine: Machine): Promise<void> =>
@@ -208,7 +208,7 @@ test("cut off at any write or send, an agent past its grace enrols anew as the n
   );
   // connect, nonce, renewal; pin, connect, nonce, pending, send, root, agent, pending's removal
   expect(points).toBe(11);
-}, 240_000);
+}, 480_000);
 
 test("past its grace a machine that was replaced meanwhile stays fenced, and one without a platform hears what to do", async () => {
   const { cluster, first } = await joinedCluster();
