@@ -50,6 +50,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 }, 60_000);
 
+/** `root`: whether the config names it. `ahead`: of the machine's clock, in milliseconds. */
+type How = { readonly root?: boolean; readonly prove?: Provider["prove"]; readonly ahead?: number };
 /** A machine of a cluster of its own, which the control plane admits by its role. */
 async function machineOf(cluster: string) {
   const state = mkdtempSync(join(folder, "machine-"));
@@ -70,9 +72,10 @@ async function machineOf(cluster: string) {
   return {
     token,
     identity: join(state, "state/identity"),
-    async start(fate: Fate | null = null, how: { root?: boolean; prove?: Provider["prove"] } = {}) {
-      const { root = true, prove: by = prove } = how;
-      const [host, net, ours] = [realHost(), realNetwork(DIRECT), config(root)];
+    async start(fate: Fate | null = null, how: How = {}) {
+      const { root = true, prove: by = prove, ahead = 0 } = how;
+      const [real, net, ours] = [realHost(), realNetwork(DIRECT), config(root)];
+      const host = { ...real, clock: { ...real.clock, now: () => real.clock.now() + ahead } };
       const result = await loadOrEnrol({
         host: fate === null ? host : { ...host, disk: fate.disk(host.disk) },
         net: fate === null ? net : fate.net(net),
@@ -221,11 +224,11 @@ test("past its grace a machine that was replaced meanwhile stays fenced, and one
   expect(await standing(cluster)).toMatchObject({ epoch: 2, used: 1 });
 });
 
-test("past its grace a copy from before a renewal does not enrol: the control plane knows a newer certificate", async () => {
+test("past its grace a copy from before a renewal does not enrol: it is fenced, for the control plane knows a newer certificate", async () => {
   const { cluster, first } = await joinedCluster();
   await aged(cluster, first);
   await store.transaction((sql) => sql.run("update certificates set slot = 'old' where cluster = $1", cluster));
-  expect(faulted(await first.start())).toMatchObject({ fault: "expired", exit: 6 });
+  expect(faulted(await first.start())).toMatchObject({ fault: "fenced", exit: 6 });
   expect(await standing(cluster)).toMatchObject({ epoch: 1, used: 0 });
 });
 
@@ -265,17 +268,24 @@ test("without a token, or with one that has expired, the config must name the ro
   expect(missing).toMatchObject({ fault: "token-missing", exit: 6 });
   expect(missing.message).toContain("the config must name the control plane's root");
   expect(missing.hint).toContain("control_plane.root_sha256");
-  const token = await newToken(cluster);
-  const [header, payload, signature] = token.split(".");
-  const claims = JSON.parse(Buffer.from(payload ?? "", "base64url").toString()) as { iat: number; exp: number };
-  const old = { ...claims, exp: claims.exp - 90_000, iat: claims.iat - 90_000 };
-  const text = [header, Buffer.from(JSON.stringify(old)).toString("base64url"), signature].join(".");
-  writeFileSync(machine.token, text, { mode: 0o600 });
+  const { token } = await makeToken(dir, cluster, 1, null);
+  writeFileSync(machine.token, token, { mode: 0o600 });
+  const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { exp: number };
+  while (Date.now() < exp * 1000) await Bun.sleep(50);
   expect(faulted(await machine.start(null, { root: false }))).toMatchObject({ fault: "token-expired", exit: 6 });
   expect(faulted(await machine.start(null, { prove: null }))).toMatchObject({ fault: "token-expired", exit: 6 });
   expect(await speaks(machine)).toBe(2);
   expect(existsSync(machine.token)).toBe(false);
   expect(await standing(cluster)).toMatchObject({ used: 1 });
+});
+
+test("a token that has expired by this machine's clock alone goes along with the proof: the control plane's clock decides", async () => {
+  const cluster = await newCluster();
+  const machine = await machineOf(cluster);
+  writeFileSync(machine.token, await newToken(cluster), { mode: 0o600 });
+  const ahead = enrolled(await machine.start(null, { ahead: 2 * 3_600_000 }));
+  expect(ahead.epoch).toBe(1);
+  expect(await standing(cluster)).toMatchObject({ epoch: 1, used: 0 });
 });
 
 test("a proof for one control plane is worth nothing at another: a root that the config does not name is sent nothing", async () => {
