@@ -102,7 +102,7 @@ export function makeMachine(stage: Stage, userData: string): Machine {
     async powerOff() {
       if (outer === null || !running()) return;
       await inside("systemctl", "poweroff");
-      await Promise.race([ended(outer), Bun.sleep(60_000)]);
+      await Promise.race([ended(outer), Bun.sleep(180_000)]);
       if (running()) throw new Error(`the machine does not power off: ${words()}`);
     },
     async end() {
