@@ -32,7 +32,7 @@ async function afterAnother(rendered: string): Promise<string> {
 }
 
 test.skipIf(NO_MACHINE)(
-  "names are not found yet, then the control plane is away: both are waited for, and the machine joins without a human",
+  "names are not found, the power is cut, then the control plane is away: each is waited for or taken up again, and the machine joins without a human",
   async () => {
     world = await makeWorld();
     await world.startControl();
@@ -44,6 +44,13 @@ test.skipIf(NO_MACHINE)(
     const output = (): string => booted.read("/var/log/cloud-init-output.log");
     await until("the machine finds no name", () => (/Could not resolve host/.test(output()) ? true : null), output);
     expect(output()).toContain("reeve: cannot fetch https://files.customer.example/reeve yet");
+    await booted.cut();
+    await booted.begin();
+    await until(
+      "the next boot begins again",
+      () => (output().split("reeve: cannot fetch").length > 2 ? true : null),
+      output,
+    );
     await world.startNames();
     const journal = async (): Promise<string> =>
       (await booted.inside("journalctl", "--unit=reeve.service", "--output=cat", "--no-pager")).stdout;
