@@ -3,7 +3,8 @@
 # Whatever fails before the unit is started, nothing is started, and this boot's `cloud-init status` is error.
 set -eu
 umask 077
-export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+# The clouds' own programs may lie beside the system's.
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:/snap/bin
 
 binary=@BINARY@
 sha256=@SHA256@

@@ -195,7 +195,6 @@ test.each([
   [["--binary", "https://user:secret@files.example/reeve"], "holds credentials"],
   [["--binary", "https://files.example/reeve#x"], "has a fragment"],
   [["--binary", "https://files.example/\u2028"], "is no URL"],
-  [["--binary", `https://files.example/${"x".repeat(2050)}`], "is over 2048 characters"],
   [["--binary", "s3://b/$(id)"], "names no object of a bucket"],
   [["--binary", "s3://bucket/a/../reeve"], "names no object of a bucket"],
   [["--binary", "gs://BUCKET/x"], "names no object of a bucket"],
@@ -268,8 +267,26 @@ test("the shell takes every place of the executable as one word, whatever is in 
   expect([shown.stdout, shown.status]).toEqual([hostile, 0]);
 });
 
+test("a machine without the program for a bucket says so before it touches anything", async () => {
+  for (const [place, program] of [
+    ["s3://releases/reeve", "aws"],
+    ["gs://releases/reeve", "gsutil"],
+  ] as const) {
+    const script = filesOf((await local("--binary", place)).stdout)["reeve-install"] ?? "";
+    const bare = script.replace(/^export .*$/m, "PATH=/nonexistent");
+    expect(bare).not.toBe(script);
+    const ended = spawnSync("/bin/sh", [], { input: bare, encoding: "utf8", env: CLEAN });
+    expect(ended).toMatchObject({ status: 1, stdout: "" });
+    expect(ended.stderr).toStartWith(
+      `error: Cannot fetch ${place}: this machine has no program for it (${program}). Nothing was placed.\nhint: `,
+    );
+  }
+});
+
 test("over 16 KiB, which is what AWS takes, it is refused, and the hint says what to do", async () => {
   writeFileSync(path("long.policy"), policy(PLACES.local, `${`# ${"why ".repeat(18)}\n`.repeat(110)}`));
+  const place = await local("--binary", `https://files.example/${"x".repeat(2050)}`);
+  expect(place.stderr).toContain("is over 2048 characters");
   const refused = await local("--policy", path("long.policy"));
   expect(refused).toMatchObject({ code: 1, stdout: "" });
   expect(refused.stderr).toMatch(/it has \d{5} bytes, and AWS takes 16384 at most\.\nhint: .*bucket/);
