@@ -53,6 +53,7 @@ const NEEDED = [
   { program: "strace", debian: "strace" },
   { program: "time", debian: "time" },
   { program: "zsh", debian: "zsh" },
+  { program: "faketime", debian: "faketime" },
   { program: "openssl", debian: "openssl" },
   { program: "pebble", debian: "pebble" },
   { program: "ssh-keygen", debian: "openssh-client" },

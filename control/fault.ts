@@ -5,6 +5,8 @@ export class Faulted extends Error {
   constructor(
     readonly code: FaultCode,
     message: string,
+    /** The connection ends with this answer. */
+    readonly last = false,
   ) {
     super(message);
     this.name = "Faulted";
@@ -26,6 +28,7 @@ export const FAULT_STATUS = {
   "csr-invalid": 400,
   fenced: 403,
   certificate: 403,
+  expired: 403,
   malformed: 400,
   "too-large": 413,
   conflict: 409,

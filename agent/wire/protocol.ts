@@ -55,6 +55,7 @@ export type TrustClaims = z.infer<typeof TrustClaims>;
 
 /** `trust_domain`: what the agent is to be called in. The trust statement says it too, and its word is the one that is held to the pin. */
 export const NonceAnswer = z.strictObject({ nonce: Base64Url32, trust_domain: TrustDomain });
+export type NonceAnswer = z.infer<typeof NonceAnswer>;
 /** By a token, by what the platform shows, or by both. `nonce`: the one that the proof binds. */
 export const EnrolRequest = z
   .strictObject({ token: Jws.nullable(), proof: Proof.nullable(), nonce: Base64Url32.nullable(), csr: Der })
@@ -179,6 +180,7 @@ export const FAULTS = [
   "csr-invalid",
   "fenced",
   "certificate",
+  "expired",
   "malformed",
   "too-large",
   "conflict",

@@ -42,11 +42,11 @@ export function addAdmit(top: Command): void {
       )
       .argument("[cluster]", "the cluster")
       .requiredOption("--dir <folder>", "the control plane's folder")
-      .option("--aws <account/role>", "the instance's role", principal("aws"))
-      .option("--gcp <project/service-account>", "the instance's service account, by its e-mail", principal("gcp"))
+      .option("--aws <principal>", "ACCOUNT/ROLE: the role of the instance", principal("aws"))
+      .option("--gcp <principal>", "PROJECT/SERVICE-ACCOUNT: by its e-mail", principal("gcp"))
       .option(
-        "--azure <subscription/principal>",
-        "the managed identity, by its object (principal) id",
+        "--azure <principal>",
+        "SUBSCRIPTION/PRINCIPAL: the managed identity, by its object id",
         principal("azure"),
       )
       .option("--budget <n>", "enrolments without a human", budgetNumber, BUDGET)

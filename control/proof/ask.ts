@@ -1,6 +1,9 @@
 import { request } from "node:https";
 
-/** Where a platform is asked. `host`: the name that it is asked by; `at`: HOST:PORT to connect to; `ca`: PEM, null for what the system trusts. */
+/**
+ * Where a platform is asked. `host`: the name that it is asked by, and that its certificate must hold; `at`: HOST or HOST:PORT to connect to;
+ * `ca`: PEM, what the certificate must lead to; null: what the system trusts.
+ */
 export type AskedPlace = { readonly host: string; readonly at: string; readonly ca: string | null };
 export type Asked = {
   readonly method: "GET" | "POST";
@@ -15,7 +18,7 @@ const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /**
- * One request on a connection of its own, to a server that holds a certificate for `at`'s name. No redirect is followed, nothing is
+ * One request on a connection of its own, to a server that holds a certificate for `host`. No redirect is followed, nothing is
  * sent twice, and an answer that is late, too long or not UTF-8 is none. `unreachable`: why, in our own words.
  */
 export function ask(place: AskedPlace, asked: Asked): Promise<Answered | { readonly unreachable: string }> {
@@ -34,6 +37,8 @@ export function ask(place: AskedPlace, asked: Asked): Promise<Answered | { reado
       agent: false,
       // Explicit: a variable (NODE_TLS_REJECT_UNAUTHORIZED) must not decide it.
       rejectUnauthorized: true,
+      // Both the header and this, for a runtime may take the name to check from either.
+      servername: place.host,
       ...(place.ca === null ? {} : { ca: place.ca }),
       headers: {
         ...asked.headers,

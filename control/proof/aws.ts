@@ -35,6 +35,8 @@ export async function shownByAws(proof: AwsProof, binding: Uint8Array, places: S
       "x-amz-security-token": proof.session,
       [STS.bindingHeader]: Buffer.from(binding).toString("hex"),
       authorization: proof.authorization,
+      // By this `reeve audit reconcile` knows the call, which stands in the customer's CloudTrail as the role's.
+      "user-agent": "reeve-control/proof",
     },
     body: STS.body,
   });
