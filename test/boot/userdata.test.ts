@@ -177,6 +177,23 @@ test("both pins are in the config, so that a machine whose token is used up know
   expect(same).toEqual({ config });
 });
 
+test("on a cloud it can hold no secret at all: the machine joins by what its platform shows, and is told both pins", async () => {
+  writeFileSync(path("aws.yaml"), AWS);
+  const root = "ab".repeat(32);
+  const flags = [...BASE, "--enrol", "https://control.vendor.example:8443", "--trust-sha256", pin];
+  const aws = ["--provider", "aws", "--config", path("aws.yaml"), "--policy", path("aws.policy")];
+  const made = await render(...flags, ...aws, "--root-sha256", root);
+  expect(made).toMatchObject({ code: 0, stderr: "" });
+  expect(await schema(made.stdout)).toMatchObject({ code: 0 });
+  const files = filesOf(made.stdout);
+  expect(Object.keys(files)).not.toContain("token");
+  const plane = { enrol: "https://control.vendor.example:8443", root_sha256: root, trust_sha256: pin };
+  expect(parseConfig(files["reeve.yaml"] ?? "")).toMatchObject({ config: { control_plane: plane } });
+  expect((await render(...flags, ...aws)).stderr).toContain("nobody says which control plane is the right one");
+  const local = await render(...flags, "--provider", "local", "--policy", path("local.policy"), "--root-sha256", root);
+  expect(local.stderr).toContain("a local machine has no platform");
+});
+
 test("it goes to stdout, or to a file that only its owner reads; the secret is named on stderr, never shown there", async () => {
   const made = await local();
   const token = readFileSync(path("token"), "utf8").trim();
@@ -208,6 +225,7 @@ test.each([
   [["--trust-sha256", "x'\n"], "the agent would not take this config: control_plane.trust_sha256"],
   [["--provider", "hetzner"], "Cannot read the command line"],
   [["--provider", "aws"], "provider: aws needs the field aws"],
+  [["--enrol", "https://control.vendor.example:8443"], "not exactly one of --token, --dir and --enrol"],
   [["--policy", "/dev/null"], "the policy is refused"],
 ] as const)(
   "what could mean something else to a shell, to YAML or to the agent is refused: %j",
