@@ -42,8 +42,8 @@ test.skipIf(NO_MACHINE)(
     machine = booted;
     await booted.begin();
     const output = (): string => booted.read("/var/log/cloud-init-output.log");
-    await until("the machine finds no name", () => (/Could not resolve host/.test(output()) ? true : null), output);
-    expect(output()).toContain("reeve: cannot fetch https://files.customer.example/reeve yet");
+    const waits = /Could not resolve host[\s\S]*reeve: cannot fetch https:\/\/files\.customer\.example\/reeve yet/;
+    await until("the machine finds no name, and waits", () => (waits.test(output()) ? true : null), output);
     await booted.cut();
     await booted.begin();
     await until(
@@ -60,7 +60,9 @@ test.skipIf(NO_MACHINE)(
       async () => ((await journal()).includes(away) ? true : null),
       output,
     );
-    expect((await booted.inside("reeve", "status")).stdout).toContain("state    enrolling\n");
+    const status = async (): Promise<string> => (await booted.inside("reeve", "status")).stdout;
+    const says = `state    enrolling: ${away}\n`;
+    await until("reeve status says so too", async () => ((await status()).includes(says) ? true : null), status);
     await world.startControl();
     await until(
       "the agent is ready",
