@@ -32,7 +32,7 @@ const MAY_SKIP: ReadonlyMap<string, string> = new Map([
     NO_MACHINE,
   ],
   [
-    "names are not found yet, then the control plane is away: both are waited for, and the machine joins without a human",
+    "names are not found, the power is cut, then the control plane is away: each is waited for or taken up again, and the machine joins without a human",
     NO_MACHINE,
   ],
   ["terraform validate accepts deploy/aws, and it is formatted as terraform fmt does", NO_TERRAFORM],
