@@ -68,6 +68,10 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       stop,
       identify: () => loadOrEnrol({ host, net, config, owner, credentials: machine.credentials, uid: machine.uid }),
       ready: () => machine.notify("--ready"),
+      watchdog:
+        machine.watchdogMs === null
+          ? null
+          : { everyMs: machine.watchdogMs / 3, ping: () => machine.notify("WATCHDOG=1") },
       giveBack: machine.giveBack,
     });
   } catch (error) {
