@@ -1,5 +1,5 @@
 /**
- * `bun run package [--native-only]`: Debian packages and RPMs of both executables, for this machine's processor and the other one, in dist/,
+ * `bun run package [--native-only] [--out=FOLDER]`: Debian packages and RPMs of both executables, for this machine's processor and the other one, in dist/,
  * and dist/PACKAGES.SHA256. The executables are those that lie in dist/. By dpkg-deb and rpmbuild of the same versions the bytes are the same
  * wherever and whenever they are made.
  */
@@ -18,11 +18,11 @@ const { programOf: controlOf } = await import("../control/main.ts");
 
 const BOTH = ["x64", "arm64"] as const;
 
-function pack(nativeOnly: boolean): void {
+function pack(nativeOnly: boolean, out: string): void {
   const here: "x64" | "arm64" = arch() === "arm64" ? "arm64" : "x64";
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
   const dist = join(ROOT, "dist");
-  const scratch = join(dist, `.packing-${process.pid}`);
+  const scratch = join(out, `.packing-${process.pid}`);
   mkdirSync(scratch, { recursive: true });
   process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
   const made: string[] = [];
@@ -30,12 +30,12 @@ function pack(nativeOnly: boolean): void {
     for (const architecture of nativeOnly ? [here] : BOTH) {
       const executable = join(dist, architecture === here ? content.name : `${content.name}-linux-${architecture}`);
       if (!existsSync(executable)) fail(`Cannot pack ${executable}: it is not there.`, "bun run build");
-      made.push(makeDeb(content, version, architecture, executable, scratch, dist));
-      made.push(makeRpm(content, version, architecture, executable, scratch, dist));
+      made.push(makeDeb(content, version, architecture, executable, scratch, out));
+      made.push(makeRpm(content, version, architecture, executable, scratch, out));
     }
   }
-  const sums = made.map((name) => `${sha256(join(dist, name))}  ${name}\n`).join("");
-  writeFileSync(join(dist, "PACKAGES.SHA256"), sums);
+  const sums = made.map((name) => `${sha256(join(out, name))}  ${name}\n`).join("");
+  writeFileSync(join(out, "PACKAGES.SHA256"), sums);
   process.stdout.write(sums);
 }
 
@@ -43,4 +43,5 @@ function sha256(path: string): string {
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
-pack(process.argv.includes("--native-only"));
+const out = process.argv.find((word) => word.startsWith("--out="))?.slice("--out=".length);
+pack(process.argv.includes("--native-only"), out ?? join(ROOT, "dist"));

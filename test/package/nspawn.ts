@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { requireDebian } from "../tools.ts";
@@ -17,14 +26,19 @@ export type Box = {
   end(): Promise<void>;
 };
 /** What is put into the machine before it boots: by path, a text, or the file of this machine that is copied. */
-export type Put = Readonly<Record<string, string | { readonly copy: string; readonly mode?: number }>>;
+export type Put = Readonly<
+  Record<string, ({ readonly text: string } | { readonly copy: string }) & { readonly mode?: number }>
+>;
 
 const PATIENCE_MS = 120_000;
 const CLEAN = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
 /** Nothing of this machine that is not part of the test comes along: only the base system boots. */
 const TARGET = "systemd.unit=basic.target";
 
-/** The mounts live in a namespace of their own and end with it, however the test ends. A tmpfs above, for no overlay lies above another. */
+/**
+ * The mounts and processes live in namespaces of their own and end with them, however the test ends. A tmpfs above, for no overlay lies above
+ * another. /proc is looked at by systemd-nspawn, so it is that of the new namespace.
+ */
 const BOOT = `set -eu
 mount -t tmpfs -o mode=755 tmpfs "$1/top"
 mkdir "$1/top/upper" "$1/top/work" "$1/top/root"
@@ -32,7 +46,7 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$1/top/upper,workdir=$1/top/wor
 rm -rf "$1/top/root/etc/reeve" "$1/top/root/var/lib/reeve"
 cp -a --no-preserve=ownership "$1/put/." "$1/top/root/"
 exec systemd-nspawn --quiet --directory="$1/top/root" --boot --register=no --keep-unit --private-network \\
-  --link-journal=no --timezone=off --resolv-conf=off --console=pipe --machine=reeve-test ${TARGET} </dev/null
+  --link-journal=no --timezone=off --resolv-conf=off --console=pipe --system-call-filter=bpf --capability=CAP_BPF,CAP_PERFMON --machine=reeve-test ${TARGET} </dev/null
 `;
 
 export async function boot(put: Put): Promise<Box> {
@@ -42,14 +56,14 @@ export async function boot(put: Put): Promise<Box> {
   for (const [path, what] of Object.entries(put)) {
     const to = join(folder, "put", path);
     mkdirSync(dirname(to), { recursive: true, mode: 0o755 });
-    if (typeof what === "string") writeFileSync(to, what);
+    if ("text" in what) writeFileSync(to, what.text);
     else copyFileSync(what.copy, to);
-    spawnSync("chmod", [typeof what === "string" ? "644" : (what.mode ?? 0o644).toString(8), to]);
+    chmodSync(to, what.mode ?? 0o644);
   }
-  const outer = spawn("unshare", ["--mount", "--propagation=private", "sh", "-c", BOOT, "sh", folder], {
-    env: CLEAN,
+  const spaces = ["--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--mount-proc"];
+  const outer = spawn("unshare", [...spaces, "sh", "-c", BOOT, "sh", folder], {
+    env: { ...CLEAN, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" },
     stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
   });
   let said = "";
   for (const stream of [outer.stdout, outer.stderr])
@@ -95,13 +109,15 @@ async function booted(outer: ChildProcess, said: () => string): Promise<Omit<Box
       "--root",
       "--wd=/",
     ];
-    const done = spawnSync("nsenter", [...into, "--", program, ...args], {
+    const done = spawnSync("nsenter", [...into, "--", "sh", "-c", 'cd / && exec "$@"', "sh", program, ...args], {
       env: CLEAN,
       encoding: "utf8",
       timeout: PATIENCE_MS,
       maxBuffer: 64 * 1024 * 1024,
     });
-    return { code: done.status, stdout: done.stdout, stderr: done.stderr };
+    // The first shell stands in a folder of this machine until it goes to the root of the other.
+    const stderr = done.stderr.replace("sh: 0: getcwd() failed: No such file or directory\n", "");
+    return { code: done.status, stdout: done.stdout, stderr };
   };
   const sh = (script: string): string => {
     const done = run("sh", "-ec", script);
@@ -109,18 +125,22 @@ async function booted(outer: ChildProcess, said: () => string): Promise<Omit<Box
     return done.stdout;
   };
   await until("PID 1 of the machine", () => {
-    init = childOf(outer.pid ?? 0) ?? 0;
+    init = initBelow(outer.pid ?? 0) ?? 0;
     return init !== 0 && run("test", "-S", "/run/systemd/private").code === 0;
   });
   await until("a machine that has booted", () => run("systemctl", "is-active", "basic.target").code === 0);
   return { run, sh, until };
 }
 
-/** The first child of a process, which of systemd-nspawn is the machine's PID 1. */
-function childOf(pid: number): number | null {
+/** The machine's PID 1, as this machine counts: the process of that name below `pid`. */
+function initBelow(pid: number): number | null {
   const path = `/proc/${pid}/task/${pid}/children`;
   if (!existsSync(path)) return null;
-  for (const child of readFileSync(path, "utf8").trim().split(" ").filter(Boolean))
-    if (readFileSync(`/proc/${child}/comm`, "utf8").trim() === "systemd") return Number(child);
+  for (const child of readFileSync(path, "utf8").trim().split(" ").filter(Boolean).map(Number)) {
+    const comm = `/proc/${child}/comm`;
+    if (existsSync(comm) && readFileSync(comm, "utf8").trim() === "systemd") return child;
+    const below = initBelow(child);
+    if (below !== null) return below;
+  }
   return null;
 }
