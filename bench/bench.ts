@@ -10,6 +10,7 @@ import { appends } from "./appends.ts";
 import { decisions } from "./decisions.ts";
 import { evidenceFigures } from "./evidence.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
+import { hardenedFigures } from "./mdwe.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
 import { uiFigures } from "./ui.ts";
@@ -20,6 +21,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["agent", agentFigures],
   ["providers", providerFigures],
   ["road", roadFigure],
+  ["mdwe", hardenedFigures],
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
@@ -72,7 +74,7 @@ async function bench(): Promise<void> {
     if (only !== undefined && only !== name) continue;
     process.stderr.write(`measuring: ${name}\n`);
     const scratch = mkdtempSync(
-      join(["agent", "providers"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
+      join(["agent", "providers", "mdwe"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
     );
     try {
       figures.push(...(await part({ quick }, scratch)));

@@ -47,10 +47,7 @@ export function agentContent(program: Command, version: string): Content {
         text(`/usr/share/doc/reeve/${name}.md`, source(`docs/${name}.md`)),
       ),
       text("/usr/share/doc/reeve/examples/reeve.yaml", source("deploy/reeve.yaml")),
-      text(
-        "/usr/share/doc/reeve/examples/reeve.service.d/local-groups.conf",
-        source("deploy/systemd/reeve.service.d/local-groups.conf"),
-      ),
+      text("/usr/share/doc/reeve/examples/local-groups.conf", source("deploy/systemd/local-groups.conf")),
     ],
   };
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DIST, packages } from "./built.ts";
-import { type Box, boot } from "./nspawn.ts";
+import { type Box, boot, type Ran } from "./nspawn.ts";
 
 /** A machine with the package installed, an owner's folder, a token among the machine's credentials, and a control plane beside it. */
 export type Machine = Box & {
@@ -9,7 +9,7 @@ export type Machine = Box & {
   /** The log's entries of one kind. */
   entries(kind: string): readonly string[];
   /** Sends `scale` to the group `brokers` and waits for its outcome. */
-  scale(count: number): void;
+  scale(count: number): Ran;
   /** The pids of the group's processes. */
   pids(): readonly number[];
 };
@@ -76,8 +76,12 @@ export async function machine(): Promise<Machine> {
         .split("\n")
         .filter((line) => line.includes(`"kind":"${kind}"`)),
     scale: (count) =>
-      void box.sh(
-        `reeve-control send --dir /root/vendor/data --keys /root/vendor/keys --cluster prod-eu-1 --by m@vendor.example --why test --wait --json scale --group brokers --count ${count}`,
+      box.run(
+        "env",
+        ..."reeve-control send --dir /root/vendor/data --keys /root/vendor/keys --cluster prod-eu-1 --by m@vendor.example --why test --wait --json scale --group brokers --count".split(
+          " ",
+        ),
+        String(count),
       ),
     pids: () =>
       box
