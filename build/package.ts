@@ -5,7 +5,7 @@
  */
 import "reflect-metadata";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { arch } from "node:os";
 import { join } from "node:path";
 import { fail, ROOT } from "./command.ts";
@@ -35,7 +35,9 @@ function pack(nativeOnly: boolean, out: string): void {
     }
   }
   const sums = made.map((name) => `${sha256(join(out, name))}  ${name}\n`).join("");
-  writeFileSync(join(out, "PACKAGES.SHA256"), sums);
+  // Whole or not at all: who looks meanwhile sees the one before.
+  writeFileSync(join(scratch, "PACKAGES.SHA256"), sums);
+  renameSync(join(scratch, "PACKAGES.SHA256"), join(out, "PACKAGES.SHA256"));
   process.stdout.write(sums);
 }
 

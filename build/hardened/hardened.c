@@ -1,7 +1,7 @@
 /* Starts a program as a unit with MemoryDenyWriteExecute= does: no memory becomes executable that was writable. The filter is systemd's:
  * mmap and shmat that ask for both, mprotect and pkey_mprotect that ask to execute, end with EPERM. It is inherited and cannot be lifted.
  *   hardened PROGRAM [ARGUMENT...]
- * Built with -DRUN_ONLY='"PATH"' it stands in for that program, and does so for its command `run` alone. */
+ * Built with -DRUN_ONLY='"PATH"' it stands in for that program, and does so for its command `run` alone; it then has that program's name. */
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -43,6 +43,7 @@ int main(int count, char **words) {
 #ifdef RUN_ONLY
   const char *path = RUN_ONLY;
   int wanted = count > 1 && strcmp(words[1], "run") == 0;
+  words[0] = RUN_ONLY;
 #else
   words++;
   const char *path = count > 1 ? *words : "";

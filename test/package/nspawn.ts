@@ -43,10 +43,10 @@ const BOOT = `set -eu
 mount -t tmpfs -o mode=755 tmpfs "$1/top"
 mkdir "$1/top/upper" "$1/top/work" "$1/top/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/top/upper,workdir=$1/top/work" "$1/top/root"
-rm -rf "$1/top/root/etc/reeve" "$1/top/root/var/lib/reeve"
+rm -rf "$1/top/root/etc/reeve" "$1/top/root/var/lib/reeve" "$1/top/root/var/lib/man-db/auto-update"
 cp -a --no-preserve=ownership "$1/put/." "$1/top/root/"
 exec systemd-nspawn --quiet --directory="$1/top/root" --boot --register=no --keep-unit --private-network \\
-  --link-journal=no --timezone=off --resolv-conf=off --console=pipe --system-call-filter=bpf --capability=CAP_BPF,CAP_PERFMON --machine=reeve-test ${TARGET} </dev/null
+  --link-journal=no --timezone=off --resolv-conf=off --console=pipe --machine=reeve-test ${TARGET} </dev/null
 `;
 
 export async function boot(put: Put): Promise<Box> {

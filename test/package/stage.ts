@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DIST, packages } from "./built.ts";
-import { type Box, boot, type Ran } from "./nspawn.ts";
+import { type Box, boot, type Put, type Ran } from "./nspawn.ts";
 
 /** A machine with the package installed, an owner's folder, a token among the machine's credentials, and a control plane beside it. */
 export type Machine = Box & {
@@ -59,10 +59,13 @@ mkdir -p -m 700 /etc/credstore
 reeve-control token --dir /root/vendor/data --cluster prod-eu-1 > /etc/credstore/reeve-token
 chmod 600 /etc/credstore/reeve-token`;
 
-export async function machine(): Promise<Machine> {
-  const { deb } = packages();
+/** `more`: what else is put into it. */
+export async function machine(more: Put = {}): Promise<Machine> {
+  const { deb, rpm } = packages();
   const box = await boot({
+    ...more,
     "/root/reeve.deb": { copy: deb },
+    "/root/reeve.rpm": { copy: rpm },
     "/usr/bin/reeve-control": { copy: join(DIST, "reeve-control"), mode: 0o755 },
     "/usr/local/bin/reeve-workload": { text: WORKLOAD, mode: 0o755 },
     "/root/policy.yaml": { text: POLICY },
