@@ -12,6 +12,9 @@ export const MAX_ENTRY_BYTES = 64 * 1024 - 1;
 export const MAX_REFUSAL_ENTRY_BYTES = 2048;
 export const MAX_POLICY_BYTES = 256 * 1024;
 export const MAX_CONFIG_BYTES = 64 * 1024;
+/** What golang.org/x/mod/sumdb/note takes, too. */
+export const MAX_MANIFEST_BYTES = 1_000_000;
+export const MAX_MANIFEST_DEPTH = 8;
 export const MAX_TOKEN_BYTES = 8 * 1024;
 export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 3600;
 export const MAX_ANSWER_BYTES = 1024 * 1024;

@@ -29,6 +29,8 @@ export type Post = <T>(
 export type Ended =
   | { readonly why: "fenced"; readonly message: string }
   | { readonly why: "shorter"; readonly message: string }
+  /** The certificate is past its grace, and the next start enrols anew. */
+  | { readonly why: "expired"; readonly message: string }
   /** A witness has seen another history of this log, or more of it. */
   | { readonly why: "witness"; readonly message: string };
 

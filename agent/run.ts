@@ -76,7 +76,9 @@ export async function run(agent: Started): Promise<number> {
     recent: [],
   };
   status({ ...base, ...nobody, state: "enrolling", reason: "" });
-  const identity = await identifyPatiently(agent);
+  const identity = await identifyPatiently(agent, (reason) =>
+    status({ ...base, ...nobody, state: "enrolling", reason }),
+  );
   if (identity === null) return 0;
   if (isEnrolmentFault(identity)) {
     status({ ...base, ...nobody, state: identity.fault === "fenced" ? "fenced" : "stopped", reason: identity.message });
@@ -96,7 +98,10 @@ export async function run(agent: Started): Promise<number> {
 }
 
 /** Waits for a control plane that is away: the token and the key are kept. Null when told to stop meanwhile. */
-async function identifyPatiently(agent: Started): Promise<Identity | EnrolmentFault | null> {
+async function identifyPatiently(
+  agent: Started,
+  waits: (reason: string) => void,
+): Promise<Identity | EnrolmentFault | null> {
   const wait = backoff(agent.host.random);
   let said = "";
   while (!agent.stop.signal.aborted) {
@@ -105,6 +110,7 @@ async function identifyPatiently(agent: Started): Promise<Identity | EnrolmentFa
     if (!isEnrolmentFault(identity) || identity.exit !== 5) return identity;
     if (identity.message !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
     said = identity.message;
+    waits(said);
     await agent.host.clock.sleep(wait.next(), agent.stop.signal);
   }
   return null;
@@ -325,7 +331,7 @@ async function serve(
       log.tick();
       await look();
       heart.beat("contact");
-      await renew(identity, road, say, contact.end);
+      await renew(identity, road, say, contact.end, agent.provider.prove !== null);
       // A head may have been signed without an entry.
       watched.wake();
     },
@@ -409,6 +415,10 @@ function finish(
     });
     return 6;
   }
+  if (ended.why === "expired") {
+    say("warn", ended.message, { hint: "Nothing is to be done: started again, it enrols anew by its platform." });
+    return 5;
+  }
   const what = ended.why === "shorter" ? "this log is shorter than what was handed in" : "a witness has seen otherwise";
   say("error", `Cannot go on: ${what}.`, {
     said: ended.message,
@@ -421,7 +431,14 @@ function suspendedBy(owner: Switch): string | null {
   return owner.on ? null : owner.why;
 }
 
-async function renew(identity: Identity, road: Road, say: Logger, end: (how: Ended) => void): Promise<void> {
+/** `proves`: the platform can say who this machine is, so that past the grace the next start enrols anew. */
+async function renew(
+  identity: Identity,
+  road: Road,
+  say: Logger,
+  end: (how: Ended) => void,
+  proves: boolean,
+): Promise<void> {
   const renewal = await identity.renewIfDue();
   if ("renewed" in renewal) {
     const until = timeText(renewal.renewed.untilMs);
@@ -430,6 +447,7 @@ async function renew(identity: Identity, road: Road, say: Logger, end: (how: End
   }
   if ("fault" in renewal) {
     if (renewal.fault.fault === "fenced") end({ why: "fenced", message: renewal.fault.message });
+    else if (renewal.fault.fault === "expired" && proves) end({ why: "expired", message: renewal.fault.message });
     else say("error", renewal.fault.message, { code: renewal.fault.fault, hint: renewal.fault.hint });
   }
 }

@@ -55,6 +55,7 @@ function instantProvider(): Provider {
   return {
     name: "local",
     ownGroups: [],
+    prove: null,
     bucket: null,
     probe: async () => [],
     "issue-certificate": none,

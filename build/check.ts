@@ -48,6 +48,8 @@ const NEEDED = [
   { program: "tinyproxy", debian: "tinyproxy" },
   { program: "squid", debian: "squid-openssl" },
   { program: "cc", debian: "gcc" },
+  { program: "objcopy", debian: "binutils" },
+  { program: "rpmbuild", debian: "rpm" },
   { program: "/usr/lib/python3/dist-packages/botocore/data", debian: "python3-botocore" },
   { program: "/usr/include/stdlib.h", debian: "libc6-dev" },
   { program: "/usr/include/openssl/evp.h", debian: "libssl-dev" },

@@ -79,7 +79,8 @@ async function enrolmentOf(sql: Sql, cluster: string, epoch: number): Promise<nu
   );
   if (issued.length === 0) return null;
   const [row] = await sql.rows<{ answer: string | null }>(
-    "select answer from tokens where cluster = $1 and epoch = $2",
+    `select answer from proven where cluster = $1 and epoch = $2
+     union all select answer from tokens where cluster = $1 and epoch = $2`,
     cluster,
     epoch,
   );

@@ -44,11 +44,10 @@ export type Settings = { readonly redeliverSeconds: number };
 export function enrolmentApp(plane: Plane): App {
   const app = newApp();
   const nonces = makeNonces();
-  app.get("/v1/nonce", (c) => c.json({ nonce: nonces.make() }));
-  app.post("/v1/enroll", async (c) => {
-    const body = await readBody(c, EnrolRequest, MAX_ENROL_BYTES);
-    return c.json(await enrol(plane, body.token, body.csr));
-  });
+  app.get("/v1/nonce", (c) => c.json({ nonce: nonces.make(), trust_domain: plane.trustDomain }));
+  app.post("/v1/enroll", async (c) =>
+    c.json(await enrol(plane, nonces, await readBody(c, EnrolRequest, MAX_ENROL_BYTES))),
+  );
   app.post("/v1/renew", async (c) =>
     c.json(await renewInGrace(plane, nonces, await readBody(c, GraceRenewRequest, MAX_ENROL_BYTES))),
   );

@@ -82,7 +82,8 @@ export async function renew(
 
 /**
  * Renews for an agent whose certificate expired at most CERTIFICATE_GRACE_SECONDS ago, on the enrolment listener: the current slot
- * of the current epoch, and proof of its key over a fresh nonce. Throws Faulted: malformed (nonce), certificate, fenced, csr-invalid.
+ * of the current epoch, and proof of its key over a fresh nonce. Throws Faulted: malformed (nonce), certificate, fenced, expired (nothing
+ * else is wrong with it), csr-invalid.
  */
 export async function renewInGrace(
   plane: Plane,
@@ -106,7 +107,7 @@ export async function renewInGrace(
     if (cluster?.epoch !== row.epoch) throw fenced(row.epoch, cluster);
     if (row.slot !== "current") throw new Faulted("certificate", "this certificate is not the current one");
     if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
-      throw new Faulted("certificate", "this certificate expired more than 7 days ago");
+      throw new Faulted("expired", "this certificate expired more than 7 days ago");
     return renew(plane, sql, row, request.csr);
   });
 }

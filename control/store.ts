@@ -50,6 +50,13 @@ export const SCHEMA: readonly string[] = [
     path text not null, primary key (cluster, epoch, position))`,
   `create table if not exists cleared_alarms (id text not null, cluster text not null, kind text not null, about text not null,
     words text not null, at bigint not null, cleared_at bigint not null, cleared_by text not null, cleared_why text not null)`,
+  `create table if not exists admissions (cluster text primary key, platform text not null, place text not null, who text not null,
+    budget bigint not null, used bigint not null, said_by text not null, said_why text not null, at bigint not null)`,
+  // Enrolments by a proof: what was shown, and the answer, which may be lost. jti: of the token that came along.
+  `create table if not exists proven (cluster text not null, epoch bigint not null, spki text not null, platform text not null,
+    place text not null, who text not null, machine text not null, jti text, answer text not null, at bigint not null,
+    primary key (cluster, epoch))`,
+  "create index if not exists proven_by_key on proven (cluster, spki)",
 ];
 
 export const COMMAND_STATES = [

@@ -66,7 +66,16 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       askWitness: deps.askWitness(config, machine.uid),
       say,
       stop,
-      identify: () => loadOrEnrol({ host, net, config, owner, credentials: machine.credentials, uid: machine.uid }),
+      identify: () =>
+        loadOrEnrol({
+          host,
+          net,
+          config,
+          owner,
+          credentials: machine.credentials,
+          uid: machine.uid,
+          prove: provider.prove,
+        }),
       ready: () => machine.notify("--ready"),
       watchdog:
         machine.watchdogMs === null

@@ -39,6 +39,7 @@ export async function azureProvider(setting: Setting, azure: AzureConfig, folder
     "update-dns": azureDns(context),
     bucket:
       owner === null ? null : azureBucket(setting, storageDomain, owner, tokensFor(context.tokens, storageAudience)),
+    prove: null,
     get ownGroups() {
       return [...ownGroups];
     },

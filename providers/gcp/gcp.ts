@@ -32,6 +32,7 @@ export async function gcpProvider(setting: Setting, gcp: GcpConfig): Promise<Pro
     scale: gcpScale(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": gcpCertificate(context),
     "update-dns": gcpDns(context),
+    prove: null,
     get ownGroups() {
       return [...ownGroups];
     },

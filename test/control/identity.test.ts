@@ -54,9 +54,14 @@ test("a request for another name, more names, a CA, or by an unfit key is refuse
   const token = await world.token();
   const key = await makeKey();
   const ask = async (csr: string) =>
-    (await call(world.serving.ready.enrol, "/v1/enroll", { token, proof: null, csr }, { ca: world.rootPem })).body[
-      "code"
-    ];
+    (
+      await call(
+        world.serving.ready.enrol,
+        "/v1/enroll",
+        { token, proof: null, nonce: null, csr },
+        { ca: world.rootPem },
+      )
+    ).body["code"];
   expect(await ask(await makeCsr(key, [{ type: "url", value: `${ID}x` }]))).toBe("csr-invalid");
   expect(
     await ask(
@@ -145,7 +150,7 @@ test("an expired certificate renews for 7 days, by proof of its key over a nonce
   expect(good.answer.status).toBe(200);
   expect((await grace(agent, agent.key, good.nonce)).answer.body["code"]).toBe("malformed");
   await expire(7 * 86_400 + 5, agent.epoch);
-  expect((await grace(agent)).answer.body["code"]).toBe("certificate");
+  expect((await grace(agent)).answer.body["code"]).toBe("expired");
   await enrolled(world);
   expect((await grace(agent)).answer.body["code"]).toBe("fenced");
 });

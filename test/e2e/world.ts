@@ -155,6 +155,10 @@ export type WorldOptions = Says & {
   readonly signer?: { readonly flags: readonly string[]; readonly thumbprint: string };
   /** The control plane runs under this uid, and every system call of its that names a file goes into `trace`. */
   readonly serveAs?: number;
+  /** More flags of `serve`. */
+  readonly serveFlags?: readonly string[];
+  /** The config names the root CA, as it must where a platform alone enrols. */
+  readonly rootPinned?: boolean;
 };
 
 /** A vendor and a customer's machine in one scratch folder, over loopback. `end` leaves no process behind. */
@@ -197,11 +201,14 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     writeFileSync(one.token, token, { mode: 0o600 });
     writePolicy(one, options.rules ?? RULES, 1, options);
     writeFileSync(join(one.owner, "on"), "on\n", { mode: 0o644 });
-    writeFileSync(one.config, configOf(one, path, runtime, self.ports.enrol, pin, options), { mode: 0o644 });
+    writeFileSync(one.config, configOf(one, path, runtime, { ...self.ports, pin, rootSha256 }, options), {
+      mode: 0o644,
+    });
     return one;
   };
   const served = options.serveAs === undefined ? [CONTROL] : underUser(options.serveAs, path);
   let pin = options.signer?.thumbprint ?? "";
+  let rootSha256 = "";
   const self: World = {
     ...machine(""),
     folder,
@@ -214,7 +221,8 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     async startControl() {
       const [program = CONTROL, ...before] = served;
       const at = ["--enrol", self.ports.enrol, "--agents", self.ports.agents, "--bind", "127.0.0.1"];
-      const child = spawn(program, [...before, "serve", "--dir", path("control"), ...at], {
+      const flags = [...at, ...(options.serveFlags ?? [])];
+      const child = spawn(program, [...before, "serve", "--dir", path("control"), ...flags], {
         env: CLEAN,
         stdio: ["ignore", "pipe", "pipe"],
       });
@@ -223,6 +231,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       const line = await firstLine(child);
       const said = JSON.parse(line) as { enrol: string; agents: string; root_sha256: string };
       self.ports = { enrol: said.enrol, agents: said.agents };
+      rootSha256 = said.root_sha256;
     },
     async stopControl(signal = "SIGTERM") {
       const gone = new Promise((done) => self.control.once("exit", done));
@@ -317,13 +326,13 @@ function configOf(
   of: Machine,
   path: (name: string) => string,
   runtime: string,
-  enrol: string,
-  pin: string,
+  control: { readonly enrol: string; readonly pin: string; readonly rootSha256: string },
   options: WorldOptions,
 ): string {
+  const root = options.rootPinned === true ? `, root_sha256: ${control.rootSha256}` : "";
   return `version: 1
 cluster: prod-eu-1
-control_plane: { enrol: "https://${enrol}", trust_sha256: ${pin} }
+control_plane: { enrol: "https://${control.enrol}", trust_sha256: ${control.pin}${root} }
 state: ${of.state}
 runtime: ${runtime}
 owner: ${options.owner ?? `{ directory: ${of.owner}, uid: ${process.getuid?.() ?? 0} }`}
