@@ -1,6 +1,7 @@
 import { GateBreach, type Provider } from "../providers/provider.ts";
 import { cosignedWriter } from "./audit/cosigned.ts";
 import type { EntryBody } from "./audit/entry.ts";
+import { segmentName } from "./audit/folder.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
 import { logKeyBinding } from "./audit/note.ts";
 import { timeText } from "./audit/time.ts";
@@ -18,7 +19,7 @@ import type { OwnersFolder } from "./owner/folder.ts";
 import { NO_KEEPER, segmentKeeper } from "./owner/keepSegments.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
-import { openOwnersHead } from "./ownersLog.ts";
+import { headBefore, openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { keepAlive, pulse, type Watchdog } from "./pulse.ts";
 import { recover } from "./recover.ts";
@@ -85,7 +86,11 @@ export async function run(agent: Started): Promise<number> {
     say("error", identity.message, { code: identity.fault, hint: identity.hint });
     return identity.exit;
   }
-  const log = openEpoch(agent, identity);
+  const before = await leftByEpochBefore(agent, identity, (reason) =>
+    status({ ...base, ...nobody, state: "enrolling", reason }),
+  );
+  if (before === STOPPED) return 0;
+  const log = openEpoch(agent, identity, before);
   try {
     return await serve(agent, identity, log, status);
   } catch (error) {
@@ -108,20 +113,53 @@ async function identifyPatiently(
     await agent.owner.refresh();
     const identity = await agent.identify();
     if (!isEnrolmentFault(identity) || identity.exit !== 5) return identity;
-    if (identity.message !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
-    said = identity.message;
-    waits(said);
+    // The time that a message may hold is another at each try.
+    const same = identity.message.replace(/\d/g, "");
+    if (same !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
+    said = same;
+    waits(identity.message);
     await agent.host.clock.sleep(wait.next(), agent.stop.signal);
   }
   return null;
 }
 
-/** The log of this epoch: a former epoch's is put aside, entry 0 vouches for the log's key. */
-function openEpoch(agent: Started, identity: Identity): Log {
+const STOPPED = Symbol("stopped");
+
+/**
+ * The head that entry 0 names: of the epoch whose log lies on this disk, or of a newer one that left its head in the owner's bucket. A bucket
+ * that does not answer is waited for: what is written once cannot be made good, and without it nothing would be permitted anyway.
+ */
+async function leftByEpochBefore(
+  agent: Started,
+  identity: Identity,
+  waiting: (reason: string) => void,
+): Promise<string | null | typeof STOPPED> {
+  const { host, config, say, stop } = agent;
+  const folder = `${config.state}/audit`;
+  const here = archiveEpoch(host, folder, identity.epoch);
+  const { bucket } = agent.provider;
+  if (bucket === null || identity.epoch === 1 || host.disk.exists(`${folder}/${segmentName(0)}`))
+    return here?.checkpoint ?? null;
+  const wait = backoff(host.random);
+  let said = "";
+  while (!stop.signal.aborted) {
+    const there = await headBefore(bucket, { host, identity });
+    if (there === null || "epoch" in there)
+      return there !== null && there.epoch > (here?.epoch ?? 0) ? there.checkpoint : (here?.checkpoint ?? null);
+    const reason = `the log of epoch ${identity.epoch} begins with the head of the epoch before, and ${there.away}`;
+    if (reason !== said) say("warn", reason, { hint: there.hint });
+    said = reason;
+    waiting(reason);
+    await host.clock.sleep(wait.next(), stop.signal);
+  }
+  return STOPPED;
+}
+
+/** The log of this epoch: a former epoch's was put aside, entry 0 vouches for the log's key. */
+function openEpoch(agent: Started, identity: Identity, before: string | null): Log {
   const { host, config } = agent;
   const folder = `${config.state}/audit`;
   const origin = logOrigin(identity.agentId, identity.epoch);
-  const before = archiveEpoch(host, folder, identity.epoch);
   const key = identity.logKeys.current;
   const vouch = (binding: Uint8Array) => ({
     chain: identity.chain(),
@@ -134,7 +172,7 @@ function openEpoch(agent: Started, identity: Identity): Log {
     log_keys: [{ key, from: 0 }],
     chain: [...chain],
     signature,
-    before: before?.checkpoint ?? null,
+    before,
     config: agent.configDigest,
   });
   return openLog(host, folder, {
@@ -190,6 +228,7 @@ async function serve(
     suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
     cleared: () => witnesses?.cleared() ?? Promise.resolve(),
+    heard: (index) => reports?.holds(index) ?? Promise.resolve("this agent has not started"),
     stopping: () => stop.signal.aborted,
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
@@ -381,6 +420,7 @@ async function serve(
   if (failure !== null) throw (failure as { error: unknown }).error;
   const exit = finish(ended, road, say, show);
   if (ended === null) await watched.last();
+  await keeper.last(() => log.cut());
   return exit;
 }
 

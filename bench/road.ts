@@ -152,6 +152,7 @@ function roadIn(scratch: string, keys: ReadonlyMap<string, string>, now: number)
     readPolicy: policyReader(owner),
     suspended: () => (readSwitch(owner).on ? null : "suspended"),
     cleared: () => Promise.resolve(),
+    heard: () => Promise.resolve(null),
     stopping: () => false,
     halted: () => false,
     clockAgrees: () => true,

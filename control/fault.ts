@@ -5,6 +5,8 @@ export class Faulted extends Error {
   constructor(
     readonly code: FaultCode,
     message: string,
+    /** The connection ends with this answer. */
+    readonly last = false,
   ) {
     super(message);
     this.name = "Faulted";

@@ -16,6 +16,7 @@ import {
 import { MAX_POLICY_BYTES } from "../policy/limits.ts";
 import { enrol, type Plane } from "./enrol.ts";
 import { FAULT_STATUS, Faulted } from "./fault.ts";
+import { acceptedAt, watchAccepted } from "./moment.ts";
 import { admit, type Peer, type Presented } from "./peer.ts";
 import { handOut, notePoll, type Told } from "./poll.ts";
 import { makeNonces, renew, renewInGrace } from "./renew.ts";
@@ -144,7 +145,15 @@ function newApp(): App {
 }
 
 function fault(c: Call, faulted: Faulted): Response {
+  if (faulted.last) endConnection(c);
   return c.json({ code: faulted.code, message: faulted.message.slice(0, 512) }, FAULT_STATUS[faulted.code]);
+}
+
+/** After this answer. What else is under way on it is asked again by who lives, on another. */
+function endConnection(c: Call): void {
+  const { incoming, outgoing } = c.env;
+  const session = "stream" in incoming ? incoming.stream?.session : undefined;
+  outgoing.once("close", () => (session === undefined ? incoming.socket.destroy() : session.close()));
 }
 
 /** The body as the schema says, at most `max` bytes and in BODY_TIMEOUT_MS. Throws Faulted: too-large, malformed. */
@@ -202,7 +211,8 @@ function presented(c: Call): Presented {
     socket.authorized !== true
   )
     throw new Faulted("certificate", "there is no certificate to look at");
-  return { authorized: true, raw: certificate.raw, serial: certificate.serialNumber.toLowerCase() };
+  const serial = certificate.serialNumber.toLowerCase();
+  return { authorized: true, raw: certificate.raw, serial, accepted: acceptedAt(socket) };
 }
 
 /** Aborted when the caller has gone: nothing is handed out to nobody. */
@@ -234,6 +244,7 @@ export async function listen(
     getRequestListener(app.fetch as never, { overrideGlobalObjects: false }) as never,
   );
   const sockets = new Set<Socket>();
+  watchAccepted(server);
   server.on("connection", (socket: Socket) => keep(sockets, socket));
   server.on("secureConnection", (socket: Socket) => keep(sockets, socket));
   server.on("tlsClientError", () => undefined);

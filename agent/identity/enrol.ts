@@ -8,6 +8,7 @@ import { type Proof, proofBinding } from "../wire/proof.ts";
 import { EnrolAnswer, type EnrolRequest, NonceAnswer } from "../wire/protocol.ts";
 import { certificatePem } from "../wire/x509.ts";
 import { storedOf } from "./answer.ts";
+import { shownTooEarly } from "./clock.ts";
 import { type EnrolmentFault, enrolmentFault, isEnrolmentFault, refusedEnrolment, unreachable } from "./fault.ts";
 import { digestOf, type Joining } from "./joining.ts";
 import { newAsking, spkiOf } from "./keys.ts";
@@ -35,7 +36,7 @@ type Shown = { readonly proof: Proof; readonly nonce: string };
 export async function enrol(deps: Enrolling, joining: Joining): Promise<Stored | EnrolmentFault> {
   const { host, net, config, store } = deps;
   const url = config.control_plane.enrol;
-  const root = await pinnedRoot(net, url, joining);
+  const root = await pinnedRoot(host, net, url, joining);
   if (!(root instanceof Uint8Array)) return root;
   const line = await net.connect({ url, roots: [certificatePem(root)], client: null }, WAIT);
   if ("unreachable" in line) return unreachable(url, line.unreachable);
@@ -63,12 +64,17 @@ export async function enrol(deps: Enrolling, joining: Joining): Promise<Stored |
 }
 
 /** The root that the server shows, if it is one that token, config or earlier statements name. */
-async function pinnedRoot(net: Network, url: string, { pins }: Joining): Promise<Uint8Array | EnrolmentFault> {
+async function pinnedRoot(
+  { clock }: Host,
+  net: Network,
+  url: string,
+  { pins }: Joining,
+): Promise<Uint8Array | EnrolmentFault> {
   const shown = await net.shownChain(url, WAIT);
   if ("unreachable" in shown) return unreachable(url, shown.unreachable);
   const root = shown.chain.at(-1);
   const digest = root === undefined ? "none" : digestOf(root);
-  if (root !== undefined && pins.includes(digest)) return root;
+  if (root !== undefined && pins.includes(digest)) return shownTooEarly(clock.now(), shown.chain[0]) ?? root;
   return enrolmentFault(
     "pin",
     `Cannot enrol: the server at ${url} shows the root ${digest}, and the one to expect is ${pins.join(" or ")}.`,

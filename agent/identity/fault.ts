@@ -37,6 +37,8 @@ export const ENROLMENT_FAULTS = {
   expired: 6,
   fenced: 6,
   unavailable: 5,
+  /** This machine's clock is not right yet. */
+  clock: 5,
 } as const satisfies Record<string, 3 | 4 | 5 | 6>;
 export type EnrolmentFaultCode = keyof typeof ENROLMENT_FAULTS;
 

@@ -9,6 +9,7 @@ import type { OwnersFolder } from "../owner/folder.ts";
 import { policyReader } from "../owner/policy.ts";
 import { spiffeId } from "../wire/names.ts";
 import { certificatePem } from "../wire/x509.ts";
+import { clockBehind, tokenAgainstClock } from "./clock.ts";
 import { type Enrolling, enrol } from "./enrol.ts";
 import { type EnrolmentFault, enrolmentFault, isEnrolmentFault } from "./fault.ts";
 import { onlyExpired } from "./grace.ts";
@@ -54,6 +55,9 @@ export async function loadOrEnrol({
     const usable = isEnrolmentFault(found) ? found : await notPastGrace(enrolling, found);
     if (isEnrolmentFault(usable)) return usable;
     const { stored, trust } = usable;
+    const begins = leafOf(newestSlot(stored)).notBeforeMs;
+    const behind = clockBehind(host.clock.now(), begins, "its own certificate is valid only from");
+    if (behind !== null) return behind;
     // Stopped before this line, the next start comes here again: the token is burnt, and only its file is left.
     store.removePending();
     return removeUsedToken(host, token, stored, uid) ?? identityOf(host, net, config, store, stored, trust);
@@ -67,9 +71,14 @@ async function firstEnrolment(
   token: TokenSource | null,
   uid: number,
 ): Promise<Stored | EnrolmentFault> {
-  const { host, config, prove } = enrolling;
+  const { host, net, config, prove } = enrolling;
   const text = readTokenText(host.disk, token, uid);
-  const joining = joiningBy(config, host.clock.now(), text, prove !== null);
+  const now = host.clock.now();
+  // Where the platform can show this machine alone, a token that has expired is no more than a token that has expired.
+  const alone = prove !== null && config.control_plane.root_sha256 !== undefined;
+  const doubt = typeof text === "string" && !alone ? await tokenAgainstClock(net, config, text, now) : null;
+  if (doubt !== null) return doubt;
+  const joining = joiningBy(config, now, text, prove !== null);
   return isEnrolmentFault(joining) ? joining : enrol(enrolling, joining);
 }
 

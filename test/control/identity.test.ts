@@ -92,7 +92,7 @@ test("a new enrolment raises the epoch and fences the older agent", async () => 
   expect((await newer.report(0)).status).toBe(200);
 });
 
-test("a renewed certificate becomes current by its first use, and then the older is refused", async () => {
+test("a renewed certificate becomes current by its first use, and then the older is a copy's, and both are fenced", async () => {
   const agent = await enrolled(world);
   expect((await agent.report(0)).status).toBe(200);
   const older = { key: agent.key, chain: agent.chain };
@@ -108,7 +108,10 @@ test("a renewed certificate becomes current by its first use, and then the older
   expect((await agent.poll()).status).toBe(200);
   agent.key = older.key;
   agent.chain = older.chain;
-  expect((await agent.poll()).body["code"]).toBe("certificate");
+  expect((await agent.poll()).body["code"]).toBe("fenced");
+  agent.key = key;
+  agent.chain = first.body["chain"] as string[];
+  expect((await agent.poll()).body["code"]).toBe("fenced");
 });
 
 test("a renewal brings a new key", async () => {

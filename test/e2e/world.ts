@@ -151,6 +151,8 @@ export type WorldOptions = Says & {
   readonly owner?: string;
   /** The config's lines of another provider than the local one. */
   readonly provider?: string;
+  /** What the control plane's executable is started under, such as another time of day. Looked at each time. */
+  under?: readonly string[];
   /** Flags that name the first command key where it is no file in `keys`, and its thumbprint. */
   readonly signer?: { readonly flags: readonly string[]; readonly thumbprint: string };
   /** The control plane runs under this uid, and every system call of its that names a file goes into `trace`. */
@@ -206,7 +208,9 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     });
     return one;
   };
-  const served = options.serveAs === undefined ? [CONTROL] : underUser(options.serveAs, path);
+  const under = (): string[] => [...(options.under ?? []), CONTROL];
+  const serving = options.serveAs === undefined ? under : () => served;
+  const served = options.serveAs === undefined ? [] : underUser(options.serveAs, path);
   let pin = options.signer?.thumbprint ?? "";
   let rootSha256 = "";
   const self: World = {
@@ -219,7 +223,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     control: spawn("true"),
     ports: { enrol: `${options.host ?? "127.0.0.1"}:0`, agents: `${options.host ?? "127.0.0.1"}:0` },
     async startControl() {
-      const [program = CONTROL, ...before] = served;
+      const [program = CONTROL, ...before] = serving();
       const at = ["--enrol", self.ports.enrol, "--agents", self.ports.agents, "--bind", "127.0.0.1"];
       const flags = [...at, ...(options.serveFlags ?? [])];
       const child = spawn(program, [...before, "serve", "--dir", path("control"), ...flags], {
@@ -238,7 +242,10 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       self.control.kill(signal);
       await gone;
     },
-    vendor: (verb, ...args) => ran(CONTROL, ...(verb ?? "").split(" "), "--dir", path("control"), ...args),
+    vendor(verb, ...args) {
+      const [program = CONTROL, ...before] = under();
+      return ran(program, ...before, ...(verb ?? "").split(" "), "--dir", path("control"), ...args);
+    },
     newToken() {
       const made = self.vendor("token", "--cluster", "prod-eu-1");
       if (made.code !== 0) throw new Error(`token: ${made.stderr}`);
