@@ -77,7 +77,6 @@ const MAY_SKIP: ReadonlyMap<string, string> = new Map([
 /** Programs and C headers (by their path) that the tests need for counterparts, and the Debian package that brings each. */
 const NEEDED = [
   { program: "systemd-analyze", debian: "systemd" },
-  { program: "rpmbuild", debian: "rpm" },
   { program: "man", debian: "man-db" },
   { program: "named", debian: "bind9" },
   { program: "dig", debian: "bind9-dnsutils" },
