@@ -54,16 +54,16 @@ function addCreate(manifest: Command): void {
       .command("create")
       .description("Make and sign a manifest from SBOMs (CycloneDX, SPDX) or root file systems.")
       .requiredOption(
-        "--image <name=path>",
-        "an image: its SBOM as JSON, or the folder of its root file system; may be given again",
+        "--image <named>",
+        "NAME=PATH, an image: its SBOM as JSON, or the folder of its root file system; may be given again",
         pair,
         [],
       )
-      .option("--digest <name=sha256>", "the digest of an image's own bytes; needed with an SBOM", pair, [])
+      .option("--digest <named>", "NAME=SHA256, the digest of an image's own bytes; needed with an SBOM", pair, [])
       .requiredOption("--parameters <file>", "YAML: cluster, place, images, groups, zones, authorities, names, policy")
       .requiredOption("--says <words>", "your own name for it, such as the release")
       .option("--files <folder>", "keep the list of each root file system's files there, IMAGE.files, for verify")
-      .option("--agent <version=path>", "the agent's executable that belongs to it", onePair),
+      .option("--agent <named>", "VERSION=PATH, the agent's executable that belongs to it", onePair),
   ).action((options: CreateFlags) => {
     const digests = new Map(options.digest);
     const sources = options.image.map(

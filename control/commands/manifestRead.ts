@@ -62,7 +62,12 @@ function addVerify(manifest: Command): void {
       gather,
       [],
     )
-    .option("--root <image=folder>", "a root file system that should be this image; may be given again", pair, [])
+    .option(
+      "--root <named>",
+      "IMAGE=FOLDER, a root file system that should be this image; may be given again",
+      pair,
+      [],
+    )
     .option("--files <folder>", "with the IMAGE.files that `create --files` kept: names each file that differs")
     .option("--json", "print JSON")
     .action((file: string, options: VerifyFlags) => {

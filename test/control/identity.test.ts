@@ -153,7 +153,7 @@ test("an expired certificate renews for 7 days, by proof of its key over a nonce
   expect(good.answer.status).toBe(200);
   expect((await grace(agent, agent.key, good.nonce)).answer.body["code"]).toBe("malformed");
   await expire(7 * 86_400 + 5, agent.epoch);
-  expect((await grace(agent)).answer.body["code"]).toBe("certificate");
+  expect((await grace(agent)).answer.body["code"]).toBe("expired");
   await enrolled(world);
   expect((await grace(agent)).answer.body["code"]).toBe("fenced");
 });
