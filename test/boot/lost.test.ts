@@ -9,7 +9,7 @@ import { type Machine, type World, world } from "../e2e/world.ts";
 import { atAnotherTime } from "./time.ts";
 
 const LONG = 90;
-const SYNCS = 18;
+const SYNCS = 15;
 let w: World;
 beforeAll(async () => {
   // What it issues has an hour left, so that it is renewed at once.
