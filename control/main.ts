@@ -12,6 +12,7 @@ import { addServe } from "./commands/serve.ts";
 import { out } from "./commands/state.ts";
 import { addToken } from "./commands/token.ts";
 import { addUnfence } from "./commands/unfence.ts";
+import { addUserdata } from "./commands/userdata.ts";
 import { addWitness } from "./commands/witness.ts";
 
 const VERSION = "0.1.0";
@@ -31,6 +32,7 @@ function program(): Command {
   addKeys(top);
   addCa(top);
   addToken(top);
+  addUserdata(top);
   addAdmit(top);
   addSend(top);
   addCancel(top);
