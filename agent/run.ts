@@ -451,7 +451,7 @@ function finish(
   if (ended.why === "fenced") {
     say("error", "Cannot go on: the control plane has fenced this agent.", {
       said: ended.message,
-      hint: "If another machine was enrolled for this cluster, this one has done its work; else run `reeve leave` and join with a new token.",
+      hint: "If another machine was enrolled for this cluster, this one has done its work. If two hold its identity (a cloned disk, a restored snapshot): delete the copy. To go on here: `reeve leave`, and a new join token.",
     });
     return 6;
   }
