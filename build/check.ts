@@ -32,6 +32,10 @@ const NEEDED = [
   { program: "zsh", debian: "zsh" },
   { program: "openssl", debian: "openssl" },
   { program: "pebble", debian: "pebble" },
+  { program: "nginx", debian: "nginx-light" },
+  { program: "nft", debian: "nftables" },
+  { program: "ip", debian: "iproute2" },
+  { program: "faketime", debian: "faketime" },
   { program: "ssh-keygen", debian: "openssh-client" },
   { program: "softhsm2-util", debian: "softhsm2" },
   { program: "pkcs11-tool", debian: "opensc" },
@@ -120,7 +124,7 @@ function report(): number {
   return tally.failed.length === 0 ? 0 : 1;
 }
 
-/** `--only FOLDER`: what these tests need, the executables, and these tests alone. */
+/** `--only FOLDER WORDS…`: what these tests need, the executables, and these tests alone; the words are for them (test/words.ts). */
 async function only(folder: string): Promise<number> {
   install();
   gate("build", [process.execPath, "build/build.ts"]);
@@ -142,6 +146,7 @@ async function check(): Promise<number> {
 }
 
 if (import.meta.main) {
-  const [flag, folder] = process.argv.slice(2);
+  const [flag, folder, ...words] = process.argv.slice(2);
+  process.env["REEVE_TEST_WORDS"] = words.join(" ");
   process.exit(await (flag === "--only" && folder !== undefined ? only(folder) : check()));
 }

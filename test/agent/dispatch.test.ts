@@ -1,7 +1,13 @@
 import { expect, test } from "bun:test";
 import type { EntryBody } from "../../agent/audit/entry.ts";
 import { dispatcher } from "../../agent/dispatch.ts";
-import { MAX_COMMANDS_PER_HOUR, MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS } from "../../agent/limits.ts";
+import {
+  MAX_COMMAND_BYTES,
+  MAX_COMMANDS_PER_HOUR,
+  MAX_COMMANDS_PER_POLL,
+  MAX_INTAKE_BYTES_PER_HOUR,
+  MAX_RUNNING_COMMANDS,
+} from "../../agent/limits.ts";
 import type { Road } from "../../agent/road.ts";
 
 function road(stopping = false) {
@@ -57,6 +63,23 @@ test("at most 600 commands an hour are taken in, dry runs too; each unreadable o
   expect(dispatch.room()).toBe(0);
   pass(2);
   expect(dispatch.room()).toBeGreaterThan(0);
+});
+
+test("long commands use up the hour's bytes: what they can add to the log stays that of 600 refusals", async () => {
+  const { of, written } = road();
+  const dispatch = dispatcher(of, (error) => {
+    throw error;
+  });
+  const long = "x".repeat(2 * MAX_COMMAND_BYTES);
+  for (let polls = 0; polls < 100; polls++) {
+    dispatch.accept(Array.from({ length: 8 }, (_, at) => `${polls} ${at} ${long}`));
+    await dispatch.idle();
+  }
+  expect(written.length).toBe(Math.floor(MAX_INTAKE_BYTES_PER_HOUR / (2 * MAX_COMMAND_BYTES + 512)));
+  expect(dispatch.taken()).toEqual({ taken: written.length, full: false });
+  dispatch.accept(Array.from({ length: 8 }, (_, at) => `short ${at}`));
+  await dispatch.idle();
+  expect(dispatch.taken().taken).toBe(written.length);
 });
 
 test("an agent that is stopping begins nothing", async () => {
