@@ -42,9 +42,15 @@ export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatch
   };
   const bytesLeft = (): number => lastHour().reduce((left, { bytes }) => left - bytes, MAX_INTAKE_BYTES_PER_HOUR);
   let running = 0;
+  /** What the hour must have left for the next: as much as a refusal, or as the one that was left out last. */
+  let needed = MAX_REFUSAL_ENTRY_BYTES;
   /** How many more this hour has room for. */
-  const hourly = (): number =>
-    Math.max(0, Math.min(MAX_COMMANDS_PER_HOUR - lastHour().length, Math.floor(bytesLeft() / MAX_REFUSAL_ENTRY_BYTES)));
+  const hourly = (): number => {
+    const left = bytesLeft();
+    if (left < needed) return 0;
+    needed = MAX_REFUSAL_ENTRY_BYTES;
+    return Math.max(0, Math.min(MAX_COMMANDS_PER_HOUR - lastHour().length, Math.floor(left / needed)));
+  };
   const start = (text: string, key: string, waited: WaitingEntry | null): void => {
     running++;
     const before = chains.get(key) ?? Promise.resolve();
@@ -70,7 +76,10 @@ export function dispatcher(road: Road, fail: (error: unknown) => void): Dispatch
         .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
       for (const { text, key } of ordered) {
         const bytes = mostBytes(text);
-        if (bytes > bytesLeft()) continue;
+        if (bytes > bytesLeft()) {
+          needed = Math.max(needed, bytes);
+          continue;
+        }
         taken.push({ time: road.host.clock.monotonic(), bytes });
         start(text, key, null);
       }
