@@ -11,12 +11,13 @@ import { CALLS, enumerate } from "./trace.ts";
  * The compiled control plane killed at each call by which it makes something durable or says it, from its start through one command's
  * way: enumerated from a trace. Started again, it knows what it said: the command ends once, nothing that was handed in is missing.
  */
-const MAX_POINTS = 16;
+const MAX_POINTS = 12;
 let w: World;
 beforeAll(async () => {
   w = await world();
 }, 60_000);
 afterAll(async () => {
+  if (w !== undefined) await killed();
   await w?.end();
 }, 60_000);
 
