@@ -13,6 +13,7 @@ import type { WaitingEntry } from "./audit/memory.ts";
 import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
+import { deadlineIn } from "./deadline.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
@@ -46,9 +47,20 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
-  // In the owner's bucket before anything is changed: the next machine counts it, and of two agents one is stopped here.
-  const unseen = await road.head.put();
+  const unseen = await seenByOthers(intended, road);
   write(road, unseen === null ? await call(intended, road) : notBegun(intended, unseen, road));
+}
+
+type NotSeen = { readonly code: "head-unwritten" | "intent-unheard"; readonly because: string };
+
+/**
+ * The intent is where a copy of this agent would have had to put its own, before anything is changed: in the control plane's copy of the
+ * log, and in the head in the owner's bucket, which the next machine counts by. Of two agents one is stopped here.
+ */
+async function seenByOthers({ intent }: Intended, road: Road): Promise<NotSeen | null> {
+  const [head, heard] = await Promise.all([road.head.put(), road.heard(intent)]);
+  if (head !== null) return { code: "head-unwritten", because: head };
+  return heard === null ? null : { code: "intent-unheard", because: heard };
 }
 
 function verifyNow(command: Command, road: Road, waited: WaitingEntry | null): Verified | Refusal {
@@ -127,7 +139,7 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
     now: () => road.host.clock.monotonic(),
     record: () => undefined,
   });
-  const deadline = startDeadline(road);
+  const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
   try {
     const seen = await work.describe(gate, { id: command.claims.jti, signal: deadline.signal });
     stopOnBreach(gate.breach(), null, command.claims.jti, road);
@@ -257,9 +269,13 @@ function noSpace(cannot: string): Refusal {
   );
 }
 
-/** The owner's bucket does not hold the head that names the intent: nothing is called. */
-function notBegun({ command, intent }: Intended, because: string, road: Road): ReturnType<typeof outcomeBody> {
-  const none = { result: "failed", code: "head-unwritten", changed: [], certificate: null, words: because } as const;
+/** Nothing is called. */
+function notBegun(
+  { command, intent }: Intended,
+  { code, because }: NotSeen,
+  road: Road,
+): ReturnType<typeof outcomeBody> {
+  const none = { result: "failed", code, changed: [], certificate: null, words: because } as const;
   return outcomeBody(command.claims.jti, intent, none, "answer", [], keepWords(because, road));
 }
 
@@ -269,7 +285,7 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   const id = command.claims.jti;
   const validity = rule.allow === "issue-certificate" ? { validity: rule.validity } : {};
   const operations: Operation[] = [];
-  const deadline = startDeadline(road);
+  const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
   const gate = makeGate({
     table: work.operations,
     places: work.places,
@@ -333,15 +349,4 @@ function failureOf(error: unknown): Executed {
 export function keepWords(words: string | null, road: Pick<Road, "host" | "config">): string | null {
   if (words === null || words === "") return null;
   return writeDetails(road.host, `${road.config.state}/details`, road.host.random.bytes(16), words.slice(0, 64 * 1024));
-}
-
-/** Aborts after COMMAND_DEADLINE_SECONDS. `end` must be called: it frees the timer. */
-export function startDeadline(road: Pick<Road, "host">): { readonly signal: AbortSignal; end(): void } {
-  const deadline = new AbortController();
-  const timer = new AbortController();
-  road.host.clock.sleep(COMMAND_DEADLINE_SECONDS * 1000, timer.signal).then(
-    () => deadline.abort(),
-    () => undefined,
-  );
-  return { signal: deadline.signal, end: () => timer.abort() };
 }

@@ -8,8 +8,14 @@ import { reconcileFor } from "./action.ts";
 import type { Entry, Operation } from "./audit/entry.ts";
 import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
-import { afterReading, beforeChange, keepWords, startDeadline } from "./execute.ts";
-import { BACKOFF_MAX_SECONDS, BACKOFF_MIN_SECONDS, RECOVERY_DEADLINE_SECONDS } from "./limits.ts";
+import { deadlineIn } from "./deadline.ts";
+import { afterReading, beforeChange, keepWords } from "./execute.ts";
+import {
+  BACKOFF_MAX_SECONDS,
+  BACKOFF_MIN_SECONDS,
+  COMMAND_DEADLINE_SECONDS,
+  RECOVERY_DEADLINE_SECONDS,
+} from "./limits.ts";
 import { outcomeBody } from "./record.ts";
 import { type Road, write } from "./road.ts";
 import { CommandClaims } from "./wire/command.ts";
@@ -36,7 +42,7 @@ export async function recover(intent: Intent, road: Road, stop: AbortSignal): Pr
       return;
     }
     // Stopped while waiting: the intent stays open, and the next start asks again.
-    await road.host.clock.sleep(wait * 1000, stop).catch(() => undefined);
+    await road.host.clock.sleep(wait * 1000, stop);
   }
 }
 
@@ -62,8 +68,8 @@ async function reconcileOnce(
   const { clear } = work;
   if (clear !== null) await road.owner.refresh();
   if (clear !== null && permitted(claims, road)) {
-    // As before any change: in the owner's bucket first, and of two agents one is stopped here.
-    const unseen = await road.head.put();
+    // As before any change: others have seen this log first, and of two agents one is stopped here.
+    const unseen = (await road.head.put()) ?? (await road.heard(road.log.size - 1));
     const cleared = unseen === null ? await through("beside", work, intent, road, operations, clear) : null;
     if (cleared === null && !late) return null;
   }
@@ -93,7 +99,7 @@ async function through<T>(
   operations: Operation[],
   then: (gate: Gate, errand: Errand) => Promise<T>,
 ): Promise<T | null> {
-  const deadline = startDeadline(road);
+  const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
   const gate = makeGate({
     table: work.operations,
     places: work.places,

@@ -92,7 +92,7 @@ export function sharer(
         said: answer.message,
       });
     }
-    await to.host.clock.sleep(wait.next(), to.stop).catch(() => undefined);
+    await to.host.clock.sleep(wait.next(), to.stop);
     return true;
   }
 

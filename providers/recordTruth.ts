@@ -66,6 +66,6 @@ export async function awaitTruth(told: Told, lost: Executed, { firstMs, maxMs, s
     const still = set === undefined || same(set, before);
     if (late || !still)
       return unknown(lost.code ?? "lost", set === undefined ? [] : changes(args, before, set), lost.words);
-    await host.clock.sleep(wait, errand.signal).catch(() => undefined);
+    await host.clock.sleep(wait, errand.signal);
   }
 }

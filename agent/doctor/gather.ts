@@ -15,7 +15,7 @@ import { identityFact } from "./gatherIdentity.ts";
 import { logFact } from "./gatherLog.ts";
 import { networkFact } from "./gatherNetwork.ts";
 import { statusFact } from "./gatherStatus.ts";
-import { attempt, folderFacts, pathFact, within } from "./look.ts";
+import { attempt, folderFacts, orLate, pathFact } from "./look.ts";
 import { type AgentUser, groupsOf } from "./user.ts";
 
 const MAX_USERS_BYTES = 1024 * 1024;
@@ -195,7 +195,7 @@ async function providerFact(
   const probing = provider(config, uid)
     .then((made) => made.probe(rules, enough.signal))
     .then((parts): ProviderFact => ({ name, parts }));
-  const fact = await within(probing, DOCTOR_PROVIDER_SECONDS * 1000, host.clock.sleep, late);
+  const fact = await orLate(probing, DOCTOR_PROVIDER_SECONDS * 1000, host.clock.sleep, late);
   enough.abort();
   return fact;
 }

@@ -6,13 +6,13 @@ import type { Line as Connection, Network } from "../host/network.ts";
 import { proxyFor } from "../host/proxy.ts";
 import { type Place, placeName, placeOf } from "../host/socket.ts";
 import type { Survey } from "../host/survey.ts";
-import { digestOf } from "../identity/enrol.ts";
+import { digestOf } from "../identity/joining.ts";
 import { DOCTOR_LOOK_SECONDS } from "../limits.ts";
 import { certificatePem } from "../wire/x509.ts";
 import type { DoctorDeps } from "./deps.ts";
 import type { CertificateFact, EndpointFact, IdentityFact, LookupFact, NetworkFact } from "./facts.ts";
 import type { Pins } from "./gatherIdentity.ts";
-import { within } from "./look.ts";
+import { orLate } from "./look.ts";
 
 const WAIT = { timeoutSeconds: DOCTOR_LOOK_SECONDS };
 const MAX_ANSWER_BYTES = 16 * 1024;
@@ -64,7 +64,7 @@ export async function networkFact(
 async function lookUp(survey: Survey, clock: Clock, place: Place | null): Promise<LookupFact> {
   if (place === null || IS_ADDRESS.test(place.host)) return null;
   const late = { code: `no answer within ${DOCTOR_LOOK_SECONDS} s` };
-  const result = await within(survey.addresses(place.host), DOCTOR_LOOK_SECONDS * 1000, clock.sleep, late);
+  const result = await orLate(survey.addresses(place.host), DOCTOR_LOOK_SECONDS * 1000, clock.sleep, late);
   return { name: place.host, result };
 }
 

@@ -53,17 +53,14 @@ export function boundedDisk(disk: Disk, limit: number): Disk {
 }
 
 /** What `promise` gives, or `late` when it takes longer. */
-export async function within<T>(
+export async function orLate<T>(
   promise: Promise<T>,
   milliseconds: number,
   sleep: (ms: number, signal: AbortSignal) => Promise<void>,
   late: T,
 ): Promise<T> {
   const enough = new AbortController();
-  const timer = sleep(milliseconds, enough.signal).then(
-    () => late,
-    () => late,
-  );
+  const timer = sleep(milliseconds, enough.signal).then(() => late);
   try {
     return await Promise.race([promise, timer]);
   } finally {

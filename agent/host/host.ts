@@ -6,6 +6,7 @@ export type Clock = {
   now(): number;
   /** Milliseconds that never go back; the zero is arbitrary. */
   monotonic(): number;
+  /** Resolves after so long, or as soon as `signal` is aborted: who wants to know which of them looks at the signal. */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 };
 export type Random = { bytes(count: number): Uint8Array; uuidv7(): string };

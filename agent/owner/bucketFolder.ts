@@ -1,4 +1,5 @@
 import { type Bucket, BucketFailed, type BucketObject, bucketName } from "../../providers/bucket.ts";
+import { within } from "../deadline.ts";
 import { type Clock, DiskError, type Stat } from "../host/host.ts";
 import {
   APPROVAL_ASKED_SECONDS,
@@ -48,21 +49,14 @@ export function bucketFolder(bucket: Bucket, clock: Clock): OwnersFolder {
 
   /** What each name holds now. Those that are not reached in time count as unreadable. */
   async function lookAll(names: readonly Wanted[], seconds: number): Promise<ReadonlyMap<string, Seen>> {
-    const [enough, wake] = [new AbortController(), new AbortController()];
-    clock.sleep(seconds * 1000, wake.signal).then(
-      () => enough.abort(),
-      () => undefined,
-    );
     const found = new Map<string, Seen>();
     const rest = names.values();
-    const lane = async (): Promise<void> => {
-      for (const [name, max] of rest) found.set(name, await look(name, max, enough.signal));
-    };
-    try {
+    await within(clock, seconds, async (signal) => {
+      const lane = async (): Promise<void> => {
+        for (const [name, max] of rest) found.set(name, await look(name, max, signal));
+      };
       await Promise.all(Array.from({ length: BUCKET_LANES }, lane));
-    } finally {
-      wake.abort();
-    }
+    });
     return found;
   }
 

@@ -2,8 +2,15 @@ import { z } from "zod";
 import { type Bucket, BucketFailed, type BucketName, bucketName } from "../../providers/bucket.ts";
 import { CHECKPOINTS, COSIGNED, readCheckpoints, segmentName, segmentsIn } from "../audit/folder.ts";
 import { parseCheckpoint } from "../audit/note.ts";
+import { within } from "../deadline.ts";
 import { DiskError, type Host } from "../host/host.ts";
-import { BUCKET_LOOK_SECONDS, BUCKET_UPLOAD_SECONDS, HEAD_EVERY_SECONDS, MAX_SEGMENT_BYTES } from "../limits.ts";
+import {
+  BUCKET_LAST_SECONDS,
+  BUCKET_LOOK_SECONDS,
+  BUCKET_UPLOAD_SECONDS,
+  HEAD_EVERY_SECONDS,
+  MAX_SEGMENT_BYTES,
+} from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { canonical } from "../wire/canonical.ts";
 import { headNames } from "./fetchLog.ts";
@@ -22,9 +29,14 @@ export type Keeper = {
   /** Entries below this index lie in the bucket. Null where there is no bucket: nothing has to. */
   next(): number | null;
   run(stop: AbortSignal): Promise<void>;
+  /**
+   * For a process that ends: the machine may go with it. `cut` closes the segment that is open; it is added within BUCKET_LAST_SECONDS, or by
+   * the next start on this disk.
+   */
+  last(cut: () => void): Promise<void>;
 };
 
-export const NO_KEEPER: Keeper = { next: () => null, run: () => Promise.resolve() };
+export const NO_KEEPER: Keeper = { next: () => null, run: () => Promise.resolve(), last: () => Promise.resolve() };
 
 /**
  * Adds each closed segment to the owner's bucket, read back and compared, and after it the newest heads of what lies there. `another`: under the
@@ -104,7 +116,7 @@ export function segmentKeeper(
     for (const [at, first] of segments.entries()) {
       const after = segments[at + 1];
       if (after === undefined || stop.aborted) return;
-      if (after > next) await within(stop, (signal) => keep(first, after, signal));
+      if (after > next) await within(host.clock, BUCKET_UPLOAD_SECONDS, (signal) => keep(first, after, signal), stop);
     }
   }
 
@@ -114,17 +126,17 @@ export function segmentKeeper(
     headOf = { size: (await of.head.put()) === null ? size : -1, at: now };
   }
 
-  async function within(stop: AbortSignal, act: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const [enough, wake] = [new AbortController(), new AbortController()];
-    host.clock.sleep(BUCKET_UPLOAD_SECONDS * 1000, wake.signal).then(
-      () => enough.abort(),
-      () => undefined,
-    );
-    await act(AbortSignal.any([stop, enough.signal])).finally(() => wake.abort());
-  }
-
   return {
     next: () => next,
+    async last(cut) {
+      try {
+        cut();
+        await within(host.clock, BUCKET_LAST_SECONDS, look);
+      } catch (error) {
+        if (!(error instanceof BucketFailed)) throw error;
+        say("warn", `the last entries are not in the owner's bucket: ${error.because}`, { hint: error.hint });
+      }
+    },
     async run(stop) {
       while (!stop.aborted) {
         try {
@@ -138,7 +150,7 @@ export function segmentKeeper(
             say("warn", `the log cannot be added to the owner's bucket: ${error.because}`, { hint: error.hint });
           said = error.because;
         }
-        await host.clock.sleep(BUCKET_LOOK_SECONDS * 1000, stop).catch(() => undefined);
+        await host.clock.sleep(BUCKET_LOOK_SECONDS * 1000, stop);
       }
     },
   };

@@ -1,5 +1,6 @@
 import type { History } from "../../policy/asked.ts";
 import { type Bucket, BucketFailed } from "../../providers/bucket.ts";
+import { within } from "../deadline.ts";
 import type { Clock } from "../host/host.ts";
 import { BUCKET_HEAD_SECONDS, HEAD_INTENTS_MS, MAX_HEAD_BYTES } from "../limits.ts";
 import { digestOf } from "../wire/envelope.ts";
@@ -147,18 +148,4 @@ function joined(own: History, before: Before | null): History {
 /** In one form, to be compared. */
 function shown({ intents, since, revision }: History): readonly unknown[] {
   return [[...intents].filter(([, times]) => times.length > 0).sort(([a], [b]) => (a < b ? -1 : 1)), since, revision];
-}
-
-async function within<T>(clock: Clock, seconds: number, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const enough = new AbortController();
-  const wake = new AbortController();
-  clock.sleep(seconds * 1000, wake.signal).then(
-    () => enough.abort(),
-    () => undefined,
-  );
-  try {
-    return await act(enough.signal);
-  } finally {
-    wake.abort();
-  }
 }

@@ -33,7 +33,7 @@ export function loop(host: Pick<Host, "clock" | "random">, stop: AbortSignal, st
     waiting = [];
     for (const resolve of all) resolve();
   };
-  const pause = (ms: number): Promise<void> => host.clock.sleep(ms, stop).catch(() => undefined);
+  const pause = (ms: number): Promise<void> => host.clock.sleep(ms, stop);
   const wait = backoff(host.random);
 
   const woken = (): Promise<void> =>

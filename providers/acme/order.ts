@@ -95,9 +95,7 @@ export async function prove(ordering: Ordering, order: Order, note: Note): Promi
   book.write(note);
   for (const record of note.records) await put(proving, record);
   if (told.length > 0)
-    await context.setting.host.clock
-      .sleep(context.acme.settle_seconds * 1000, ordering.errand.signal)
-      .catch(() => undefined);
+    await context.setting.host.clock.sleep(context.acme.settle_seconds * 1000, ordering.errand.signal);
   for (const { challenge } of told) await calls.post("acme:challenge", challenge, {}, signer);
   for (const { authorization } of told) {
     await waitFor(ordering, async () => {
@@ -139,7 +137,7 @@ export async function finalize(ordering: Ordering, note: Note): Promise<string> 
     } catch (error) {
       if (!(error instanceof CallFailed) || error.effect === "none") throw error;
       // Its answer was lost. It is not sent again: the order is looked at, once it would have arrived.
-      await ordering.context.setting.host.clock.sleep(IN_FLIGHT_MS, ordering.errand.signal).catch(() => undefined);
+      await ordering.context.setting.host.clock.sleep(IN_FLIGHT_MS, ordering.errand.signal);
       return issuedAt(await settledAfter(ordering, note.order), error);
     }
   }
@@ -190,7 +188,7 @@ async function waitFor(
     const seen = await look();
     if ("done" in seen) return;
     if (late) throw new CallFailed("authority-slow", "the authority has not come to an end in time", "unknown");
-    await clock.sleep(pauseOf(seen.again, wait), errand.signal).catch(() => undefined);
+    await clock.sleep(pauseOf(seen.again, wait), errand.signal);
   }
 }
 

@@ -66,7 +66,7 @@ async function ended({ asked, proving, args }: Becoming, note: Note): Promise<Re
   let order = await settled(ordering, note.order, ["processing"]);
   if (order.status === "ready") {
     // Our last request may just arrive.
-    await clock.sleep(IN_FLIGHT_MS, errand.signal).catch(() => undefined);
+    await clock.sleep(IN_FLIGHT_MS, errand.signal);
     order = await settled(ordering, note.order, ["processing"]);
   }
   if (order.status !== "valid" || order.certificate === undefined) {

@@ -81,7 +81,7 @@ function inDoubt(error: unknown): unknown {
 async function pause({ clock, random }: Host, attempt: number, signal: AbortSignal): Promise<boolean> {
   const most = Math.min(RETRY_FIRST_MS * 2 ** attempt, RETRY_MAX_MS);
   const [byte = 0] = random.bytes(1);
-  await clock.sleep(most / 2 + (most / 2) * (byte / 255), signal).catch(() => undefined);
+  await clock.sleep(most / 2 + (most / 2) * (byte / 255), signal);
   return !signal.aborted;
 }
 

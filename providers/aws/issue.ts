@@ -75,7 +75,7 @@ export async function fetchIssued(work: Issuing, arn: string): Promise<Fetched |
       // It was accepted: whether it is issued cannot be told from here.
       if (late || !comes) return { ended: unknown(error.status, changed, error.words) };
     }
-    await clock.sleep(wait, work.errand.signal).catch(() => undefined);
+    await clock.sleep(wait, work.errand.signal);
   }
 }
 

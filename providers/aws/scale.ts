@@ -82,7 +82,7 @@ async function settled({ context, calls, name, wanted, deadline }: Work, found: 
     const late = clock.monotonic() >= until;
     const group = await readGroup(calls, context.aws, name);
     if (late || group?.desired !== found || wanted === found) return group;
-    await clock.sleep(wait, deadline).catch(() => undefined);
+    await clock.sleep(wait, deadline);
     // Too early to say that nothing was changed: whoever asked asks again.
     if (deadline.aborted) throw new CallFailed("deadline", `the count is still ${found}, and may yet change`, "none");
   }

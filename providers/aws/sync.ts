@@ -56,7 +56,7 @@ async function submit(work: Updating): Promise<string> {
       return id;
     } catch (error) {
       if (!(error instanceof CallFailed) || error.effect !== "none" || !NOT_BEGUN.has(error.status)) throw error;
-      await context.host.clock.sleep(wait, errand.signal).catch(() => undefined);
+      await context.host.clock.sleep(wait, errand.signal);
       if (errand.signal.aborted) throw error;
     }
   }
@@ -84,6 +84,6 @@ async function inSync({ context, calls, errand }: Updating, id: string): Promise
       if (!(error instanceof CallFailed)) throw error;
       if (late || !PASSING.has(error.status)) return { code: error.status, words: `${id}: ${error.words}` };
     }
-    await context.host.clock.sleep(wait, errand.signal).catch(() => undefined);
+    await context.host.clock.sleep(wait, errand.signal);
   }
 }

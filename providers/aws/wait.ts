@@ -34,7 +34,7 @@ export async function settle(work: Work, since: Since): Promise<Executed> {
     const late = work.deadline.aborted;
     const ended = await look(work, since, late);
     if (ended !== null) return ended;
-    await clock.sleep(wait, work.deadline).catch(() => undefined);
+    await clock.sleep(wait, work.deadline);
   }
 }
 

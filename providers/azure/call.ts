@@ -108,7 +108,7 @@ async function pause(
   const most = Math.min(RETRY_FIRST_MS * 2 ** attempt, RETRY_MAX_MS);
   const [byte = 0] = random.bytes(1);
   const own = most / 2 + (most / 2) * (byte / 255);
-  await clock.sleep(Math.max(own, Math.min(asked ?? 0, RETRY_AFTER_MAX_MS)), signal).catch(() => undefined);
+  await clock.sleep(Math.max(own, Math.min(asked ?? 0, RETRY_AFTER_MAX_MS)), signal);
   return !signal.aborted;
 }
 

@@ -2,7 +2,7 @@ import "reflect-metadata";
 import { createHash } from "node:crypto";
 import { X509Certificate } from "@peculiar/x509";
 import { DiskError } from "../../agent/host/host.ts";
-import { base64, certificatesIn, pemOf } from "../chain.ts";
+import { base64, certificatesIn, decoded, pemOf } from "../chain.ts";
 import { DELIVERY_OPERATIONS, deliver, deliveryPlaces } from "../deliver.ts";
 import { faultOf, type Validity, validityOf } from "../issued.ts";
 import { serialOf } from "../leaf.ts";
@@ -134,9 +134,8 @@ async function known(work: Issuing): Promise<Reconciled> {
   const { notes, args, command } = work;
   const kept = notes.read("issued", command);
   if (kept !== null) {
-    const chain = certificatesIn(new TextDecoder().decode(kept));
-    const [leaf, ...above] = chain;
-    if (leaf === undefined || !isCommands(leaf, above, work)) return byState(unknown("issued-other"));
+    const chain = decoded(() => issuedChain(kept, work), null);
+    if (chain === null) return byState(unknown("issued-other"));
     const made = { changed: [issuedChange(command)], certificate: recorded(chain) };
     if (args.deliver === null || (await isDelivered(work, args.deliver, pemOf(chain))))
       return byState({ ...succeeded([]), ...made });
@@ -148,6 +147,13 @@ async function known(work: Issuing): Promise<Reconciled> {
     `Look in Key Vault's log for KeySign with cmd/${command} in its client's name.`,
   ];
   return byState(unknown("signed-or-not", [], words.join("\n")));
+}
+
+/** The chain that was kept, when it is this command's. */
+function issuedChain(kept: Uint8Array, work: Issuing): readonly X509Certificate[] | null {
+  const chain = certificatesIn(new TextDecoder().decode(kept));
+  const [leaf, ...above] = chain;
+  return leaf !== undefined && isCommands(leaf, above, work) ? chain : null;
 }
 
 /** What lies on the disk is judged again: by the key, the names, the usages, and the serial number that is the command's. */

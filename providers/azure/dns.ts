@@ -106,7 +106,7 @@ async function awaitTruth(
     if (seen !== null && "set" in seen && same(seen.set, wanted)) return succeeded(changes(args, before, wanted));
     const still = seen === null || ("set" in seen && same(seen.set, before));
     if (late || !still) return untrue(args, before, seen, lost);
-    await clock.sleep(wait, errand.signal).catch(() => undefined);
+    await clock.sleep(wait, errand.signal);
   }
 }
 

@@ -41,7 +41,7 @@ export async function settle(work: Work, since: Since): Promise<Executed> {
     const late = work.deadline.aborted;
     const seen = await look(work, since, ended, late);
     if (seen !== null) return seen;
-    await clock.sleep(wait, work.deadline).catch(() => undefined);
+    await clock.sleep(wait, work.deadline);
   }
 }
 
@@ -59,7 +59,7 @@ export async function follow(work: Work, operation: Operation): Promise<Status |
       if (UNFOLLOWED.has(error.status)) return null;
       if (!PASSING.has(error.status)) return null;
     }
-    await clock.sleep(Math.max(wait, asked), work.deadline).catch(() => undefined);
+    await clock.sleep(Math.max(wait, asked), work.deadline);
   }
   return null;
 }

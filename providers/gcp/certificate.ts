@@ -99,7 +99,7 @@ async function awaitIssued(work: Issuing, error: unknown): ReturnType<typeof req
     });
     if (found !== null) return found;
     if (late) throw error;
-    await host.clock.sleep(wait, work.errand.signal).catch(() => undefined);
+    await host.clock.sleep(wait, work.errand.signal);
   }
 }
 
@@ -110,7 +110,7 @@ async function known(work: Issuing, gate: Gate): Promise<Reconciled> {
   let found = await find(work);
   if (found === null) {
     // One that was on its way when the agent stopped.
-    await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal).catch(() => undefined);
+    await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal);
     found = await find(work);
   }
   if (found === null) return { ...failed("not-done"), known_by: "token" };

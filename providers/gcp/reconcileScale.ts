@@ -14,7 +14,7 @@ export async function reconciled(work: Work, found: number): Promise<Reconciled>
   let operation = await begun();
   if (operation === null) {
     // One that was on its way when the agent stopped.
-    await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal).catch(() => undefined);
+    await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal);
     operation = await begun();
   }
   const group = await service.read();

@@ -58,7 +58,7 @@ async function submit(work: Updating): Promise<string> {
       return id;
     } catch (error) {
       if (!(error instanceof CallFailed) || error.effect !== "none" || error.status !== "throttled") throw error;
-      await context.host.clock.sleep(wait, errand.signal).catch(() => undefined);
+      await context.host.clock.sleep(wait, errand.signal);
       if (errand.signal.aborted) throw error;
     }
   }
@@ -77,6 +77,6 @@ async function isDone({ context, calls, args, errand }: Updating, id: string): P
       if (!(error instanceof CallFailed)) throw error;
       if (late || !PASSING.has(error.status)) return { code: error.status, words: `${id}: ${error.words}` };
     }
-    await context.host.clock.sleep(wait, errand.signal).catch(() => undefined);
+    await context.host.clock.sleep(wait, errand.signal);
   }
 }

@@ -30,7 +30,7 @@ async function until<T>({ context, errand }: Work, look: (late: boolean) => Prom
     const ended = await look(late);
     if (ended !== null) return ended;
     if (late) throw new Error("a look after the deadline that says nothing");
-    await context.host.clock.sleep(wait, errand.signal).catch(() => undefined);
+    await context.host.clock.sleep(wait, errand.signal);
   }
 }
 

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import type { ClockFact, EndpointFact, IdentityFact, Joined, LogFact, Ran } from "../../agent/doctor/facts.ts";
 import { enrolmentLines, epochLines, trustLines } from "../../agent/doctor/identity.ts";
 import { type Line, size, span } from "../../agent/doctor/line.ts";
-import { boundedDisk, within } from "../../agent/doctor/look.ts";
+import { boundedDisk, orLate } from "../../agent/doctor/look.ts";
 import { clockLines, diskLines, environmentLines } from "../../agent/doctor/machine.ts";
 import { contactLines, logLines, providerLines } from "../../agent/doctor/record.ts";
 import { tarOf } from "../../agent/doctor/tar.ts";
@@ -52,6 +52,17 @@ const WHOLE: Extract<LogFact, { state: "whole" }> = {
 const CLOCK: ClockFact = { services: ["chrony"], synchronized: null, jumpMs: 0 };
 const said = (lines: readonly Line[]): string[] => lines.map(({ level, found }) => `${level}: ${found}`);
 
+test("a token that is missing fails, and is a remark only where the machine's platform may do in its place", () => {
+  const line = (platform: boolean): Line | undefined =>
+    enrolmentLines(
+      { state: "none", began: null, fenced: null, token: { state: "bad", message: "none", hint: "ask", platform } },
+      NOW,
+      "/c",
+    )[0];
+  expect([line(false)?.level, line(true)?.level]).toEqual(["fail", "warn"]);
+  expect(line(true)?.hint).toContain("reeve-control admit");
+});
+
 describe("the certificate", () => {
   const at = (after: number): Line => {
     const [line] = enrolmentLines(JOINED, CERTIFICATE.from + after, "/c");
@@ -63,7 +74,7 @@ describe("the certificate", () => {
     ["in its renewal's time", 17 * HOUR, "ok", /renewal is due from/],
     ["not renewed when it should have been", 20 * HOUR, "warn", /its renewal is overdue by 1 h 36 min/],
     ["at its last second", DAY, "warn", /overdue/],
-    ["expired, within the grace", 2 * DAY, "fail", /expired 1 d ago; for 6 d more it can be renewed/],
+    ["expired, orLate the grace", 2 * DAY, "fail", /expired 1 d ago; for 6 d more it can be renewed/],
     ["past the grace", 9 * DAY, "fail", /past its grace of 7 d/],
     ["of the future", -HOUR, "fail", /valid only from/],
   ];
@@ -72,7 +83,7 @@ describe("the certificate", () => {
     expect(line.level).toBe(level as Line["level"]);
     expect(line.found).toMatch(words);
   });
-  test("past the grace a new token is named, within it the agent is to be started", () => {
+  test("past the grace a new token is named, orLate it the agent is to be started", () => {
     expect(at(9 * DAY).hint).toContain("new join token");
     expect(at(2 * DAY).hint).toContain("Start the agent");
   });
@@ -160,7 +171,7 @@ describe("identity, epoch, trust and log together", () => {
     expect(contactLines({ ...kept, alive: false })[0]?.level).toBe("warn");
   });
   test("a provider that does not answer, or that the config gives nothing to do, is a warning", () => {
-    expect(providerLines({ name: "local", unknown: "it did not say within 10 s" })[0]?.level).toBe("warn");
+    expect(providerLines({ name: "local", unknown: "it did not say orLate 10 s" })[0]?.level).toBe("warn");
     expect(providerLines({ name: "local", parts: [] })[0]?.level).toBe("warn");
   });
   test("a root that cannot take the agent's rights says as whom it looked, and how to look as the agent", () => {
@@ -251,8 +262,8 @@ describe("words and bounds", () => {
     rmSync(folder, { recursive: true });
   });
   test("what takes too long is given up", async () => {
-    expect(await within(new Promise<string>(() => undefined), 20, realClock.sleep, "late")).toBe("late");
-    expect(await within(Promise.resolve("there"), 20, realClock.sleep, "late")).toBe("there");
+    expect(await orLate(new Promise<string>(() => undefined), 20, realClock.sleep, "late")).toBe("late");
+    expect(await orLate(Promise.resolve("there"), 20, realClock.sleep, "late")).toBe("there");
   });
 });
 

@@ -44,7 +44,7 @@ async function recovered(heads: readonly (string | null)[], revision: number) {
   const sleep = (milliseconds: number, signal?: AbortSignal): Promise<void> => {
     // A command's deadline does not come here.
     if (milliseconds === COMMAND_DEADLINE_SECONDS * 1000)
-      return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
+      return new Promise((resolve) => signal?.addEventListener("abort", () => resolve()));
     mono += milliseconds;
     return Promise.resolve();
   };
@@ -64,6 +64,7 @@ async function recovered(heads: readonly (string | null)[], revision: number) {
     cluster: policy.cluster,
     owner: { refresh: () => Promise.resolve() },
     log: { append: (bodies: readonly EntryBody[]) => written.push(...bodies) },
+    heard: () => Promise.resolve(null),
     appended: () => undefined,
     suspended: () => null,
     halted: () => false,

@@ -152,4 +152,17 @@ test("after a crash: what was issued and not delivered is said so; what lies on 
   await act(issuing(provider, args), {}, second);
   writeFileSync(join(folder, "state/issued", own.id), readFileSync(join(folder, "state/issued", second.id)));
   expect(await recall(issuing(provider, args), found, own)).toMatchObject({ result: "unknown", code: "issued-other" });
+  // And what is no certificate, or one that does not decode: nothing is claimed of it, and the agent does not end over it.
+  const whole = readFileSync(join(folder, "state/issued", second.id), "utf8");
+  for (const broken of [
+    "",
+    "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+    whole.replace(/MII/, "MIA"),
+  ]) {
+    writeFileSync(join(folder, "state/issued", own.id), broken);
+    expect(await recall(issuing(provider, args), found, own)).toMatchObject({
+      result: "unknown",
+      code: "issued-other",
+    });
+  }
 });

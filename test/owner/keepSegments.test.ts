@@ -39,7 +39,7 @@ async function once(memory: ReturnType<typeof memoryBucket>) {
   function sleeping(milliseconds: number, signal?: AbortSignal): Promise<void> {
     // Between two looks; the other sleep is what would end a look that takes too long.
     if (milliseconds === BUCKET_LOOK_SECONDS * 1000) slept();
-    return new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(new Error("woken"))));
+    return new Promise((resolve) => signal?.addEventListener("abort", () => resolve()));
   }
   const keeper = segmentKeeper(memory.bucket, {
     host: { ...realHost(), clock },
