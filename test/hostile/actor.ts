@@ -2,8 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cosign } from "../../agent/audit/cosignature.ts";
+import { parseNote } from "../../agent/audit/note.ts";
 import type { Json } from "../../agent/wire/canonical.ts";
-import { PollRequest, ReportRequest } from "../../agent/wire/protocol.ts";
+import { PollRequest, ReportRequest, WitnessRequest } from "../../agent/wire/protocol.ts";
 import { type Ran, REEVE, running } from "../e2e/world.ts";
 import {
   AGENT,
@@ -211,7 +213,11 @@ local:
       return { status: 200, body: { next: self.reported } };
     }
     if (at === "/v1/shared") return { status: 200, body: {} };
-    if (at === "/v1/witness") return { status: 503, body: { code: "unavailable", message: "later" } };
+    if (at === "/v1/witness") {
+      const text = parseNote(WitnessRequest.parse(JSON.parse(body)).checkpoint)?.text ?? "";
+      const line = cosign(text, witness.kid, witness.privateKey, Math.floor(Date.now() / 1000));
+      return { status: 200, body: { cosignature: line, receipts: 1_000_000 } };
+    }
     if (at !== "/v1/commands") return null;
     self.polls++;
     const { hold } = PollRequest.parse(JSON.parse(body));

@@ -136,7 +136,8 @@ test("forged trust: other signers, versions, clusters and floods of good ones le
 
 test("cosignatures of another history, by another key, or of an older head are not kept: two histories never look like one", async () => {
   const [key, other] = [a.witness.privateKey, commandKey("cp-1").privateKey];
-  const now = Math.floor(Date.now() / 1000);
+  // No time at which an honest one would have signed: each lie is a line that is nobody else's.
+  const now = 1_700_000_000;
   let older = "";
   let told = 0;
   const said: string[] = [];
@@ -163,6 +164,8 @@ test("cosignatures of another history, by another key, or of an older head are n
   }
   a.poison.delete("/v1/witness");
   const kept = existsSync(a.path("state/audit/cosigned")) ? readFileSync(a.path("state/audit/cosigned"), "utf8") : "";
+  // What was signed of this history before is there, so that this looks at something.
+  expect(kept).toContain("cp-1");
   for (const line of said) expect(kept).not.toContain(line.split(" ")[2]?.trim());
   await unharmed();
 }, 240_000);
@@ -215,10 +218,17 @@ test("asked for all of its entries again and again, the agent answers, but not a
 }, 240_000);
 
 test("a flood of refusals, each as long as it can be made: the hour's intake ends it, and a day of it stays within 30 MB of log", async () => {
-  const some = (long: boolean): string[] =>
-    Array.from({ length: 16 }, () => (long ? wordy(a.plane.first) : command(a.plane.first, { epoch: 9 })));
-  a.hand(...Array.from({ length: 150 }, (_, at) => some(at % 2 === 0)));
-  await a.until("the hour's intake is full", async () => (await a.status()).intake.full, 300);
+  // Long ones and short ones in each answer: the hour is over by their bytes before it is by their number.
+  const some = (): string[] =>
+    Array.from({ length: 16 }, (_, at) => (at % 4 === 0 ? command(a.plane.first, { epoch: 9 }) : wordy(a.plane.first)));
+  await a.until(
+    "the hour's intake is full",
+    async () => {
+      if (a.waiting() < 4) a.hand(some(), some(), some(), some());
+      return (await a.status()).intake.full;
+    },
+    300,
+  );
   const status = await a.status();
   const polls = a.polls;
   await a.until("it goes on asking for nothing", () => a.polls > polls + 3);
@@ -230,7 +240,7 @@ test("a flood of refusals, each as long as it can be made: the hour's intake end
     `      ${commands} refused, ${Math.round(a.logBytes() / commands)} bytes of log for each, ${(perDay / 1024 / 1024).toFixed(1)} MB a day at most; peak ${Math.round(a.peak())} MB`,
   );
   expect(status.intake.taken).toBeLessThanOrEqual(600);
-  expect(status.intake.taken).toBeGreaterThan(150);
+  expect(status.intake.taken).toBeGreaterThan(100);
   expect(perDay).toBeLessThan(MAX_LOG_BYTES_A_DAY);
   const shown = (await a.reeve("status")).stdout;
   expect(shown).toMatch(/^intake +\d+ of 600 commands in the last hour: no more are asked for/m);
