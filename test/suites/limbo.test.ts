@@ -1,3 +1,4 @@
+import "reflect-metadata";
 import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { X509Certificate as Certificate } from "@peculiar/x509";
