@@ -44,6 +44,8 @@ const NEEDED = [
   { program: "tinyproxy", debian: "tinyproxy" },
   { program: "squid", debian: "squid-openssl" },
   { program: "cc", debian: "gcc" },
+  { program: "java", debian: "default-jre-headless" },
+  { program: "mvn", debian: "maven" },
   { program: "/usr/lib/python3/dist-packages/botocore/data", debian: "python3-botocore" },
   { program: "/usr/include/stdlib.h", debian: "libc6-dev" },
   { program: "/usr/include/openssl/evp.h", debian: "libssl-dev" },

@@ -56,6 +56,10 @@ export function fenced(epoch: number, cluster: ClusterRow | null): Faulted {
   return new Faulted("fenced", `epoch ${epoch} is over: the agent of epoch ${cluster?.epoch ?? 0} acts`);
 }
 
+export function copied(epoch: number): Faulted {
+  return new Faulted("fenced", `another process of epoch ${epoch} has taken this one's place`);
+}
+
 /** The issued certificate with this serial, if `leaf` (base64 DER) is exactly that one. */
 export async function findCertificate(sql: Sql, serial: string, leaf: string): Promise<CertificateRow | null> {
   const [row] = await sql.rows<CertificateRow>("select * from certificates where serial = $1", serial);

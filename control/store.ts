@@ -23,6 +23,8 @@ export const SCHEMA: readonly string[] = [
     spki text, epoch bigint, answer text)`,
   `create table if not exists certificates (serial text primary key, cluster text not null, epoch bigint not null,
     slot text not null, spki text not null, chain text not null, not_after bigint not null, used_at bigint)`,
+  `create table if not exists replaced_processes (cluster text not null, epoch bigint not null, process text not null,
+    primary key (cluster, epoch, process))`,
   "create table if not exists trust (cluster text not null, version bigint not null, jws text not null, primary key (cluster, version))",
   `create table if not exists commands (id text primary key, cluster text not null, epoch bigint not null, resource text not null,
     jws text not null, digest text not null, exp bigint not null, state text not null, code text, handed_at bigint,

@@ -73,9 +73,25 @@ test("a command that no entry names is handed out again later, or to the next pr
   await ask("g");
   const first = await handed();
   expect(await handed()).toEqual([]);
-  expect(await handed({ process: Bun.randomUUIDv7() })).toEqual(first);
+  const next = { process: Bun.randomUUIDv7() };
+  expect(await handed(next)).toEqual(first);
   await new Promise((resolve) => setTimeout(resolve, 2000));
-  expect(await handed()).toEqual(first);
+  expect(await handed(next)).toEqual(first);
+});
+
+test("a process that another one has replaced gets nothing more, whoever runs it, and the operator hears of the copy", async () => {
+  await ask("g");
+  const poll = (more: Record<string, unknown>) => agent.poll(more);
+  const original = { process: Bun.randomUUIDv7() };
+  const copy = { process: Bun.randomUUIDv7() };
+  expect((await handed(original)).length).toBe(1);
+  expect((await handed(copy)).length).toBe(1);
+  for (let time = 0; time < 2; time++) {
+    const refused = await poll(original);
+    expect([refused.status, refused.body["code"]]).toEqual([403, "fenced"]);
+  }
+  expect(await alarms()).toContain("copied-agent");
+  expect((await poll(copy)).status).toBe(200);
 });
 
 test("entries are taken once, in order, again if equal, and never changed", async () => {
