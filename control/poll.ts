@@ -1,7 +1,7 @@
 import type { PollAnswer, PollRequest } from "../agent/wire/protocol.ts";
+import { late, noteHead, takePlace } from "./copies.ts";
 import { Faulted } from "./fault.ts";
 import { fencedAgent, type Peer } from "./peer.ts";
-import { noteProcess } from "./process.ts";
 import { takeCheckpoint } from "./report.ts";
 import { readStatements } from "./statement.ts";
 import { type CommandRow, commandKid, nowSeconds, readCluster, type Sql } from "./store.ts";
@@ -15,14 +15,17 @@ const NOBODY: ReadonlySet<string> = new Set();
 /** What an agent process has heard already, so that a standing word does not end every long poll at once. Lost at a restart: harmless. */
 export type Told = { process: string; words: Set<string> };
 
-/** What a poll says about the agent, before it waits. A newer process id takes the older one's place for good. */
+/** What a poll says about the agent, before it waits. A newer process id takes the older one's place. */
 export async function notePoll(sql: Sql, trustDomain: string, peer: Peer, poll: PollRequest): Promise<Faulted | null> {
   if (poll.epoch !== peer.epoch) return new Faulted("malformed", "the epoch is not the one of the certificate");
   // Before entry 0 was handed in no checkpoint can be judged, and no command is handed out (chooseCommands looks again).
   const fault = await takeCheckpoint(sql, trustDomain, peer, poll.checkpoint);
   if (fault !== null) return fault;
-  const replaced = await noteProcess(sql, peer, poll.process);
-  if (replaced !== null) return replaced;
+  const shorter = await noteHead(sql, peer, poll.checkpoint);
+  if (shorter !== null) return shorter;
+  const before = (await readCluster(sql, peer.cluster))?.process ?? null;
+  const notItsPlace = await takePlace(sql, peer, before, poll);
+  if (notItsPlace !== null) return notItsPlace;
   await sql.run(
     `update clusters set process = $1, checkpoint = $2, state = $3, reason = $4, version = $5, trust_version = $6, last_seen = $7
      where cluster = $8`,
@@ -62,8 +65,8 @@ export async function handOut(
     peer.cluster,
     peer.epoch,
   );
-  const commands =
-    cluster.process === poll.process ? await chooseCommands(sql, peer, poll, later, redeliverSeconds) : [];
+  if (cluster.process !== poll.process) return late();
+  const commands = await chooseCommands(sql, peer, poll, later, redeliverSeconds);
   if (told.process !== poll.process) {
     told.process = poll.process;
     told.words.clear();

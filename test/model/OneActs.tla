@@ -6,20 +6,21 @@
 (* answer is lost by never being taken.                                    *)
 (*                                                                         *)
 (*   here            in the code                                           *)
-(*   Enrol           control/enrol.ts firstUse, control/epoch.ts letAct    *)
+(*   Enrol           control/newEpoch.ts, control/epoch.ts letAct          *)
 (*   Ask, Take       agent/identity/renew.ts durableAsking, take           *)
 (*   Renew           control/renew.ts renew                                *)
 (*   Known, Used     control/peer.ts admit: pending becomes current        *)
 (*   Refused         control/peer.ts admit, and the agent that hears it    *)
 (*   Restart         agent/run.ts: a process id is drawn at start          *)
 (*   Copy            somebody runs a copy of a machine's disk              *)
-(*   Poll, Late      control/process.ts noteProcess, control/poll.ts       *)
+(*   Poll, Late      control/copies.ts takePlace, control/poll.ts          *)
 (*                                                                         *)
 (* Left out: budgets and proofs (an enrolment just happens), time (a       *)
 (* certificate's end and grace), the log's own fork (control/report.ts),   *)
 (* what a process had in hand when another one took its place (the cloud's *)
-(* tokens are for that), and a first poll that is overtaken by its         *)
-(* successor's.                                                            *)
+(* tokens are for that), a first poll that is overtaken by its successor's *)
+(* (its head is shorter: control/copies.ts noteHead), and the operator's   *)
+(* and the owner's word that ends a fencing.                               *)
 (***************************************************************************)
 EXTENDS Naturals
 
@@ -87,17 +88,18 @@ Copy(m, n) == /\ disk[m].epoch # 0 /\ disk[n].epoch = 0 /\ lives < Lives /\ live
               /\ copies' = copies \union {n}
               /\ UNCHANGED <<epoch, fenced, slot, keyEpoch, process, replaced, past, stopped, back, keys>>
 
-\* A newer process takes the older one's place for good; commands go to the newest alone.
+\* A newer process takes the older one's place for good; commands go to the newest alone. One that was replaced and speaks again, on a
+\* connection made since, is one of two that hold the identity: both are fenced.
 Hand(m, one) == /\ process' = one /\ replaced' = replaced \union ({process} \ {0, one})
                 /\ back' = (back \/ one \in replaced \/ disk[m].epoch # epoch)
 Poll(m) == /\ Admitted(m) /\ slot' = Used(disk[m].newest)
            /\ IF life[m] \in replaced /\ Bug # "not for good"
-              THEN stopped' = stopped \union {m} /\ UNCHANGED <<process, replaced, back>>
-              ELSE Hand(m, life[m]) /\ UNCHANGED stopped
-           /\ UNCHANGED <<epoch, fenced, keyEpoch, disk, life, past, copies, keys, lives>>
-\* A poll of a process that has ended arrives after its successor's: nobody hears the answer.
+              THEN fenced' = TRUE /\ stopped' = stopped \union {m} /\ UNCHANGED <<process, replaced, back>>
+              ELSE Hand(m, life[m]) /\ UNCHANGED <<fenced, stopped>>
+           /\ UNCHANGED <<epoch, keyEpoch, disk, life, past, copies, keys, lives>>
+\* A poll of a process that has ended arrives after its successor's, on a connection made before: it says nothing, and nobody hears the answer.
 Late(m) == /\ Admitted(m) /\ past[m] \intersect replaced # {}
-           /\ fenced' = (fenced \/ Bug = "both are fenced")
+           /\ fenced' = (fenced \/ Bug = "connection not asked")
            /\ UNCHANGED <<epoch, slot, keyEpoch, process, replaced, disk, life, past, stopped, copies, back, keys, lives>>
 Refused(m) == /\ Alive(m) /\ ~(Known(m) /\ OfEpoch(m)) /\ stopped' = stopped \union {m}
               /\ UNCHANGED <<epoch, fenced, slot, keyEpoch, process, replaced, disk, life, past, copies, back, keys, lives>>

@@ -24,7 +24,7 @@ test.each([
   ["epoch not compared", "AtMostOneActs", ["Enrol", "Enrol", "Poll"]],
   ["not for good", "AtMostOneActs", ["Enrol", "Poll", "Copy", "Poll", "Poll"]],
   ["one slot", "NoHonestAgentIsLockedOut", ["Enrol", "Ask", "Renew"]],
-  ["both are fenced", "NoHonestAgentIsLockedOut", ["Enrol", "Poll", "Restart", "Poll", "Late"]],
+  ["connection not asked", "NoHonestAgentIsLockedOut", ["Enrol", "Poll", "Restart", "Poll", "Late"]],
 ])(
   "the bug '%s' is found, by the shortest way",
   (bug, invariant, steps) => {
