@@ -81,7 +81,9 @@ for (const { name } of chosen) {
   if (said.found !== null) {
     failed += 1;
     process.stdout.write(`  ${said.found.fault.replaceAll("\n", "\n  ")}\n  input ${said.found.base64}\n`);
-    process.stdout.write(`  again: bun run fuzz --parser ${name} --input ${said.found.base64}\n`);
+    process.stdout.write(
+      `  again: bun run fuzz --parser ${name} --input ${said.found.base64}, or --parser ${name} --seed ${seed}\n`,
+    );
   }
 }
 process.stdout.write(`${chosen.length - failed} passed, ${failed} failed\n`);
