@@ -125,6 +125,8 @@ const NEEDED = [
   { program: "tinyproxy", debian: "tinyproxy" },
   { program: "squid", debian: "squid-openssl" },
   { program: "cc", debian: "gcc" },
+  { program: "java", debian: "default-jre-headless" },
+  { program: "mvn", debian: "maven" },
   { program: "objcopy", debian: "binutils" },
   { program: "rpmbuild", debian: "rpm" },
   { program: "/usr/lib/python3/dist-packages/botocore/data", debian: "python3-botocore" },
