@@ -108,6 +108,7 @@ async function durableKey(
     token_sha256: joining.tokenSha256,
     agent_id: agentId,
     began_at_ms: host.clock.now(),
+    sent: false,
     asking,
   };
   // Stopped after this line, the key was never sent, or it was sent as this one.
@@ -138,11 +139,14 @@ async function send(
   line: Line,
   { config, store }: Enrolling,
   { token }: Joining,
-  { asking }: Pending,
+  pending: Pending,
   shown: Shown | null,
 ): Promise<EnrolAnswer | EnrolmentFault> {
   const url = config.control_plane.enrol;
-  const body: EnrolRequest = { token, proof: shown?.proof ?? null, nonce: shown?.nonce ?? null, csr: asking.csr };
+  const { csr } = pending.asking;
+  const body: EnrolRequest = { token, proof: shown?.proof ?? null, nonce: shown?.nonce ?? null, csr };
+  // Stopped after this line, or without an answer, the key may be enrolled: the epoch that fences an older one may be our own.
+  if (!pending.sent) store.savePending({ ...pending, sent: true });
   const answer = await line.ask(
     { method: "POST", path: "/v1/enroll", body: JSON.stringify(body), maxAnswerBytes },
     WAIT,
@@ -153,5 +157,7 @@ async function send(
   if ("unreachable" in read) return unreachable(url, read.unreachable);
   // This key has had its certificate, and it is not here: the next try is another machine's, with another key.
   if (read.fault === "key-used") store.removePending();
+  // Refused, it is not enrolled: whether another machine has taken the place meanwhile is asked before the next try.
+  else if (read.fault !== "unavailable") store.savePending({ ...pending, sent: false });
   return refusedEnrolment(read.fault, read.message);
 }

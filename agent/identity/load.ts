@@ -106,8 +106,8 @@ async function notPastGrace(enrolling: Enrolling, usable: Usable): Promise<Usabl
   const roots = rootsOf(trust, new Uint8Array(Buffer.from(stored.root, "base64")));
   const pending = store.loadPending();
   if (pending !== null && isEnrolmentFault(pending)) return pending;
-  // Once the new key may have been sent, its epoch may act already, and the older one is fenced by our own doing.
-  const begun = pending !== null && now - pending.began_at_ms < CERTIFICATE_LIFETIME_SECONDS * 1000;
+  // Once the new key was sent and not refused, its epoch may act already, and the older one is fenced by our own doing.
+  const begun = pending?.sent === true && now - pending.began_at_ms < CERTIFICATE_LIFETIME_SECONDS * 1000;
   const over = begun ? null : await onlyExpired({ net, stored, rootPems: roots.map(certificatePem) });
   if (over !== null) return over;
   const anew = await enrol(enrolling, {

@@ -28,6 +28,8 @@ const Pending = z.strictObject({
   /** Null in a file of an older agent: then it is the token's. */
   agent_id: z.string().max(512).nullable().default(null),
   began_at_ms: Milliseconds,
+  /** Whether this key may have been enrolled: it was sent, and no answer has said that it was not. A file of an older agent does not say. */
+  sent: z.boolean().default(false),
   asking: Asking,
 });
 export type Pending = z.infer<typeof Pending>;

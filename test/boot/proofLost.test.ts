@@ -95,9 +95,12 @@ const opened: { close(): void }[] = [];
 
 async function newCluster(): Promise<string> {
   const cluster = `c${++clusters}`;
+  await admit(cluster);
+  return cluster;
+}
+async function admit(cluster: string): Promise<void> {
   const principal = { platform: "aws", place: aws.cloud.account, who: aws.cloud.role } as const;
   await admitPrincipal(store, { cluster, principal, budget: 3, by: "maria", why: "test" });
-  return cluster;
 }
 async function newToken(cluster: string): Promise<string> {
   return (await makeToken(dir, cluster, 3600, openSigner({ keys: join(folder, "keys") }))).token;
@@ -175,8 +178,8 @@ test("cut off at any write or send, a first enrolment by token and proof ends wi
       expect([existsSync(machine.token), existsSync(`${machine.identity}/pending.json`)]).toEqual([false, false]);
     },
   );
-  // state, identity, pin, connect, nonce, pending, send, root, agent, pending's and token's removal
-  expect(points).toBe(11);
+  // state, identity, pin, connect, nonce, pending, sent, send, root, agent, pending's and token's removal
+  expect(points).toBe(12);
 }, 480_000);
 
 test("cut off at any write or send, a replacement by proof alone is one epoch more and one of the budget", async () => {
@@ -190,7 +193,7 @@ test("cut off at any write or send, a replacement by proof alone is one epoch mo
       expect(await standing(cluster)).toEqual({ epoch: 2, highest: 2, used: 1, alarms: [] });
     },
   );
-  expect(points).toBe(10);
+  expect(points).toBe(11);
 }, 480_000);
 
 /** Its certificate becomes one that ended nine days ago. */
@@ -209,8 +212,8 @@ test("cut off at any write or send, an agent past its grace enrols anew as the n
       expect(await standing(cluster)).toEqual({ epoch: 2, highest: 2, used: 1, alarms: [] });
     },
   );
-  // connect, nonce, renewal; pin, connect, nonce, pending, send, root, agent, pending's removal
-  expect(points).toBe(11);
+  // connect, nonce, renewal; pin, connect, nonce, pending, sent, send, root, agent, pending's removal
+  expect(points).toBe(12);
 }, 480_000);
 
 test("past its grace a machine that was replaced meanwhile stays fenced, and one without a platform hears what to do", async () => {
@@ -222,6 +225,48 @@ test("past its grace a machine that was replaced meanwhile stays fenced, and one
   expect(await speaks(await machineOf(cluster))).toBe(2);
   expect(faulted(await first.start())).toMatchObject({ fault: "fenced", exit: 6 });
   expect(await standing(cluster)).toMatchObject({ epoch: 2, used: 1 });
+});
+
+/** What a try ends by that did not enrol, though this machine still was the one that acts. */
+const REFUSED: Record<string, { stand: (cluster: string) => Promise<void>; prove?: Provider["prove"] }> = {
+  "proof-budget": {
+    stand: (cluster) =>
+      store.transaction(async (sql) => {
+        await sql.run("update admissions set used = budget where cluster = $1", cluster);
+      }),
+  },
+  "proof-not-admitted": {
+    stand: async (cluster) => {
+      const principal = { platform: "aws", place: aws.cloud.account, who: "another-role" } as const;
+      await admitPrincipal(store, { cluster, principal, budget: 3, by: "maria", why: "test" });
+    },
+  },
+  platform: { stand: async () => undefined, prove: async () => ({ unreachable: "metadata-unreachable" }) },
+};
+for (const [fault, { stand, prove: by = null }] of Object.entries(REFUSED)) {
+  test(`past its grace a machine that was refused (${fault}) and then replaced does not take the place back by the key it asked with`, async () => {
+    const { cluster, first } = await joinedCluster();
+    await aged(cluster, first);
+    await stand(cluster);
+    const how = by === null ? {} : { prove: by };
+    expect(faulted(await first.start(null, how))).toMatchObject({ fault, exit: 5 });
+    expect(faulted(await first.start(null, how))).toMatchObject({ fault, exit: 5 });
+    await admit(cluster);
+    const second = await machineOf(cluster);
+    expect(await speaks(second)).toBe(2);
+    expect(faulted(await first.start())).toMatchObject({ fault: "fenced", exit: 6 });
+    expect(await standing(cluster)).toMatchObject({ epoch: 2, highest: 2, used: 1 });
+    expect(await speaks(second)).toBe(2);
+  });
+}
+
+test("past its grace a machine whose request was refused enrols once that is made good, if nobody took its place", async () => {
+  const { cluster, first } = await joinedCluster();
+  await aged(cluster, first);
+  await REFUSED["proof-budget"]?.stand(cluster);
+  expect(faulted(await first.start()).fault).toBe("proof-budget");
+  await admit(cluster);
+  expect(await speaks(first)).toBe(2);
 });
 
 test("past its grace a copy from before a renewal does not enrol: it is fenced, for the control plane knows a newer certificate", async () => {
