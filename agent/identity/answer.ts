@@ -1,8 +1,10 @@
 import { isRefusal } from "../../policy/refusal.ts";
 import type { Config } from "../config.ts";
+import { NOT_YET_VALID } from "../wire/certificateFault.ts";
 import { spiffeId } from "../wire/names.ts";
 import type { EnrolAnswer } from "../wire/protocol.ts";
 import { checkChain } from "../wire/x509.ts";
+import { givenTooEarly } from "./clock.ts";
 import { type EnrolmentFault, enrolmentFault } from "./fault.ts";
 import { digestOf, type Joining } from "./joining.ts";
 import { newLogKeyPem, spkiOf } from "./keys.ts";
@@ -25,8 +27,10 @@ export async function storedOf(answer: EnrolAnswer, asked: Asked): Promise<Store
   const { config, joining, trustDomain, root, pending, now } = asked;
   const { cluster } = config;
   const { trust_sha256, enrol: url } = config.control_plane;
+  const chain = chainFault(answer.chain, [root], spiffeId(trustDomain, cluster), pending.asking.key, now);
+  if (chain === NOT_YET_VALID) return givenTooEarly(now);
   const bad =
-    chainFault(answer.chain, [root], spiffeId(trustDomain, cluster), pending.asking.key, now) ??
+    chain ??
     (/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/.test(answer.agents_url) ? null : "agents_url is not https://HOST:PORT");
   if (bad !== null) return badAnswer(bad);
   const trust = await walkTrust(answer.trust, { cluster, trustDomain, pin: trust_sha256 });

@@ -15,13 +15,33 @@ import { digestOf } from "./joining.ts";
  */
 const WAIT = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS };
 const SKEW_MS = CLOCK_SKEW_SECONDS * 1000;
+/** What is issued begins one skew earlier, and one more is allowed: a clock that is further behind cannot use it. */
+const APART_MS = 2 * SKEW_MS;
+const UNSENT = ", and has sent nothing that is used up";
 
-function clockFault(now: number, against: string): EnrolmentFault {
+function clockFault(now: number, against: string, kept = UNSENT): EnrolmentFault {
   return enrolmentFault(
     "clock",
     `Cannot join yet: this machine's clock says ${timeText(now)}, and ${against}.`,
-    "It goes on by itself once the clock is right, and has sent nothing that is used up. See `timedatectl`, or `chronyc tracking`. If the clock is right, show this line to the vendor.",
+    `It goes on by itself once the clock is right${kept}. See \`timedatectl\`, or \`chronyc tracking\`. If the clock is right, show this line to the vendor.`,
   );
+}
+
+/**
+ * Before a key is made durable and anything is sent: this machine's clock and the control plane's (`serverMs`: the Date header of its nonce; null
+ * when it says none) are two minutes apart at most, both ways. One further behind could not use what it is given, one further ahead would be
+ * enrolled in the future and refuse every command until then. Whoever can say a wrong time makes us wait, and no more.
+ */
+export function clocksApart(now: number, serverMs: number | null): EnrolmentFault | null {
+  if (serverMs === null) return clockFault(now, "the control plane does not say its own time");
+  if (Math.abs(now - serverMs) <= APART_MS) return null;
+  return clockFault(now, `the control plane's ${timeText(serverMs)}: they are over ${APART_MS / 1000} s apart`);
+}
+
+/** Of the certificate that this machine was given: it is kept by the control plane for the same key. */
+export function givenTooEarly(now: number): EnrolmentFault {
+  const against = "the certificate that the control plane gives is valid only later: the clock is behind";
+  return clockFault(now, against, ", with the same key and the same certificate");
 }
 
 /** What is held against this machine's clock began later than it says. `what`: whose beginning. */
@@ -43,13 +63,15 @@ export function shownTooEarly(now: number, leaf: Uint8Array | undefined): Enrolm
 
 /**
  * Null when the token says nothing against the clock. One that looks expired may be good: the control plane's own word for the time (the Date
- * header, RFC 9110 section 6.6.1) is asked for on a connection that is pinned and sends no token. It is a hint to wait by, no more.
+ * header, RFC 9110 section 6.6.1) is asked for on a connection that is pinned and sends no token. It is a hint to wait by, no more. `alone`: the
+ * platform can show this machine without one, so that a token that looks expired keeps nobody waiting.
  */
 export async function tokenAgainstClock(
   net: Network,
   config: Config,
   text: string,
   now: number,
+  alone: boolean,
 ): Promise<EnrolmentFault | null> {
   const url = config.control_plane.enrol;
   const read = readToken(text, { cluster: config.cluster, url, now: Math.floor(now / 1000) });
@@ -57,6 +79,7 @@ export async function tokenAgainstClock(
   const claims = readTokenForm(text);
   if ("fault" in claims) return null;
   if (read.early) return clockBehind(now, claims.iat * 1000, "the join token was made at");
+  if (alone) return null;
   const server = await serversTime(net, url, claims);
   if (server === null || typeof server !== "number") return server;
   if (claims.exp * 1000 <= server || now - server <= SKEW_MS) return null;

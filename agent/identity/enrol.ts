@@ -8,7 +8,7 @@ import { type Proof, proofBinding } from "../wire/proof.ts";
 import { EnrolAnswer, type EnrolRequest, NonceAnswer } from "../wire/protocol.ts";
 import { certificatePem } from "../wire/x509.ts";
 import { storedOf } from "./answer.ts";
-import { shownTooEarly } from "./clock.ts";
+import { clocksApart, shownTooEarly } from "./clock.ts";
 import { type EnrolmentFault, enrolmentFault, isEnrolmentFault, refusedEnrolment, unreachable } from "./fault.ts";
 import { digestOf, type Joining } from "./joining.ts";
 import { newAsking, spkiOf } from "./keys.ts";
@@ -30,7 +30,7 @@ type Shown = { readonly proof: Proof; readonly nonce: string };
 
 /**
  * Turns a join token, or what the platform says of this machine, into a durable identity (DESIGN section 4): pin the root on a connection that
- * sends nothing; on a second one, which trusts that root alone, ask for a nonce, make the key durable, have the platform bind all of them, and send. Check
+ * sends nothing; on a second one, which trusts that root alone, ask for a nonce and compare the clocks, make the key durable, have the platform bind all of them, and send. Check
  * what comes back, store it. Called again after a stop anywhere in between it sends the same key, with a nonce and a proof of their own.
  */
 export async function enrol(deps: Enrolling, joining: Joining): Promise<Stored | EnrolmentFault> {
@@ -41,13 +41,12 @@ export async function enrol(deps: Enrolling, joining: Joining): Promise<Stored |
   const line = await net.connect({ url, roots: [certificatePem(root)], client: null }, WAIT);
   if ("unreachable" in line) return unreachable(url, line.unreachable);
   try {
-    const said = deps.prove === null ? null : await freshNonce(line, url);
-    if (said !== null && isEnrolmentFault(said)) return said;
-    const trustDomain = joining.trustDomain ?? said?.trust_domain;
-    if (trustDomain === undefined) throw new Error("neither a token nor a platform to enrol by");
+    const said = await freshNonce(line, url, host);
+    if (isEnrolmentFault(said)) return said;
+    const trustDomain = joining.trustDomain ?? said.trust_domain;
     const pending = await durableKey(deps, joining, spiffeId(trustDomain, config.cluster));
     if (isEnrolmentFault(pending)) return pending;
-    const shown = said === null ? null : await showMachine(deps, root, pending, said.nonce);
+    const shown = await showMachine(deps, root, pending, said.nonce);
     if (shown !== null && isEnrolmentFault(shown)) return shown;
     const answer = await send(line, deps, joining, pending, shown);
     if (isEnrolmentFault(answer)) return answer;
@@ -82,11 +81,12 @@ async function pinnedRoot(
   );
 }
 
-async function freshNonce(line: Line, url: string): Promise<NonceAnswer | EnrolmentFault> {
+/** Asked for without a platform too: the answer says the control plane's time. */
+async function freshNonce(line: Line, url: string, { clock }: Host): Promise<NonceAnswer | EnrolmentFault> {
   const answer = await line.ask({ method: "GET", path: "/v1/nonce", body: null, maxAnswerBytes }, WAIT);
   if ("unreachable" in answer) return unreachable(url, answer.unreachable);
   const read = readAnswer(answer, NonceAnswer);
-  if ("ok" in read) return read.ok;
+  if ("ok" in read) return clocksApart(clock.now(), answer.dateMs) ?? read.ok;
   return "fault" in read ? refusedEnrolment(read.fault, read.message) : unreachable(url, read.unreachable);
 }
 

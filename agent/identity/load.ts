@@ -74,9 +74,8 @@ async function firstEnrolment(
   const { host, net, config, prove } = enrolling;
   const text = readTokenText(host.disk, token, uid);
   const now = host.clock.now();
-  // Where the platform can show this machine alone, a token that has expired is no more than a token that has expired.
   const alone = prove !== null && config.control_plane.root_sha256 !== undefined;
-  const doubt = typeof text === "string" && !alone ? await tokenAgainstClock(net, config, text, now) : null;
+  const doubt = typeof text === "string" ? await tokenAgainstClock(net, config, text, now, alone) : null;
   if (doubt !== null) return doubt;
   const joining = joiningBy(config, now, text, prove !== null);
   return isEnrolmentFault(joining) ? joining : enrol(enrolling, joining);

@@ -8,6 +8,7 @@ const UNDERSTOOD = new Set(["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.37"])
 const CONSTRAINTS = new Set(["2.5.29.30", "2.5.29.36", "2.5.29.54"]);
 const CURVES = new Set(["P-256", "P-384", "P-521"]);
 const RSA_MIN_BITS = 2048;
+export const NOT_YET_VALID = "not yet valid";
 
 /**
  * What is wrong with one certificate of a chain by itself, in our own words, or null: RFC 5280 section 6 as far as reeve's chains go, who
@@ -15,7 +16,7 @@ const RSA_MIN_BITS = 2048;
  * leaves that to the caller. WebCrypto's parts of the library alone: the page of `audit ui` judges by it too.
  */
 export function certificateFault(certificate: X509Certificate, below: number, atMs: number | null): string | null {
-  if (atMs !== null && atMs + CLOCK_SKEW_SECONDS * 1000 < certificate.notBefore.getTime()) return "not yet valid";
+  if (atMs !== null && atMs + CLOCK_SKEW_SECONDS * 1000 < certificate.notBefore.getTime()) return NOT_YET_VALID;
   if (atMs !== null && atMs > certificate.notAfter.getTime()) return "expired";
   if (!isTakenKey(certificate)) return "a key of a kind or length that is not taken";
   const oids = certificate.extensions.map((extension) => extension.type);

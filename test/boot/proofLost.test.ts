@@ -327,8 +327,11 @@ test("without a token, or with one that has expired, the config must name the ro
 test("a token that has expired by this machine's clock alone goes along with the proof: the control plane's clock decides", async () => {
   const cluster = await newCluster();
   const machine = await machineOf(cluster);
-  writeFileSync(machine.token, await newToken(cluster), { mode: 0o600 });
-  const ahead = enrolled(await machine.start(null, { ahead: 2 * 3_600_000 }));
+  const { token } = await makeToken(dir, cluster, 90, openSigner({ keys: join(folder, "keys") }));
+  writeFileSync(machine.token, token, { mode: 0o600 });
+  // Further apart nothing is sent.
+  expect(faulted(await machine.start(null, { ahead: 2 * 3_600_000 }))).toMatchObject({ fault: "clock", exit: 5 });
+  const ahead = enrolled(await machine.start(null, { ahead: 100_000 }));
   expect(ahead.epoch).toBe(1);
   expect(await standing(cluster)).toMatchObject({ epoch: 1, used: 0 });
 });

@@ -49,8 +49,8 @@ const enrol = async (world: World, fate: Fate) => {
 
 test("killed at any write or send of an enrolment, the agent ends enrolled with one key", async () => {
   const count = await effects((world) => world.placeToken(), enrol);
-  // state, identity, pin, pending, connect, send, root, agent, pending's and token's removal
-  expect(count).toBe(10);
+  // state, identity, pin, connect, nonce, pending, sent, send, root, agent, pending's and token's removal
+  expect(count).toBe(12);
   for (let at = 1; at <= count; at++) {
     for (const when of ["before", "after"] as const) {
       await within(async (world) => {

@@ -96,6 +96,70 @@ for (const [what, { claims, fault }] of Object.entries(badTokens)) {
   });
 }
 
+for (const [what, ahead] of [
+  ["behind", 125_000],
+  ["ahead", -125_000],
+  ["not to be told", null],
+] as const) {
+  test(`this machine's clock is ${what}, by the control plane's: nothing is sent or kept, and it goes on by itself`, async () => {
+    await world.placeToken();
+    world.plane.dateAhead = ahead;
+    const fault = faulted(await world.start());
+    expect(fault).toMatchObject({ fault: "clock", exit: 5 });
+    expect(fault.message).toMatch(
+      ahead === null ? /its own time/ : /clock says 2\S+Z, and the control plane's 2\S+Z: /,
+    );
+    expect([world.plane.bodies, readdirSync(world.identityFolder), existsSync(world.tokenFile)]).toEqual([[], [], true]);
+    world.plane.dateAhead = 0;
+    expect(enrolled(await world.start()).epoch).toBe(1);
+  });
+}
+
+test("clocks that are 100 s apart join", async () => {
+  await world.placeToken();
+  world.plane.dateAhead = 100_000;
+  expect(enrolled(await world.start()).epoch).toBe(1);
+});
+
+test("by a proof alone a clock that is apart is waited for too, before the platform is asked", async () => {
+  const { plane } = world;
+  const root_sha256 = sha256(plane.ca.der);
+  const control_plane = { enrol: plane.url, trust_sha256: pinOf(plane.first), root_sha256 };
+  plane.dateAhead = 3 * HOUR;
+  let asked = 0;
+  const prove = async () => {
+    asked++;
+    return { unreachable: "metadata-unreachable" };
+  };
+  const config = world.config({ control_plane });
+  expect(faulted(await world.start({ config, prove }))).toMatchObject({ fault: "clock", exit: 5 });
+  expect([asked, plane.bodies, readdirSync(world.identityFolder)]).toEqual([0, [], []]);
+  plane.dateAhead = 0;
+  expect(faulted(await world.start({ config, prove })).fault).toBe("platform");
+});
+
+test("a token that was made in this machine's future is waited for where the platform could show it alone, too", async () => {
+  const iat = Math.floor(Date.now() / 1000) + 600;
+  await world.placeToken({ iat, exp: iat + 3600 });
+  const root_sha256 = sha256(world.plane.ca.der);
+  const control_plane = { enrol: world.plane.url, trust_sha256: pinOf(world.plane.first), root_sha256 };
+  const prove = async () => ({ unreachable: "metadata-unreachable" });
+  const fault = faulted(await world.start({ config: world.config({ control_plane }), prove }));
+  expect(fault).toMatchObject({ fault: "clock", exit: 5 });
+  expect([world.plane.connections, existsSync(world.tokenFile)]).toEqual([0, true]);
+});
+
+test("a certificate that was given and begins later is waited for, and the same key goes on with it", async () => {
+  await world.placeToken();
+  world.plane.leafOptions = { from: Date.now() + 600_000 };
+  const fault = faulted(await world.start());
+  expect(fault).toMatchObject({ fault: "clock", exit: 5 });
+  expect(fault.hint).not.toContain("sent nothing");
+  world.pass(600_000);
+  expect(enrolled(await world.start()).epoch).toBe(1);
+  expect(world.plane.enrolKeys.size).toBe(1);
+});
+
 test("a wrong pin is refused with both digests, and the token was not sent", async () => {
   await world.placeToken({ sha: "ab".repeat(32) });
   const fault = faulted(await world.start());

@@ -145,6 +145,8 @@ export async function startPlane(now: () => number = Date.now) {
     bodies: [] as string[],
     /** How many answers are dropped after the request took effect. */
     lose: 0,
+    /** Of the Date that its answers say, in milliseconds; null: they say none. */
+    dateAhead: 0 as number | null,
     /** Instead of what it would answer. */
     script: null as ((path: string, body: string) => Reply | null | Promise<Reply | null>) | null,
     epoch: 1,
@@ -294,7 +296,10 @@ export async function startPlane(now: () => number = Date.now) {
           return;
         }
         if (request.stream.destroyed) return;
-        response.writeHead(reply.status, { "content-type": "application/json", ...reply.headers });
+        response.sendDate = false;
+        const date = plane.dateAhead === null ? {} : { date: new Date(now() + plane.dateAhead).toUTCString() };
+        response.writeHead(reply.status, {
+          ...date, "content-type": "application/json", ...reply.headers });
         response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body));
       });
     });
