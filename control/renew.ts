@@ -12,13 +12,26 @@ import { nowSeconds, readCluster, type Sql } from "./store.ts";
 
 const NONCE_LIFETIME_MS = 60_000;
 
-/** Single-use nonces. Those given out are not kept, so that asking for many costs nothing; those used are, until they expire. */
-export type Nonces = { make(): string; use(nonce: string): boolean };
+/**
+ * Single-use nonces. Those given out are not kept, so that asking for many costs nothing; those used are, for at least as long as they live.
+ * `kept`: how many. No use looks at more than one.
+ */
+export type Nonces = { make(): string; use(nonce: string): boolean; kept(): number };
 
-/** A nonce is 8 bytes of time, 8 of chance, 16 of an HMAC whose key dies with the process. */
-export function makeNonces(now: () => number = Date.now): Nonces {
+/** A nonce is 8 bytes of time, 8 of chance, 16 of an HMAC whose key dies with the process. `now`: milliseconds that only rise. */
+export function makeNonces(now: () => number = () => Math.floor(performance.now())): Nonces {
   const key = randomBytes(32);
-  const used = new Map<string, number>();
+  // Used since `turnedAt`, and in the lifetime before.
+  let used = new Set<string>();
+  let before = new Set<string>();
+  let turnedAt = now();
+  const turn = (): void => {
+    const since = now() - turnedAt;
+    if (since < NONCE_LIFETIME_MS) return;
+    before = since < 2 * NONCE_LIFETIME_MS ? used : new Set();
+    used = new Set();
+    turnedAt = now();
+  };
   const tag = (head: Uint8Array): Buffer => createHmac("sha256", key).update(head).digest().subarray(0, 16);
   return {
     make() {
@@ -27,16 +40,17 @@ export function makeNonces(now: () => number = Date.now): Nonces {
       return Buffer.concat([head, tag(head)]).toString("base64url");
     },
     use(nonce) {
-      for (const [one, until] of used) if (until <= now()) used.delete(one);
+      turn();
       const bytes = Buffer.from(nonce, "base64url");
       if (bytes.length !== 32 || bytes.toString("base64url") !== nonce) return false;
       const head = bytes.subarray(0, 16);
       if (!timingSafeEqual(tag(head), bytes.subarray(16))) return false;
       const until = Number(head.readBigUInt64BE());
-      if (until <= now() || used.has(nonce)) return false;
-      used.set(nonce, until);
+      if (until <= now() || used.has(nonce) || before.has(nonce)) return false;
+      used.add(nonce);
       return true;
     },
+    kept: () => used.size + before.size,
   };
 }
 
@@ -88,7 +102,6 @@ export async function renewInGrace(
   nonces: Nonces,
   request: z.infer<typeof GraceRenewRequest>,
 ): Promise<z.infer<typeof RenewAnswer>> {
-  if (!nonces.use(request.nonce)) throw new Faulted("malformed", "the nonce is not one of ours, or not fresh");
   const leaf = readCertificate(request.chain[0] ?? "");
   if (leaf === null) throw new Faulted("malformed", "the chain holds no certificate");
   const signed = Buffer.from(`reeve-renew\n${request.nonce}\n${request.csr}`);
@@ -98,6 +111,7 @@ export async function renewInGrace(
     !verify("sha256", signed, { key: leaf.publicKey, dsaEncoding: "ieee-p1363" }, signature)
   )
     throw new Faulted("certificate", "the signature is not by the certificate's key");
+  if (!nonces.use(request.nonce)) throw new Faulted("malformed", "the nonce is not one of ours, or not fresh");
   const result = await plane.store.transaction(async (sql) => {
     const row = await findCertificate(sql, leaf.serialNumber.toLowerCase(), leaf.raw.toString("base64"));
     if (row === null) throw new Faulted("certificate", "this certificate is not known here");

@@ -170,6 +170,31 @@ test("a nonce is good once and for a minute, and only here", () => {
   expect(nonces.use(late)).toBe(false);
 });
 
+test("a used nonce is not good again for as long as it lives, however many were used since, and none is kept for long", () => {
+  let now = 1_000_000;
+  const nonces = makeNonces(() => now);
+  const taken: string[] = [];
+  for (let step = 0; step < 300; step++) {
+    now += 1000;
+    const nonce = nonces.make();
+    expect(nonces.use(nonce)).toBe(true);
+    taken.push(nonce);
+    expect(taken.slice(-61).some((one) => nonces.use(one))).toBe(false);
+    expect(nonces.kept()).toBeLessThanOrEqual(120);
+  }
+  now += 120_000;
+  nonces.use("");
+  expect(nonces.kept()).toBe(0);
+});
+
+test("a nonce that comes beside a wrong signature is not used up by it", async () => {
+  const agent = await enrolled(world);
+  await expire(86_400, agent.epoch);
+  const { answer, nonce } = await grace(agent, await makeKey());
+  expect(answer.body["code"]).toBe("certificate");
+  expect((await grace(agent, agent.key, nonce)).answer.status).toBe(200);
+});
+
 /** Sends a poll by hand and gives the first line of the answer, or why there was none. */
 function knock(tls: { cert?: string; key?: string }): Promise<string> {
   const [host, port] = world.serving.ready.agents.split(":");
