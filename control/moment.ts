@@ -1,10 +1,28 @@
 import type { Server } from "node:net";
+import { readMeta, type Sql, writeMeta } from "./store.ts";
 
 /**
  * What came first, as this server saw it: no clock is asked, for one that is set would turn order round. A moment of an earlier start of
- * `serve` is before everything of this one; one server at a time works on a store.
+ * `serve` is before everything of this one; one server at a time works on a store. Held here, not read again: a second server that could not
+ * listen has raised the number too.
  */
-const START = Date.now();
+const starts = new WeakMap<Sql, number>();
+
+/**
+ * Numbers this start, above every one before. `atMs`: this machine's clock, which only makes the first number larger than those of a store whose
+ * starts were named by it.
+ */
+export async function beginStart(sql: Sql, atMs: number = Date.now()): Promise<void> {
+  const start = Math.max(Number((await readMeta(sql, "start")) ?? "0") + 1, atMs);
+  await writeMeta(sql, "start", String(start));
+  starts.set(sql, start);
+}
+
+function startOf(sql: Sql): number {
+  const start = starts.get(sql);
+  if (start === undefined) throw new Error("nothing serves on this store");
+  return start;
+}
 
 /** Microseconds since this server's start. */
 export function sinceStart(): number {
@@ -12,15 +30,16 @@ export function sinceStart(): number {
 }
 
 /** Now, as it is kept in the store. */
-export function moment(): string {
-  return `${START} ${sinceStart()}`;
+export function moment(sql: Sql): string {
+  return `${startOf(sql)} ${sinceStart()}`;
 }
 
 /** Whether a connection was accepted after a moment. Not known means no. */
-export function isAfter(accepted: number | null, kept: string): boolean {
+export function isAfter(sql: Sql, accepted: number | null, kept: string): boolean {
   if (accepted === null) return false;
+  const ours = startOf(sql);
   const [start = 0, since = 0] = kept.split(" ").map(Number);
-  return start < START || (start === START && accepted > since);
+  return start < ours || (start === ours && accepted > since);
 }
 
 /** When each open connection was accepted, which is before its handshake. */

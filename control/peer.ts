@@ -70,7 +70,7 @@ export async function retire(
   for (const { serial } of rows) {
     await sql.run("update certificates set slot = 'old' where serial = $1", serial);
     const kept = "insert into retired_certificates (serial, at) values ($1, $2) on conflict (serial) do nothing";
-    await sql.run(kept, serial, moment());
+    await sql.run(kept, serial, moment(sql));
   }
 }
 
@@ -81,7 +81,7 @@ export async function retire(
 async function replaced(sql: Sql, row: CertificateRow, accepted: number | null): Promise<Faulted> {
   const text = "select at from retired_certificates where serial = $1";
   const [retired] = await sql.rows<{ at: string }>(text, row.serial);
-  if (retired !== undefined && isAfter(accepted, retired.at))
+  if (retired !== undefined && isAfter(sql, accepted, retired.at))
     return fenceCopies(sql, row, "a certificate that a newer one had replaced was shown again");
   return new Faulted("certificate", "this certificate has been replaced by a newer one", true);
 }

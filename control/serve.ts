@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { openAuthority } from "./ca.ts";
 import type { Plane } from "./enrol.ts";
 import { agentsApp, enrolmentApp, listen, type Wake } from "./listeners.ts";
+import { beginStart } from "./moment.ts";
 import { REDELIVER_SECONDS } from "./poll.ts";
 import { PLACES, type ProofPlaces } from "./proof/places.ts";
 import { proofVerifier } from "./proof/verify.ts";
@@ -106,8 +107,10 @@ async function bind(
   }
 }
 
+/** The first transaction of this start. */
 async function settleTrustDomain(store: Store, wanted: string | undefined): Promise<string> {
   return store.transaction(async (sql) => {
+    await beginStart(sql);
     const known = await readMeta(sql, "trust_domain");
     if (known !== null && wanted !== undefined && wanted !== known)
       throw new Complaint(

@@ -1,10 +1,13 @@
 import "reflect-metadata";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { sign } from "node:crypto";
+import { join } from "node:path";
 import { connect } from "node:tls";
 import * as x509 from "@peculiar/x509";
 import { readFleet } from "../../control/fleet.ts";
+import { beginStart, isAfter, moment, sinceStart } from "../../control/moment.ts";
 import { makeNonces } from "../../control/renew.ts";
+import { openSqlite } from "../../control/sqlite.ts";
 import { agentOf, call, ECDSA, enrolled, enrolWith, ID, makeCsr, makeKey, startWorld, type World } from "./client.ts";
 
 let world: World;
@@ -168,6 +171,29 @@ test("a nonce is good once and for a minute, and only here", () => {
   const late = nonces.make();
   now += 60_000;
   expect(nonces.use(late)).toBe(false);
+});
+
+test("a start of the control plane comes after those before it, also when the clock was set back between them", async () => {
+  const path = join(world.dir, "moments.db");
+  const [one, other] = [await openSqlite(path), await openSqlite(path)];
+  const early = await one.transaction(async (sql) => {
+    await beginStart(sql, 2_000_000_000_000);
+    return moment(sql);
+  });
+  const late = await other.transaction(async (sql) => {
+    await beginStart(sql, 1_000_000_000_000);
+    expect(isAfter(sql, 0, early)).toBe(true);
+    return moment(sql);
+  });
+  // One that was started and ended meanwhile does not turn round what this one saw.
+  await one.transaction(async (sql) => {
+    expect([isAfter(sql, 0, early), isAfter(sql, sinceStart(), early), isAfter(sql, sinceStart(), late)]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
+  for (const store of [one, other]) store.close();
 });
 
 test("a used nonce is not good again for as long as it lives, however many were used since, and none is kept for long", () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Hono } from "hono";
 import { openAuthority } from "../../control/ca.ts";
 import { agentsApp, enrolmentApp, listen } from "../../control/listeners.ts";
+import { beginStart } from "../../control/moment.ts";
 import { PLACES } from "../../control/proof/places.ts";
 import { proofVerifier } from "../../control/proof/verify.ts";
 import { openSqlite } from "../../control/sqlite.ts";
@@ -61,6 +62,7 @@ export async function recorder(dir: string): Promise<Recorder> {
   const enrolment = await listen(recording(enrolmentApp(plane)), plane, "127.0.0.1", 0, null);
   plane.enrolUrl = `https://127.0.0.1:${enrolment.port}`;
   await store.transaction(async (sql) => {
+    await beginStart(sql);
     await writeMeta(sql, "trust_domain", plane.trustDomain);
     await writeMeta(sql, "enrol_url", plane.enrolUrl);
     await writeMeta(sql, "agents_url", plane.agentsUrl);
