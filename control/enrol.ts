@@ -8,7 +8,7 @@ import type { Authority } from "./ca.ts";
 import { type AgentCsr, readNamedCsr } from "./csr.ts";
 import { enrolProven } from "./enrolProven.ts";
 import { enrolByToken, readTokenRow, theft } from "./enrolToken.ts";
-import { Faulted } from "./fault.ts";
+import { Faulted, Outage } from "./fault.ts";
 import { principalOf, principalText, type Shown } from "./proof/shown.ts";
 import type { Verifier } from "./proof/verify.ts";
 import type { Nonces } from "./renew.ts";
@@ -80,6 +80,7 @@ async function look(
   return plane.verify(
     proof,
     proofBinding({ nonce: Buffer.from(nonce, "base64url"), pin, cluster, spki: request.spki }),
+    cluster,
   );
 }
 
@@ -98,8 +99,8 @@ async function onPlatform(
   const row = claims === null ? null : await readTokenRow(sql, claims);
   if (row instanceof Faulted) return refused ?? row;
   const otherKey = row !== null && row.spki !== null && row.spki !== request.spkiSha256;
-  // While the platform cannot say who asks, it is no theft yet.
-  const stolen = otherKey && refused?.code !== "unavailable" ? await theft(sql, asker.cluster, row) : null;
+  // While the platform cannot say who asks, it is no theft yet: if that does not lie with who asks.
+  const stolen = otherKey && !(refused instanceof Outage) ? await theft(sql, asker.cluster, row) : null;
   return refused ?? stolen ?? new Faulted("proof-needed", "this cluster enrols with a proof of its platform");
 }
 

@@ -13,6 +13,13 @@ export class Faulted extends Error {
   }
 }
 
+/** The platform cannot be asked, by nothing that a caller can bring about: no answer that can be trusted, or one that says that it is broken. */
+export class Outage extends Faulted {
+  constructor(message: string) {
+    super("unavailable", message);
+  }
+}
+
 export const FAULT_STATUS = {
   "token-invalid": 403,
   "token-expired": 403,

@@ -1,5 +1,5 @@
 import { type Proof, STS } from "../../agent/wire/proof.ts";
-import { Faulted } from "../fault.ts";
+import { Faulted, Outage } from "../fault.ts";
 import { type Answered, ask } from "./ask.ts";
 import type { StsPlaces } from "./awsPlaces.ts";
 import type { Shown } from "./shown.ts";
@@ -40,7 +40,7 @@ export async function shownByAws(proof: AwsProof, binding: Uint8Array, places: S
     },
     body: STS.body,
   });
-  if ("unreachable" in answer) return new Faulted("unavailable", `STS cannot be asked: ${answer.unreachable}`);
+  if ("unreachable" in answer) return new Outage(`STS cannot be asked: ${answer.unreachable}`);
   return answer.status === 200 ? identityIn(answer, place.partition) : refusalIn(answer);
 }
 
@@ -60,7 +60,8 @@ function refusalIn({ status, body }: Answered): Faulted {
   const code = /<Code>([A-Za-z.]{1,64})<\/Code>/.exec(body)?.[1] ?? "";
   if (status === 403 || (status === 400 && REFUSED.has(code)))
     return invalid(REFUSED.get(code) ?? "STS refuses the signature");
-  return new Faulted("unavailable", `STS cannot be asked: it answers ${status}`);
+  const words = `STS cannot be asked: it answers ${status}`;
+  return status >= 500 ? new Outage(words) : new Faulted("unavailable", words);
 }
 
 const REFUSED = new Map([

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import { azureNonce, type Proof } from "../../agent/wire/proof.ts";
-import { Faulted } from "../fault.ts";
+import { Faulted, Outage } from "../fault.ts";
 import { type Attested, readDocument } from "./azureDocument.ts";
 import { type Ca, isOfService, signerFault, signerNames } from "./azureSigner.ts";
 import { readPlatformToken } from "./platformToken.ts";
@@ -62,7 +62,7 @@ export async function shownByAzure(
   const bad = signerFault(document.signer, cloud.cas, nowMs) ?? documentFault(document, binding, nowMs);
   if (bad !== null) return invalid(bad);
   const read = await readPlatformToken(proof.token, cloud.keys, nowMs / 1000);
-  if ("unreachable" in read) return new Faulted("unavailable", `Entra's keys cannot be read: ${read.unreachable}`);
+  if ("unreachable" in read) return new Outage(`Entra's keys cannot be read: ${read.unreachable}`);
   if ("invalid" in read) return invalid(read.invalid);
   const claims = Claims.safeParse(read.claims);
   if (!claims.success) return invalid("its token is not one of a managed identity");

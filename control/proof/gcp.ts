@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Proof, reeveAudience } from "../../agent/wire/proof.ts";
-import { Faulted } from "../fault.ts";
+import { Faulted, Outage } from "../fault.ts";
 import { readPlatformToken } from "./platformToken.ts";
 import type { Shown } from "./shown.ts";
 import type { SigningKeys } from "./signingKeys.ts";
@@ -33,7 +33,7 @@ export async function shownByGcp(
   nowSeconds: number,
 ): Promise<Shown | Faulted> {
   const read = await readPlatformToken(proof.token, keys, nowSeconds);
-  if ("unreachable" in read) return new Faulted("unavailable", `Google's keys cannot be read: ${read.unreachable}`);
+  if ("unreachable" in read) return new Outage(`Google's keys cannot be read: ${read.unreachable}`);
   if ("invalid" in read) return invalid(read.invalid);
   const claims = Claims.safeParse(read.claims);
   if (!claims.success) return invalid("its token is not the full identity token of a Compute Engine instance");

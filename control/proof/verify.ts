@@ -9,10 +9,15 @@ import type { ProofPlaces } from "./places.ts";
 import type { Shown } from "./shown.ts";
 import { signingKeys } from "./signingKeys.ts";
 
-/** Checks asked of platforms at one time: whoever sends nonsense cannot have us ask without end. */
-const MAX_CHECKS = 32;
+/**
+ * Requests to STS under way, of all clusters and of one: whoever sends nonsense cannot have us ask without end, and in one cluster's name takes
+ * no place from another. The other platforms' proofs are judged here, by keys that are kept.
+ */
+const MAX_ASKED = 32;
+const MAX_ASKED_OF_CLUSTER = 4;
 
-export type Verifier = (proof: Proof, binding: Uint8Array) => Promise<Shown | Faulted>;
+/** `cluster`: which the proof is for. */
+export type Verifier = (proof: Proof, binding: Uint8Array, cluster: string) => Promise<Shown | Faulted>;
 
 /**
  * Says who a proof shows: for AWS by asking it where `places` says, for the others by what they signed with keys that they publish there, which
@@ -26,24 +31,28 @@ export function proofVerifier(places: ProofPlaces): Verifier {
     );
   const google = keysAt(places.gcp);
   const clouds = places.azure.map((place) => ({ ...place, cas: casOf(place.cas), keys: keysAt(place.keys) }));
-  const verify: Verifier = async (proof, binding) => {
+  const asked = new Map<string, number>();
+  const inTurn = async (cluster: string, ask: () => Promise<Shown | Faulted>): Promise<Shown | Faulted> => {
+    const [all, ours] = [[...asked.values()].reduce((sum, one) => sum + one, 0), asked.get(cluster) ?? 0];
+    if (all >= MAX_ASKED || ours >= MAX_ASKED_OF_CLUSTER)
+      return new Faulted("unavailable", "too many proofs are being checked; try again");
+    asked.set(cluster, ours + 1);
+    try {
+      return await ask();
+    } finally {
+      const left = (asked.get(cluster) ?? 1) - 1;
+      if (left > 0) asked.set(cluster, left);
+      else asked.delete(cluster);
+    }
+  };
+  return async (proof, binding, cluster) => {
     switch (proof.platform) {
       case "aws":
-        return shownByAws(proof, binding, places.aws);
+        return inTurn(cluster, () => shownByAws(proof, binding, places.aws));
       case "gcp":
         return shownByGcp(proof, binding, google, Date.now() / 1000);
       case "azure":
         return shownByAzure(proof, binding, clouds, Date.now());
-    }
-  };
-  let checks = 0;
-  return async (proof, binding) => {
-    if (checks >= MAX_CHECKS) return new Faulted("unavailable", "too many proofs are being checked; try again");
-    checks++;
-    try {
-      return await verify(proof, binding);
-    } finally {
-      checks--;
     }
   };
 }
