@@ -67,8 +67,9 @@ export function reeveAudience(binding: Uint8Array): string {
 }
 
 /**
- * IMDS takes a nonce of at most 10 digits: the first 8 bytes modulo 10^10, so about 33 bits of the binding. Finding a second key that fits
- * a nonce is 10^10 tries within that nonce's minute; the token beside it binds nothing.
+ * IMDS takes a nonce of at most 10 digits: the first 8 bytes modulo 10^10, so about 33 bits of the binding. By itself that is no bar: whoever sees
+ * a document with a ten-digit nonce anywhere, within the 300 s that it is taken, searches a key that fits it in seconds on a graphics card. The
+ * token beside it binds nothing; who holds neither gets nothing by a search.
  */
 export function azureNonce(binding: Uint8Array): string {
   const number = Buffer.from(binding).readBigUInt64BE(0) % 10_000_000_000n;

@@ -109,7 +109,11 @@ for (const [what, ahead] of [
     expect(fault.message).toMatch(
       ahead === null ? /its own time/ : /clock says 2\S+Z, and the control plane's 2\S+Z: /,
     );
-    expect([world.plane.bodies, readdirSync(world.identityFolder), existsSync(world.tokenFile)]).toEqual([[], [], true]);
+    expect([world.plane.bodies, readdirSync(world.identityFolder), existsSync(world.tokenFile)]).toEqual([
+      [],
+      [],
+      true,
+    ]);
     world.plane.dateAhead = 0;
     expect(enrolled(await world.start()).epoch).toBe(1);
   });

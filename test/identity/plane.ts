@@ -299,7 +299,10 @@ export async function startPlane(now: () => number = Date.now) {
         response.sendDate = false;
         const date = plane.dateAhead === null ? {} : { date: new Date(now() + plane.dateAhead).toUTCString() };
         response.writeHead(reply.status, {
-          ...date, "content-type": "application/json", ...reply.headers });
+          ...date,
+          "content-type": "application/json",
+          ...reply.headers,
+        });
         response.end(typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body));
       });
     });
