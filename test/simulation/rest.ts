@@ -1,0 +1,145 @@
+import { verifyLog } from "../../agent/audit/verify.ts";
+import { diskOf } from "./disk.ts";
+import type { Stage } from "./happen.ts";
+import { AUDIT, type Machine } from "./machine.ts";
+import { CALM } from "./net.ts";
+import { entriesOf, openIntents } from "./oracle.ts";
+import { currentEpoch } from "./vendor.ts";
+
+const MINUTE = 60_000;
+/** `audit verify`: whole, and cosigned by the control plane; or whole, and nobody was asked yet. */
+const WHOLE: readonly number[] = [10, 11];
+
+/** Called after each step of the world: what can be seen at any moment. */
+export function looked(stage: Stage): void {
+  const { violations } = stage.oracle;
+  if (violations.length > 0) return;
+  const acting = stage.machines.filter((machine) => machine.process !== null && !machine.process.fenced);
+  if (acting.length > stage.machines.length) stage.oracle.violate("8 one agent", "more agents than machines");
+}
+
+/**
+ * The faults stop. The newest agent comes to rest, carries out a last command, ends when it is told to, and its log is held to what the
+ * cloud, the control plane and `audit verify` say. Gives lines for the trace: what the log holds.
+ */
+export async function finish(stage: Stage): Promise<string[]> {
+  const { time, oracle, weather, cloud, plan } = stage;
+  stage.say("faults stop");
+  stage.hostileUntil = 0;
+  Object.assign(weather, CALM);
+  Object.assign(cloud.weather, { throttle: 0, silent: 0, lag: 0 });
+  stage.plane.failIn(Number.POSITIVE_INFINITY);
+  const newest = stage.machines.at(-1);
+  if (newest === undefined) throw new Error("a world without a machine");
+  for (const machine of stage.machines) {
+    machine.faults = [];
+    machine.storage.free = Number.POSITIVE_INFINITY;
+    machine.cut = false;
+  }
+  calmOwner(stage, newest);
+  newest.thaw();
+  if (newest.process === null) newest.start();
+  await time.settle();
+  await time.run(time.now() + 3 * MINUTE);
+  // Rates that a machine without a memory counts as used up are free again after their window.
+  for (const machine of stage.machines) machine.freeze();
+  await time.run(time.now() + 70 * MINUTE);
+  for (const machine of stage.machines) machine.thaw();
+  await time.settle();
+  if (newest.process === null) newest.start();
+  await time.run(time.now() + 2 * MINUTE);
+  if (oracle.violations.length > 0) return [];
+  await lastCommand(stage, newest, plan.seed);
+  newest.stop();
+  await time.run(time.now() + MINUTE);
+  if (oracle.violations.length > 0) return [];
+  if (newest.ended?.code !== 0) oracle.violate("liveness", `told to stop, it ended with ${newest.ended?.code}`);
+  for (const machine of stage.machines) truthful(stage, machine, machine === newest);
+  await verified(stage, newest);
+  await handedIn(stage, newest);
+  return stage.machines.flatMap((machine) => entriesOf(machine, false).map((one) => lineOf(machine, one)));
+}
+
+function calmOwner({ owner }: Stage, machine: Machine): void {
+  const rate = { times: 50, per: "hour" } as const;
+  owner.put(machine, {
+    revision: owner.revision + 1,
+    rules: [{ id: "last", allow: "scale", group: "workers", min: 0, max: 50, up: 50, down: 50, rate, need: 0 }],
+  });
+  // Taken away and put back: the owner's resume, also after the clock jumped.
+  owner.turn(machine, false);
+  owner.turn(machine, true);
+}
+
+/** An honest agent is never locked out. */
+async function lastCommand(stage: Stage, machine: Machine, seed: number): Promise<void> {
+  const { vendor, time, oracle } = stage;
+  const sent = vendor.send({ action: "scale", group: "workers", count: 40 + (seed % 9) }, 3600, false);
+  await time.settle();
+  const command = await sent;
+  await time.run(time.now() + 3 * MINUTE);
+  const row = (await settled(stage, vendor.rows())).find(({ id }) => id === command?.id);
+  if (row?.state === "succeeded") return;
+  const why = machine.process === null ? `ended with ${machine.ended?.code}: ${machine.ended?.said}` : "it runs";
+  oracle.violate("liveness", `${machine.name}: the last command is ${row?.state ?? "not sent"} (${row?.code}); ${why}`);
+}
+
+async function settled<T>({ time }: Stage, promise: Promise<T>): Promise<T> {
+  await time.settle();
+  return promise;
+}
+
+/** Every intent has exactly one outcome, no id was decided twice, and an outcome says what the cloud knows. */
+function truthful({ oracle, cloud }: Stage, machine: Machine, rested: boolean): void {
+  const entries = entriesOf(machine, false);
+  const seen = new Set<string>();
+  for (const one of entries) {
+    if (one.kind !== "intent" && one.kind !== "outcome") continue;
+    const name = `${one.kind} ${one.command}`;
+    if (seen.has(name)) oracle.violate("3 outcome", `${machine.name}: a second ${name}`);
+    seen.add(name);
+    if (one.kind === "intent") continue;
+    if (!seen.has(`intent ${one.command}`)) oracle.violate("3 outcome", `${machine.name}: ${name} without an intent`);
+    const acted = cloud.applied.has(one.command);
+    if (one.result === "succeeded" && !acted)
+      oracle.violate("3 outcome", `${name} says succeeded, the cloud knows no such change`);
+    if (one.result === "failed" && acted)
+      oracle.violate("3 outcome", `${name} says failed (${one.code}), the cloud has done it`);
+  }
+  const open = openIntents(entries);
+  if (rested && open.length > 0)
+    oracle.violate("3 outcome", `${machine.name}: ${open[0]?.command} has no outcome at rest`);
+}
+
+/** By the product's own `audit verify`, given the CA and no network. */
+async function verified(stage: Stage, machine: Machine): Promise<void> {
+  const { time, oracle, plane } = stage;
+  const guard = { alive: () => undefined, step: () => null, uid: 0, now: () => time.now(), holder: {} };
+  const disk = diskOf(machine.storage, guard);
+  const verdict = await settled(stage, verifyLog(disk, AUDIT, { ca: plane.keys.authority.rootPem }));
+  if (!WHOLE.includes(verdict.exit))
+    oracle.violate("log", `${machine.name}: audit verify ${verdict.exit}: ${verdict.says}`);
+}
+
+/** What the control plane holds of the log are the log's own lines. */
+async function handedIn(stage: Stage, machine: Machine): Promise<void> {
+  const { plane, oracle } = stage;
+  const epoch = await settled(stage, currentEpoch(plane));
+  const text = "select position, line from entries where epoch = $1 order by position";
+  const rows = await settled(
+    stage,
+    plane.store.transaction((sql) => sql.rows<{ line: string }>(text, epoch)),
+  );
+  const own = entriesOf(machine, false);
+  const theirs = rows.map(({ line }) => JSON.parse(line) as { kind: string; index: number; time: string });
+  const other = theirs.find((one, at) => JSON.stringify(one) !== JSON.stringify(own[at]));
+  if (other !== undefined) oracle.violate("log", `entry ${other.index} was handed in with other bytes`);
+  // Its last word is that it stops.
+  if (own.length - theirs.length > 1) oracle.violate("log", `${own.length} entries, ${theirs.length} handed in`);
+}
+
+/** Nothing of an entry that is chance: keys, certificates, digests. */
+function lineOf(machine: Machine, one: ReturnType<typeof entriesOf>[number]): string {
+  const more = "code" in one ? ` ${one.code}` : "";
+  return `${machine.name} ${one.index} ${one.time} ${one.kind}${more}${one.kind === "outcome" ? ` ${one.result}` : ""}`;
+}
