@@ -47,7 +47,9 @@ export type Machine = {
   cut: boolean;
   readonly process: Process | null;
   /** Why the newest process ended; null while it runs, or before the first. */
-  readonly ended: { readonly code: number; readonly said: string } | null;
+  readonly ended: { readonly code: number } | null;
+  /** The last lines of its agent. */
+  readonly said: string;
   faults: DiskFault[];
   /** Nothing runs on it until it is thawed: stopped by a signal, or by a hypervisor that is busy. */
   freeze(): void;
@@ -97,7 +99,9 @@ export function newMachine(name: string, config: string, token: string, at: Surr
   const booted = time.now();
   let current: Running | null = null;
   let ended: Machine["ended"] = null;
-  let frozen = false;
+  /** How many hold it still. */
+  let frozen = 0;
+  let said = "";
   let gone = false;
   let starts: number[] = [];
   let processes = 0;
@@ -128,7 +132,7 @@ export function newMachine(name: string, config: string, token: string, at: Surr
 
   function startIfIdle(): void {
     if (gone || current !== null) return;
-    if (frozen) return void parked.push(startIfIdle);
+    if (frozen > 0) return void parked.push(startIfIdle);
     starts = starts.filter((moment) => moment > time.now() - START_LIMIT.milliseconds);
     if (starts.length >= START_LIMIT.burst) return;
     start();
@@ -136,7 +140,7 @@ export function newMachine(name: string, config: string, token: string, at: Surr
 
   function deliverTo(process: Running, act: () => void): void {
     if (!process.alive) return;
-    if (frozen) parked.push(() => deliverTo(process, act));
+    if (frozen > 0) parked.push(() => deliverTo(process, act));
     else act();
   }
 
@@ -213,7 +217,6 @@ export function newMachine(name: string, config: string, token: string, at: Surr
     ended = null;
     at.trace(`${machine.name}: started`);
     const host = hostOf(process);
-    let said = "";
     let code = 0;
     const surroundings: Surroundings = {
       uid: UID,
@@ -274,7 +277,7 @@ export function newMachine(name: string, config: string, token: string, at: Surr
     const finish = (exit: number, broke: unknown): void => {
       if (!process.alive) return;
       die(process, "kill");
-      ended = { code: exit, said };
+      ended = { code: exit };
       at.trace(`${machine.name}: exit ${exit}`);
       at.on.ended(process, exit, broke);
       if (exit !== 0 && !NO_RESTART.has(exit)) time.after(RESTART_SECONDS * 1000, () => startIfIdle());
@@ -300,12 +303,16 @@ export function newMachine(name: string, config: string, token: string, at: Surr
     get ended() {
       return ended;
     },
+    get said() {
+      return said;
+    },
     faults: [],
     freeze() {
-      frozen = true;
+      frozen++;
     },
     thaw() {
-      frozen = false;
+      frozen--;
+      if (frozen > 0) return;
       for (const act of parked.splice(0)) act();
     },
     start() {

@@ -35,9 +35,9 @@ export async function finish(stage: Stage): Promise<string[]> {
     machine.faults = [];
     machine.storage.free = Number.POSITIVE_INFINITY;
     machine.cut = false;
+    machine.clock = 0;
   }
   calmOwner(stage, newest);
-  newest.thaw();
   if (newest.process === null) newest.start();
   await time.settle();
   await time.run(time.now() + 3 * MINUTE);
@@ -51,6 +51,7 @@ export async function finish(stage: Stage): Promise<string[]> {
   if (oracle.violations.length > 0) return [];
   await lastCommand(stage, newest, plan.seed);
   newest.stop();
+  await time.settle();
   await time.run(time.now() + MINUTE);
   if (oracle.violations.length > 0) return [];
   if (newest.ended?.code !== 0) oracle.violate("liveness", `told to stop, it ended with ${newest.ended?.code}`);
@@ -74,14 +75,14 @@ function calmOwner({ owner }: Stage, machine: Machine): void {
 /** An honest agent is never locked out. */
 async function lastCommand(stage: Stage, machine: Machine, seed: number): Promise<void> {
   const { vendor, time, oracle } = stage;
-  const sent = vendor.send({ action: "scale", group: "workers", count: 40 + (seed % 9) }, 3600, false);
+  const sent = vendor.send({ action: "scale", group: "workers", count: 40 + (seed % 9) }, 86_400, false);
   await time.settle();
   const command = await sent;
   await time.run(time.now() + 3 * MINUTE);
   const row = (await settled(stage, vendor.rows())).find(({ id }) => id === command?.id);
   if (row?.state === "succeeded") return;
-  const why = machine.process === null ? `ended with ${machine.ended?.code}: ${machine.ended?.said}` : "it runs";
-  oracle.violate("liveness", `${machine.name}: the last command is ${row?.state ?? "not sent"} (${row?.code}); ${why}`);
+  const why = machine.process === null ? `ended with ${machine.ended?.code}` : "it runs";
+  oracle.violate("liveness", `${machine.name}: the last command is ${row?.state ?? "not sent"} (${row?.code}); ${why}: ${machine.said.slice(-600)}`);
 }
 
 async function settled<T>({ time }: Stage, promise: Promise<T>): Promise<T> {
