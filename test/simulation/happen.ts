@@ -121,8 +121,10 @@ const ACTS: Readonly<Record<Kind, Act>> = {
     time.after(draw.int(1, 60) * 1000, () => machine.thaw());
   },
   replace(stage, machine, draw) {
-    if (draw.odds(0.5)) machine.destroy();
-    else if (draw.odds(0.5)) machine.cut = true;
+    // Gone, out of reach, or beside the new one for a while.
+    const older = draw.pick(["gone", "gone", "cut", "beside"]);
+    if (older === "gone") machine.destroy();
+    machine.cut ||= older === "cut";
     void stage.add();
   },
 };

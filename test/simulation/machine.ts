@@ -82,14 +82,14 @@ export type Surrounding = {
   trace(what: string): void;
 };
 
-export function configText(pin: string, segmentAge: string): string {
+export function configText(pin: string, log: { readonly segmentAge: string; readonly retention: string }): string {
   return `version: 1
 cluster: ${CLUSTER}
 control_plane: { enrol: "${ENROL_URL}", trust_sha256: ${pin} }
 owner: { directory: ${OWNER}, uid: 0 }
 token: { file: /etc/reeve/token }
 provider: local
-log: { retention: 8d, segment: 16MiB, segment_age: ${segmentAge} }
+log: { retention: ${log.retention}, segment: 16MiB, segment_age: ${log.segmentAge} }
 `;
 }
 

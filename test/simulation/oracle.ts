@@ -65,7 +65,10 @@ export function oracleOf(at: {
     const id = intent.command;
     const command = at.minted.get(intent.digest);
     const local = machine.localTime();
-    if (command === undefined) return violate("1 intent", `${id}: no such bytes were ever signed`);
+    if (command === undefined) {
+      violate("1 intent", `${id}: no such bytes were ever signed`);
+      return;
+    }
     if (JSON.stringify(command.wanted) !== JSON.stringify(ordered(wanted)))
       violate("1 intent", `${id}: ${JSON.stringify(command.wanted)} was signed, ${JSON.stringify(wanted)} is done`);
     if (command.dryRun) violate("10 refused", `${id}: a dry run changes something`);
@@ -74,7 +77,10 @@ export function oracleOf(at: {
     if (command.exp * 1000 <= local) violate("3 verify", `${id}: expired at ${command.exp}, done at ${local}`);
     if (command.exp - command.iat > 86_400) violate("3 verify", `${id}: lives longer than a day`);
     if (!said.on) violate("5 suspended", `${id}: begun while the switch is off`);
-    if (said.policy === null) return violate("5 policy", `${id}: begun while the policy cannot be read`);
+    if (said.policy === null) {
+      violate("5 policy", `${id}: begun while the policy cannot be read`);
+      return;
+    }
     if (intent.allowed.policy !== said.digest) violate("1 intent", `${id}: names another policy than the one in force`);
     if ("count" in found && intent.found["count"] !== found.count)
       violate("1 intent", `${id}: found ${found.count}, and ${intent.found["count"]} is on record`);
@@ -85,7 +91,10 @@ export function oracleOf(at: {
     if (seen !== undefined)
       violate("policy", `${id}: by revision ${revision}, entry ${seen.index} has seen a newer one`);
     const rule = said.policy.rules.find((one) => one.id === intent.allowed.rule);
-    if (rule === undefined) return violate("policy", `${id}: the policy has no rule ${intent.allowed.rule}`);
+    if (rule === undefined) {
+      violate("policy", `${id}: the policy has no rule ${intent.allowed.rule}`);
+      return;
+    }
     const fault = faultOf(rule, wanted, found);
     if (fault !== null) violate("policy", `${id}: ${rule.id} does not permit it: ${fault}`);
     // On one machine by the times on record, between machines by the one true time.
@@ -101,7 +110,10 @@ export function oracleOf(at: {
     const yes = at.owner.of(machine).approved.get(intent.digest)?.size ?? 0;
     if (yes < need) violate("approval", `${intent.command}: ${yes} people approved these bytes, ${need} are needed`);
     const wait = entriesOf(machine, true).find((one) => one.kind === "waiting" && one.command === intent.command);
-    if (wait === undefined) return violate("approval", `${intent.command}: it never waited`);
+    if (wait === undefined) {
+      violate("approval", `${intent.command}: it never waited`);
+      return;
+    }
     if (local - Date.parse(wait.time) > APPROVAL_WITHIN_SECONDS * 1000)
       violate("approval", `${intent.command}: its time to be approved was over`);
   }
@@ -118,7 +130,10 @@ export function oracleOf(at: {
       if (process.fenced) violate("8 one agent", `${id}: begun after it was told that it is fenced`);
       const entries = entriesOf(process.machine, true);
       const intent = entries.find((one): one is Intent => one.kind === "intent" && one.command === id);
-      if (intent === undefined) return violate("1 intent", `${id} is executed without a durable intent`);
+      if (intent === undefined) {
+        violate("1 intent", `${id} is executed without a durable intent`);
+        return;
+      }
       if (entries.some((one) => one.kind === "outcome" && one.command === id))
         violate("3 outcome", `${id} has an outcome before it is executed`);
       const open = openIntents(entries).filter((one) => one.resource === intent.resource && one.command !== id);

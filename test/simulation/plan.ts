@@ -1,5 +1,4 @@
-import type { Chance } from "./random.ts";
-import { chance } from "./random.ts";
+import { type Chance, chance } from "./random.ts";
 
 /**
  * What happens to a world, drawn from its seed before anything runs: so that a plan with some of it left out is a plan too. Times are
@@ -38,8 +37,8 @@ export type Plan = {
   readonly seed: number;
   readonly bursts: readonly Burst[];
   readonly happenings: readonly Happening[];
-  /** Of the log: how old a segment becomes. */
-  readonly segmentAge: string;
+  /** How old a segment becomes, and how long a closed one is kept. */
+  readonly log: { readonly segmentAge: string; readonly retention: "400d" | "8d" };
 };
 
 /** How often each kind happens in a burst, where a world has it at all. */
@@ -89,14 +88,21 @@ export function planOf(seed: number): Plan {
     now += length + hopOf(draw);
   }
   happenings.sort((one, other) => one.at - other.at);
-  return { seed, bursts, happenings, segmentAge: draw.pick(["1h", "1h", "5h", "7d"]) };
+  return {
+    seed,
+    bursts,
+    happenings,
+    log: { segmentAge: draw.pick(["1h", "1h", "5h", "7d"]), retention: draw.pick(["400d", "400d", "8d"]) },
+  };
 }
 
 function hopOf(draw: Chance): number {
   const roll = draw.int(0, 9);
   if (roll < 3) return draw.int(1, 30) * MINUTE;
-  if (roll < 5) return draw.int(30, 180) * MINUTE;
-  return draw.int(4, 30) * HOUR;
+  if (roll < 4) return draw.int(30, 180) * MINUTE;
+  if (roll < 8) return draw.int(4, 30) * HOUR;
+  // An identity outlives its certificate by the grace of seven days.
+  return draw.int(24, 140) * HOUR;
 }
 
 /** A whole number whose mean is `mean`. */

@@ -6,9 +6,9 @@ import { CALM, type Weather } from "./net.ts";
 import { type Oracle, oracleOf, type Violation } from "./oracle.ts";
 import { ownerOf, type People } from "./owner.ts";
 import type { Plan } from "./plan.ts";
-import { controlPlane, type VendorKeys } from "./plane.ts";
+import { controlPlane, StateFailed, type VendorKeys } from "./plane.ts";
 import { chance } from "./random.ts";
-import { finish, looked } from "./rest.ts";
+import { finish, helped, looked } from "./rest.ts";
 import { drawPolicy, type FoundState, type Wanted, ZONE } from "./rules.ts";
 import { installClock, type Pending, virtualTime } from "./time.ts";
 import { vendorOf } from "./vendor.ts";
@@ -40,7 +40,8 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
   };
   const uninstall = installClock(() => time.now());
   const stray = (error: unknown): void => {
-    if (!(error instanceof Crash)) oracle?.violate("broken", String(error instanceof Error ? error.stack : error));
+    if (!(error instanceof Crash || error instanceof StateFailed))
+      oracle?.violate("broken", String(error instanceof Error ? error.stack : error));
   };
   const stderr = process.stderr.write;
   process.on("unhandledRejection", stray);
@@ -82,7 +83,7 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
       say,
       async add() {
         const at = { time, plane, weather, cloud, draw, on, trace: say };
-        const config = configText(shared.keys.pin, plan.segmentAge);
+        const config = configText(shared.keys.pin, plan.log);
         const machine = newMachine(`m${machines.length + 1}`, config, await plane.newToken(86_400), at);
         owner.settle(machine);
         machines.push(machine);
@@ -129,11 +130,8 @@ async function play(stage: Stage): Promise<void> {
   for (const burst of plan.bursts) {
     for (const machine of stage.machines) machine.freeze();
     await time.run(START + burst.from);
-    for (const machine of stage.machines) {
-      machine.thaw();
-      if (machine.process === null) machine.start();
-    }
-    await time.settle();
+    for (const machine of stage.machines) machine.thaw();
+    for (const machine of stage.machines) await helped(stage, machine);
     while (!broken() && rest[0] !== undefined && rest[0].at <= burst.to) {
       const next = rest.shift() as (typeof rest)[number];
       await time.run(START + next.at);
