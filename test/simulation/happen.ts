@@ -40,24 +40,35 @@ export function happen(stage: Stage, { kind, seed }: Happening): void {
 
 type Act = (stage: Stage, machine: Machine, draw: Chance) => void;
 const ACTS: Readonly<Record<Kind, Act>> = {
-  send({ vendor }, _machine, draw) {
+  send({ vendor, cloud }, _machine, draw) {
     const lifetime = draw.pick([30, 120, 600, 3600, 86_400]);
-    void vendor.send(drawWanted(draw), lifetime, draw.odds(0.1));
+    void vendor.send(drawWanted(draw, Number(cloud.now("group:brokers"))), lifetime, draw.odds(0.1));
   },
   cancel: ({ vendor }, _machine, draw) => void vendor.cancel(draw),
   replay: ({ vendor }, _machine, draw) => void vendor.replay(draw),
   hostile(stage, _machine, draw) {
     stage.hostileUntil = stage.time.now() + draw.int(10, 90) * 1000;
   },
-  "switch-off": ({ owner }, machine) => owner.turn(machine, false),
+  "switch-off"({ owner, time }, machine, draw) {
+    owner.turn(machine, false);
+    time.after(draw.int(2, 60) * 1000, () => owner.turn(machine, true));
+  },
   "switch-on": ({ owner }, machine) => {
     if (!owner.of(machine).on) owner.turn(machine, true);
   },
-  policy: ({ owner }, machine, draw) => owner.edit(machine, draw),
+  policy({ owner, time }, machine, draw) {
+    owner.edit(machine, draw);
+    // A slip is seen, and mended.
+    time.after(draw.int(5, 60) * 1000, () => owner.mend(machine));
+  },
   approve({ owner, vendor }, machine, draw) {
-    const waiting = entriesOf(machine, false).flatMap((one) => (one.kind === "waiting" ? [one] : []));
-    const one = waiting.at(-draw.int(1, 3)) ?? waiting.at(-1);
-    if (one === undefined) return;
+    const entries = entriesOf(machine, false);
+    const ended = new Set(
+      entries.flatMap((one) => (one.kind === "intent" || one.kind === "refused" ? [one.command] : [])),
+    );
+    const waiting = entries.flatMap((one) => (one.kind === "waiting" && !ended.has(one.command) ? [one] : []));
+    if (waiting.length === 0) return;
+    const one = draw.pick(waiting.slice(-3));
     owner.approve(machine, { id: one.command, digest: one.digest }, [...vendor.minted.keys()], draw);
   },
   weather(stage, _machine, draw) {
@@ -109,8 +120,12 @@ const ACTS: Readonly<Record<Kind, Act>> = {
     if (draw.odds(0.6)) cloud.byOthers("group:brokers", String(draw.int(0, 8)));
     else cloud.byOthers(`record:${ZONE}/b1.brokers.example.com`, draw.odds(0.5) ? null : '["10.20.0.7"]');
   },
-  clock(_stage, machine, draw) {
-    machine.clock += draw.pick([-1, 1]) * draw.pick([5, 20, 45, 600, 7200]) * 1000;
+  clock({ time }, machine, draw) {
+    const by = draw.pick([-1, 1]) * draw.pick([5, 20, 45, 600, 7200]) * 1000;
+    machine.clock += by;
+    time.after(draw.int(10, 90) * 1000, () => {
+      machine.clock -= by;
+    });
   },
   restart({ time }, machine, draw) {
     machine.stop();

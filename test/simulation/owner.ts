@@ -34,6 +34,8 @@ export type Owner = {
   put(machine: Machine, policy: WorldPolicy): void;
   /** Edits it in one of the ways that happen: a new revision, an older file put back, a slip, a wrong mode. */
   edit(machine: Machine, draw: Chance): void;
+  /** Puts the newest policy there, where none that is whole lies. */
+  mend(machine: Machine): void;
   /** Somebody says yes to what waits; or something that looks like it lies there. */
   approve(
     machine: Machine,
@@ -95,6 +97,9 @@ export function ownerOf({ keys, stranger }: People, first: WorldPolicy): Owner {
       newest = drawPolicy(draw, newest.revision + 1);
       put(machine, newest);
     },
+    mend(machine) {
+      if (of(machine).policy?.revision !== newest.revision) put(machine, newest);
+    },
     approve(machine, what, others, draw) {
       const person = draw.pick(PEOPLE);
       const roll = draw.int(0, 9);
@@ -105,9 +110,13 @@ export function ownerOf({ keys, stranger }: People, first: WorldPolicy): Owner {
       const other = others.find((digest) => digest !== what.digest);
       if (roll <= 2 && other !== undefined)
         return putFile(machine.storage, at, keys[person].approve(command(other)), 0o644);
-      putFile(machine.storage, at, keys[person].approve(command(what.digest)), 0o644);
       const yes = of(machine).approved.get(what.digest) ?? new Set();
-      of(machine).approved.set(what.digest, yes.add(person));
+      for (const one of draw.odds(0.5) ? PEOPLE : [person]) {
+        const path = `${OWNER}/approvals/${what.id}.${one}.sig`;
+        putFile(machine.storage, path, keys[one].approve(command(what.digest)), 0o644);
+        yes.add(one);
+      }
+      of(machine).approved.set(what.digest, yes);
     },
   };
 }

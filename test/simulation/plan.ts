@@ -43,14 +43,14 @@ export type Plan = {
 
 /** How often each kind happens in a burst, where a world has it at all. */
 const OFTEN: Readonly<Record<Kind, number>> = {
-  send: 5,
+  send: 7,
   cancel: 0.3,
-  replay: 0.3,
-  hostile: 0.3,
-  "switch-off": 0.3,
-  "switch-on": 0.5,
-  policy: 0.4,
-  approve: 1.5,
+  replay: 0.4,
+  hostile: 0.5,
+  "switch-off": 0.6,
+  "switch-on": 0.1,
+  policy: 0.5,
+  approve: 2.5,
   weather: 0.4,
   cut: 0.3,
   "plane-down": 0.2,
@@ -60,12 +60,12 @@ const OFTEN: Readonly<Record<Kind, number>> = {
   power: 0.3,
   "disk-fault": 0.6,
   "disk-full": 0.15,
-  cloud: 0.4,
+  cloud: 0.8,
   others: 0.3,
   clock: 0.1,
   restart: 0.15,
   freeze: 0.2,
-  replace: 0.1,
+  replace: 0.15,
 };
 /** Without these nothing would be looked at. */
 const ALWAYS: readonly Kind[] = ["send", "switch-on"];
@@ -100,7 +100,7 @@ function hopOf(draw: Chance): number {
   const roll = draw.int(0, 9);
   if (roll < 3) return draw.int(1, 30) * MINUTE;
   if (roll < 4) return draw.int(30, 180) * MINUTE;
-  if (roll < 8) return draw.int(4, 30) * HOUR;
+  if (roll < 7) return draw.int(4, 30) * HOUR;
   // An identity outlives its certificate by the grace of seven days.
   return draw.int(24, 140) * HOUR;
 }

@@ -97,7 +97,7 @@ export async function controlPlane(time: Time, keys: VendorKeys): Promise<Contro
   const never = new AbortController().signal;
   const wake: Wake = {
     stopping: never,
-    // A server may be late: it looks five times less often than it was asked to, and at once when something changed.
+    // A server may be late: it looks ten times less often than it was asked to, and at once when something changed.
     wait: (milliseconds, gone) =>
       new Promise((resolve) => {
         const end = (): void => {
@@ -105,7 +105,7 @@ export async function controlPlane(time: Time, keys: VendorKeys): Promise<Contro
           wakes.delete(end);
           resolve();
         };
-        const timer = time.after(milliseconds < 1000 ? milliseconds : 5 * milliseconds, end);
+        const timer = time.after(milliseconds < 1000 ? milliseconds : 10 * milliseconds, end);
         wakes.add(end);
         gone.addEventListener("abort", end, { once: true });
         if (gone.aborted) end();

@@ -74,7 +74,7 @@ export function worldProvider(watched: Watched): Provider {
         break;
       } catch (error) {
         // Whether it had its effect is not known: once more by the same token, which acts once.
-        const again = error instanceof CallFailed && attempt < 2;
+        const again = error instanceof CallFailed && attempt < 1;
         mayHaveActed ||= error instanceof CallFailed && error.effect === "unknown";
         if (!again) {
           const stopped = stoppedBy(error);

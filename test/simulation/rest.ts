@@ -42,13 +42,13 @@ export async function finish(stage: Stage): Promise<string[]> {
   }
   calmOwner(stage, newest);
   await helped(stage, newest);
-  await time.run(time.now() + 3 * MINUTE);
+  await time.run(time.now() + 1.5 * MINUTE);
   // Rates that a machine without a memory counts as used up are free again after their window.
   for (const machine of stage.machines) machine.freeze();
   await time.run(time.now() + 70 * MINUTE);
   for (const machine of stage.machines) machine.thaw();
   await helped(stage, newest);
-  await time.run(time.now() + 2 * MINUTE);
+  await time.run(time.now() + MINUTE);
   if (oracle.violations.length > 0) return [];
   await lastCommand(stage, newest, plan.seed);
   newest.stop();
@@ -92,7 +92,7 @@ async function lastCommand(stage: Stage, machine: Machine, seed: number): Promis
   const sent = vendor.send({ action: "scale", group: "workers", count: 40 + (seed % 9) }, 86_400, false);
   await time.settle();
   const command = await sent;
-  await time.run(time.now() + 3 * MINUTE);
+  await time.run(time.now() + MINUTE);
   const row = (await settled(stage, vendor.rows())).find(({ id }) => id === command?.id);
   if (row?.state === "succeeded") return;
   const why = machine.process === null ? `ended with ${machine.ended?.code}` : "it runs";

@@ -35,8 +35,11 @@ export type Vendor = {
   rows(): Promise<readonly CommandRow[]>;
 };
 
-export function drawWanted(draw: Chance): Wanted {
+/** `near`: how many brokers there are; most of what is asked for is a step from there. */
+export function drawWanted(draw: Chance, near = 4): Wanted {
   const roll = draw.int(0, 9);
+  if (roll < 5)
+    return { action: "scale", group: "brokers", count: Math.max(0, near + draw.pick([-2, -1, -1, 1, 1, 2])) };
   if (roll < 6) return { action: "scale", group: "brokers", count: draw.int(0, 9) };
   if (roll < 8) return { action: "scale", group: draw.pick(GROUPS), count: draw.int(0, 5) };
   const change = draw.pick(["create", "replace", "replace", "delete"] as const);
