@@ -122,9 +122,10 @@ const ACTS: Readonly<Record<Kind, Act>> = {
   },
   clock({ time }, machine, draw) {
     const by = draw.pick([-1, 1]) * draw.pick([5, 20, 45, 600, 7200]) * 1000;
-    machine.clock += by;
+    const before = machine.clock;
+    machine.clock = before + by;
     time.after(draw.int(10, 90) * 1000, () => {
-      machine.clock -= by;
+      if (machine.clock === before + by) machine.clock = before;
     });
   },
   restart({ time }, machine, draw) {
