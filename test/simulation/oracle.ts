@@ -18,6 +18,9 @@ export type Oracle = {
   leaving(process: Process, id: string, resource: string): void;
   /** Changes that left. */
   readonly changes: number;
+  /** Tokens that were looked at, and those that the cloud has acted by. */
+  readonly acted: number;
+  acts(applied: ReadonlyMap<string, number>): void;
 };
 
 /** The entries of a machine's log. `durable`: only what no loss of power could take away. */
@@ -55,6 +58,7 @@ export function oracleOf(at: {
   const violations: Violation[] = [];
   const executed = new Map<string, Executed>();
   let changes = 0;
+  let acted = 0;
   const violate = (invariant: string, what: string): void => {
     violations.push({ invariant, what });
   };
@@ -123,6 +127,18 @@ export function oracleOf(at: {
     violate,
     get changes() {
       return changes;
+    },
+    get acted() {
+      return acted;
+    },
+    acts(applied) {
+      for (const token of [...applied.keys()].slice(acted)) {
+        const begun = executed.get(token);
+        const entries = begun === undefined ? [] : entriesOf(begun.process.machine, true);
+        if (!entries.some((one) => one.kind === "intent" && one.command === token))
+          violate("1 intent", `the cloud has changed something by ${token}, and no durable intent names it`);
+      }
+      acted = applied.size;
     },
     entered(process, id, wanted, found) {
       const before = executed.get(id);

@@ -13,12 +13,9 @@ const WHOLE: readonly number[] = [10, 11];
 /** What is here is whole, and older segments were dropped: where the config lets them be. */
 const INCOMPLETE = 12;
 
-/** Called after each step of the world: what can be seen at any moment. */
-export function looked(stage: Stage): void {
-  const { violations } = stage.oracle;
-  if (violations.length > 0) return;
-  const acting = stage.machines.filter((machine) => machine.process !== null && !machine.process.fenced);
-  if (acting.length > stage.machines.length) stage.oracle.violate("8 one agent", "more agents than machines");
+/** Called after each step of the world: whatever the cloud has done was begun by a command, and is on record on its machine for good. */
+export function looked({ oracle, cloud }: Stage): void {
+  if (cloud.applied.size > oracle.acted) oracle.acts(cloud.applied);
 }
 
 /**
