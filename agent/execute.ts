@@ -47,9 +47,20 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
-  // In the owner's bucket before anything is changed: the next machine counts it, and of two agents one is stopped here.
-  const unseen = await road.head.put();
+  const unseen = await seenByOthers(intended, road);
   write(road, unseen === null ? await call(intended, road) : notBegun(intended, unseen, road));
+}
+
+type NotSeen = { readonly code: "head-unwritten" | "intent-unheard"; readonly because: string };
+
+/**
+ * The intent is where a copy of this agent would have had to put its own, before anything is changed: in the control plane's copy of the
+ * log, and in the head in the owner's bucket, which the next machine counts by. Of two agents one is stopped here.
+ */
+async function seenByOthers({ intent }: Intended, road: Road): Promise<NotSeen | null> {
+  const [head, heard] = await Promise.all([road.head.put(), road.heard(intent)]);
+  if (head !== null) return { code: "head-unwritten", because: head };
+  return heard === null ? null : { code: "intent-unheard", because: heard };
 }
 
 function verifyNow(command: Command, road: Road, waited: WaitingEntry | null): Verified | Refusal {
@@ -258,9 +269,13 @@ function noSpace(cannot: string): Refusal {
   );
 }
 
-/** The owner's bucket does not hold the head that names the intent: nothing is called. */
-function notBegun({ command, intent }: Intended, because: string, road: Road): ReturnType<typeof outcomeBody> {
-  const none = { result: "failed", code: "head-unwritten", changed: [], certificate: null, words: because } as const;
+/** Nothing is called. */
+function notBegun(
+  { command, intent }: Intended,
+  { code, because }: NotSeen,
+  road: Road,
+): ReturnType<typeof outcomeBody> {
+  const none = { result: "failed", code, changed: [], certificate: null, words: because } as const;
   return outcomeBody(command.claims.jti, intent, none, "answer", [], keepWords(because, road));
 }
 

@@ -12,6 +12,9 @@ export const MAX_ENTRY_BYTES = 64 * 1024 - 1;
 export const MAX_REFUSAL_ENTRY_BYTES = 2048;
 export const MAX_POLICY_BYTES = 256 * 1024;
 export const MAX_CONFIG_BYTES = 64 * 1024;
+/** What golang.org/x/mod/sumdb/note takes, too. */
+export const MAX_MANIFEST_BYTES = 1_000_000;
+export const MAX_MANIFEST_DEPTH = 8;
 export const MAX_TOKEN_BYTES = 8 * 1024;
 export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 3600;
 export const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -26,6 +29,8 @@ export const LOG_KEPT_MIN_MS = 8 * 24 * 3600 * 1000;
 export const BALLAST_BYTES = 1024 * 1024;
 export const POLL_HOLD_SECONDS = 20;
 export const REQUEST_TIMEOUT_SECONDS = 30;
+/** How long the control plane may take until it holds an intent: before that nothing is called. */
+export const INTENT_HEARD_SECONDS = 60;
 export const BACKOFF_MIN_SECONDS = 1;
 export const BACKOFF_MAX_SECONDS = 60;
 /** How long an intent without an outcome is asked about before it is `unknown`. */
@@ -109,5 +114,7 @@ export const HEAD_INTENTS_MS = 8 * 24 * 3600 * 1000;
 export const MAX_SEGMENT_BYTES = 80 * 1024 * 1024;
 /** Sending one segment to the owner's bucket, and reading it back. */
 export const BUCKET_UPLOAD_SECONDS = 120;
+/** What a process that ends takes for its last entries: a machine that goes down gives it 90. */
+export const BUCKET_LAST_SECONDS = 20;
 /** How often the head in the owner's bucket follows a log that grows by what changes nothing. */
 export const HEAD_EVERY_SECONDS = 60;

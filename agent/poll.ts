@@ -5,6 +5,7 @@ import { backoff } from "./backoff.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import type { Host } from "./host/host.ts";
 import {
+  INTENT_HEARD_SECONDS,
   MAX_ENTRIES_PER_REPORT,
   MAX_RUNNING_COMMANDS,
   POLL_HOLD_SECONDS,
@@ -20,7 +21,7 @@ export type Answer<T> =
   | { readonly unreachable: string };
 export type Post = <T>(
   path: string,
-  body: unknown,
+  body: object | (() => object),
   schema: z.ZodType<T>,
   options: { timeoutSeconds: number; signal: AbortSignal },
 ) => Promise<Answer<T>>;
@@ -29,6 +30,8 @@ export type Post = <T>(
 export type Ended =
   | { readonly why: "fenced"; readonly message: string }
   | { readonly why: "shorter"; readonly message: string }
+  /** The certificate is past its grace, and the next start enrols anew. */
+  | { readonly why: "expired"; readonly message: string }
   /** A witness has seen another history of this log, or more of it. */
   | { readonly why: "witness"; readonly message: string };
 
@@ -48,12 +51,19 @@ export type Contact = {
 /** Bytes of entries in one report, beside the limit in number. */
 const MAX_REPORT_BYTES = 512 * 1024;
 
+const ENDING = "this agent is to end";
+
 export type Reporter = {
   run(): Promise<void>;
   /** Wakes the reporter: entries were added. */
   wake(): void;
   /** Resolves when all entries of this moment are handed in, or an attempt failed. */
   flushed(): Promise<void>;
+  /**
+   * Null once the control plane holds the entry at this index, so that no copy of this agent can have another in its place. Else why it
+   * does not, after INTENT_HEARD_SECONDS or when this agent is to end.
+   */
+  holds(index: number): Promise<string | null>;
 };
 
 /** Hands in the log's entries in order and without a gap. What the control plane has is asked, not remembered: it survives any crash. */
@@ -67,6 +77,7 @@ export function reporter(to: Contact): Reporter {
     for (const resolve of done) resolve();
   };
   const wait = backoff(to.host.random);
+  const expecting = new Set<{ readonly index: number; end(why: string | null): void }>();
 
   async function once(): Promise<boolean> {
     const size = to.log.size;
@@ -76,7 +87,7 @@ export function reporter(to: Contact): Reporter {
       to.contact(`the entries from ${from} on, which it has not got, were moved away from this log`);
       return false;
     }
-    const body = { from, entries, checkpoint: to.log.checkpoint(), proofs: null };
+    const body = () => ({ from, entries, checkpoint: to.log.checkpoint(), proofs: null });
     const answer = await to.post("/v1/reports", body, ReportAnswer, {
       timeoutSeconds: REQUEST_TIMEOUT_SECONDS,
       signal: to.stop,
@@ -94,6 +105,7 @@ export function reporter(to: Contact): Reporter {
     }
     next = answer.ok.next;
     to.handedIn(next);
+    for (const one of expecting) if (one.index < answer.ok.next) one.end(null);
     to.contact(null);
     wait.reset();
     return true;
@@ -110,6 +122,25 @@ export function reporter(to: Contact): Reporter {
             // Not every entry wakes: a segment that grew old begins with one of its own, and nobody would hand it in.
             wakeUp();
           }),
+    async holds(index) {
+      if (next !== null && index < next) return null;
+      if (to.stop.aborted) return ENDING;
+      const enough = new AbortController();
+      const { promise, resolve } = Promise.withResolvers<string | null>();
+      const one = { index, end: resolve };
+      const ending = (): void => resolve(ENDING);
+      expecting.add(one);
+      to.stop.addEventListener("abort", ending, { once: true });
+      to.host.clock.sleep(INTENT_HEARD_SECONDS * 1000, enough.signal).then(
+        () => resolve("the control plane has not taken the intent"),
+        () => undefined,
+      );
+      const why = await promise;
+      expecting.delete(one);
+      to.stop.removeEventListener("abort", ending);
+      enough.abort();
+      return why;
+    },
     async run() {
       while (!to.stop.aborted) {
         if (next !== null && next >= to.log.size) {
@@ -189,12 +220,8 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
     await agent.settled();
     if (to.stop.aborted) return;
     const take = agent.heldBack() === null ? dispatch.room() : 0;
-    const body = {
-      ...agent.state(),
-      checkpoint: to.log.checkpoint(),
-      take,
-      hold: silent ? 0 : take === 0 ? 1 : holdSeconds(dispatch, agent),
-    };
+    const hold = silent ? 0 : take === 0 ? 1 : holdSeconds(dispatch, agent);
+    const body = () => ({ ...agent.state(), checkpoint: to.log.checkpoint(), take, hold });
     const answer = await to.post("/v1/commands", body, PollAnswer, {
       timeoutSeconds: POLL_HOLD_SECONDS + REQUEST_TIMEOUT_SECONDS,
       signal: to.stop,

@@ -68,8 +68,8 @@ async function reconcileOnce(
   const { clear } = work;
   if (clear !== null) await road.owner.refresh();
   if (clear !== null && permitted(claims, road)) {
-    // As before any change: in the owner's bucket first, and of two agents one is stopped here.
-    const unseen = await road.head.put();
+    // As before any change: others have seen this log first, and of two agents one is stopped here.
+    const unseen = (await road.head.put()) ?? (await road.heard(road.log.size - 1));
     const cleared = unseen === null ? await through("beside", work, intent, road, operations, clear) : null;
     if (cleared === null && !late) return null;
   }

@@ -33,6 +33,11 @@ export type Road = {
   clockAgrees(): boolean;
   /** Resolves when every required witness has cosigned what is on record, or nothing more is to be begun. */
   cleared(): Promise<void>;
+  /**
+   * Null once the control plane holds the entry at this index: of two that hold one identity only one has it there, whatever became of the
+   * other. Else why it does not; then nothing is called.
+   */
+  heard(index: number): Promise<string | null>;
   /** True once this process is to end: nothing more is begun. */
   stopping(): boolean;
   /** True once another agent acts, or we made a mistake: nothing more is changed. */

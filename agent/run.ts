@@ -1,6 +1,7 @@
 import { GateBreach, type Provider } from "../providers/provider.ts";
 import { cosignedWriter } from "./audit/cosigned.ts";
 import type { EntryBody } from "./audit/entry.ts";
+import { segmentName } from "./audit/folder.ts";
 import { archiveEpoch, type Log, openLog } from "./audit/log.ts";
 import { logKeyBinding } from "./audit/note.ts";
 import { timeText } from "./audit/time.ts";
@@ -18,7 +19,7 @@ import type { OwnersFolder } from "./owner/folder.ts";
 import { NO_KEEPER, segmentKeeper } from "./owner/keepSegments.ts";
 import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
-import { openOwnersHead } from "./ownersLog.ts";
+import { headBefore, openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { recover } from "./recover.ts";
 import { resting } from "./rest.ts";
@@ -73,14 +74,20 @@ export async function run(agent: Started): Promise<number> {
     recent: [],
   };
   status({ ...base, ...nobody, state: "enrolling", reason: "" });
-  const identity = await identifyPatiently(agent);
+  const identity = await identifyPatiently(agent, (reason) =>
+    status({ ...base, ...nobody, state: "enrolling", reason }),
+  );
   if (identity === null) return 0;
   if (isEnrolmentFault(identity)) {
     status({ ...base, ...nobody, state: identity.fault === "fenced" ? "fenced" : "stopped", reason: identity.message });
     say("error", identity.message, { code: identity.fault, hint: identity.hint });
     return identity.exit;
   }
-  const log = openEpoch(agent, identity);
+  const before = await leftByEpochBefore(agent, identity, (reason) =>
+    status({ ...base, ...nobody, state: "enrolling", reason }),
+  );
+  if (before === STOPPED) return 0;
+  const log = openEpoch(agent, identity, before);
   try {
     return await serve(agent, identity, log, status);
   } catch (error) {
@@ -93,26 +100,63 @@ export async function run(agent: Started): Promise<number> {
 }
 
 /** Waits for a control plane that is away: the token and the key are kept. Null when told to stop meanwhile. */
-async function identifyPatiently(agent: Started): Promise<Identity | EnrolmentFault | null> {
+async function identifyPatiently(
+  agent: Started,
+  waits: (reason: string) => void,
+): Promise<Identity | EnrolmentFault | null> {
   const wait = backoff(agent.host.random);
   let said = "";
   while (!agent.stop.signal.aborted) {
     await agent.owner.refresh();
     const identity = await agent.identify();
     if (!isEnrolmentFault(identity) || identity.exit !== 5) return identity;
-    if (identity.message !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
-    said = identity.message;
+    // The time that a message may hold is another at each try.
+    const same = identity.message.replace(/\d/g, "");
+    if (same !== said) agent.say("warn", identity.message, { code: identity.fault, hint: identity.hint });
+    said = same;
+    waits(identity.message);
     await agent.host.clock.sleep(wait.next(), agent.stop.signal);
   }
   return null;
 }
 
-/** The log of this epoch: a former epoch's is put aside, entry 0 vouches for the log's key. */
-function openEpoch(agent: Started, identity: Identity): Log {
+const STOPPED = Symbol("stopped");
+
+/**
+ * The head that entry 0 names: of the epoch whose log lies on this disk, or of a newer one that left its head in the owner's bucket. A bucket
+ * that does not answer is waited for: what is written once cannot be made good, and without it nothing would be permitted anyway.
+ */
+async function leftByEpochBefore(
+  agent: Started,
+  identity: Identity,
+  waiting: (reason: string) => void,
+): Promise<string | null | typeof STOPPED> {
+  const { host, config, say, stop } = agent;
+  const folder = `${config.state}/audit`;
+  const here = archiveEpoch(host, folder, identity.epoch);
+  const { bucket } = agent.provider;
+  if (bucket === null || identity.epoch === 1 || host.disk.exists(`${folder}/${segmentName(0)}`))
+    return here?.checkpoint ?? null;
+  const wait = backoff(host.random);
+  let said = "";
+  while (!stop.signal.aborted) {
+    const there = await headBefore(bucket, { host, identity });
+    if (there === null || "epoch" in there)
+      return there !== null && there.epoch > (here?.epoch ?? 0) ? there.checkpoint : (here?.checkpoint ?? null);
+    const reason = `the log of epoch ${identity.epoch} begins with the head of the epoch before, and ${there.away}`;
+    if (reason !== said) say("warn", reason, { hint: there.hint });
+    said = reason;
+    waiting(reason);
+    await host.clock.sleep(wait.next(), stop.signal);
+  }
+  return STOPPED;
+}
+
+/** The log of this epoch: a former epoch's was put aside, entry 0 vouches for the log's key. */
+function openEpoch(agent: Started, identity: Identity, before: string | null): Log {
   const { host, config } = agent;
   const folder = `${config.state}/audit`;
   const origin = logOrigin(identity.agentId, identity.epoch);
-  const before = archiveEpoch(host, folder, identity.epoch);
   const key = identity.logKeys.current;
   const vouch = (binding: Uint8Array) => ({
     chain: identity.chain(),
@@ -125,7 +169,7 @@ function openEpoch(agent: Started, identity: Identity): Log {
     log_keys: [{ key, from: 0 }],
     chain: [...chain],
     signature,
-    before: before?.checkpoint ?? null,
+    before,
     config: agent.configDigest,
   });
   return openLog(host, folder, {
@@ -181,6 +225,7 @@ async function serve(
     suspended: () => suspendedBy(readSwitch(agent.owner)),
     clockAgrees: () => clock.agrees(),
     cleared: () => witnesses?.cleared() ?? Promise.resolve(),
+    heard: (index) => reports?.holds(index) ?? Promise.resolve("this agent has not started"),
     stopping: () => stop.signal.aborted,
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
@@ -312,7 +357,7 @@ async function serve(
     async before() {
       log.tick();
       await look();
-      await renew(identity, road, say, contact.end);
+      await renew(identity, road, say, contact.end, agent.provider.prove !== null);
       // A head may have been signed without an entry.
       watched.wake();
     },
@@ -350,6 +395,7 @@ async function serve(
   if (failure !== null) throw (failure as { error: unknown }).error;
   const exit = finish(ended, road, say, show);
   if (ended === null) await watched.last();
+  await keeper.last(() => log.cut());
   return exit;
 }
 
@@ -383,6 +429,10 @@ function finish(
     });
     return 6;
   }
+  if (ended.why === "expired") {
+    say("warn", ended.message, { hint: "Nothing is to be done: started again, it enrols anew by its platform." });
+    return 5;
+  }
   const what = ended.why === "shorter" ? "this log is shorter than what was handed in" : "a witness has seen otherwise";
   say("error", `Cannot go on: ${what}.`, {
     said: ended.message,
@@ -395,7 +445,14 @@ function suspendedBy(owner: Switch): string | null {
   return owner.on ? null : owner.why;
 }
 
-async function renew(identity: Identity, road: Road, say: Logger, end: (how: Ended) => void): Promise<void> {
+/** `proves`: the platform can say who this machine is, so that past the grace the next start enrols anew. */
+async function renew(
+  identity: Identity,
+  road: Road,
+  say: Logger,
+  end: (how: Ended) => void,
+  proves: boolean,
+): Promise<void> {
   const renewal = await identity.renewIfDue();
   if ("renewed" in renewal) {
     const until = timeText(renewal.renewed.untilMs);
@@ -404,6 +461,7 @@ async function renew(identity: Identity, road: Road, say: Logger, end: (how: End
   }
   if ("fault" in renewal) {
     if (renewal.fault.fault === "fenced") end({ why: "fenced", message: renewal.fault.message });
+    else if (renewal.fault.fault === "expired" && proves) end({ why: "expired", message: renewal.fault.message });
     else say("error", renewal.fault.message, { code: renewal.fault.fault, hint: renewal.fault.hint });
   }
 }

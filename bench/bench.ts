@@ -2,16 +2,19 @@
  * `bun run bench [--quick] [--write]`: each figure beside its peer, measured in one run. Nothing here passes or fails on time: the figures
  * are printed with their targets. `--write` puts them into docs/BENCH.md.
  */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { agentFigures } from "./agent.ts";
 import { appends } from "./appends.ts";
+import { bootFigures } from "./boot.ts";
 import { decisions } from "./decisions.ts";
 import { evidenceFigures } from "./evidence.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
+import { spireFigures } from "./spire.ts";
 import { uiFigures } from "./ui.ts";
 import { verifyFigure } from "./verify.ts";
 
@@ -19,6 +22,7 @@ const ROOT = join(import.meta.dirname, "..");
 const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Promise<Figure[]>])[] = [
   ["agent", agentFigures],
   ["providers", providerFigures],
+  ["boot", async (effort, scratch) => [...(await bootFigures(effort)), ...(await spireFigures(effort, scratch))]],
   ["road", roadFigure],
   ["decisions", decisions],
   ["appends", appends],
@@ -48,6 +52,13 @@ ${tableOf(figures)}
 ${misses}`;
 }
 
+/** What is measured are the executables of these sources, in a fresh clone too. */
+function build(): void {
+  const words = [join(ROOT, "build", "build.ts"), "--native-only"];
+  const made = spawnSync(process.execPath, words, { stdio: ["ignore", 2, 2] });
+  if (made.status !== 0) process.exit(1);
+}
+
 async function bench(): Promise<void> {
   const flags = process.argv.slice(2);
   const only = flags.find((flag) => flag.startsWith("--only="))?.slice("--only=".length);
@@ -64,6 +75,7 @@ async function bench(): Promise<void> {
     );
     process.exit(2);
   }
+  build();
   const quick = flags.includes("--quick");
   // Beside the sources, not in /tmp, which may be memory: what is measured are syncs of a disk.
   mkdirSync(join(ROOT, ".cache"), { recursive: true });
@@ -72,7 +84,7 @@ async function bench(): Promise<void> {
     if (only !== undefined && only !== name) continue;
     process.stderr.write(`measuring: ${name}\n`);
     const scratch = mkdtempSync(
-      join(["agent", "providers"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
+      join(["agent", "boot", "providers"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
     );
     try {
       figures.push(...(await part({ quick }, scratch)));

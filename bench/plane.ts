@@ -100,7 +100,7 @@ function pollingProcess(state: Database, cluster: string): string | null {
   return (row as { process: string | null } | null)?.process ?? null;
 }
 
-function residentMegabytes(pid: number): number {
+export function residentMegabytes(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   if (kilobytes === undefined) throw new Error("/proc does not say how much memory the agent has");
   return Number(kilobytes) / 1024;

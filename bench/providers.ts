@@ -22,7 +22,7 @@ const CLOUDS: readonly Subject[] = [
     name: "aws",
     place: '{ cloud: aws, account: "111122223333", region: eu-west-1 }',
     provider: (metadata) =>
-      `provider: aws\naws: { account: "111122223333", role: reeve, region: eu-west-1, partition: aws, endpoints: { metadata: "${metadata}" } }`,
+      `provider: aws\naws: { account: "111122223333", role: reeve, region: eu-west-1, partition: aws, endpoints: { metadata: "${metadata}", sts: "${metadata}" } }`,
   },
   {
     name: "gcp",

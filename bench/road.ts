@@ -55,6 +55,7 @@ function instantProvider(): Provider {
   return {
     name: "local",
     ownGroups: [],
+    prove: null,
     bucket: null,
     probe: async () => [],
     "issue-certificate": none,
@@ -151,6 +152,7 @@ function roadIn(scratch: string, keys: ReadonlyMap<string, string>, now: number)
     readPolicy: policyReader(owner),
     suspended: () => (readSwitch(owner).on ? null : "suspended"),
     cleared: () => Promise.resolve(),
+    heard: () => Promise.resolve(null),
     stopping: () => false,
     halted: () => false,
     clockAgrees: () => true,

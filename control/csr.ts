@@ -13,6 +13,13 @@ export type AgentCsr = { readonly spki: Uint8Array; readonly spkiSha256: string 
  * key, and ask for `id` as its only name and for nothing else.
  */
 export async function readAgentCsr(base64: string, id: string): Promise<AgentCsr | string> {
+  const read = await readNamedCsr(base64);
+  if (typeof read === "string") return read;
+  return read.id === id ? read : `its only name must be the URI ${id}`;
+}
+
+/** The same, for whatever agent it names. */
+export async function readNamedCsr(base64: string): Promise<(AgentCsr & { readonly id: string }) | string> {
   try {
     const bytes = Buffer.from(base64, "base64");
     if (bytes.toString("base64") !== base64) return "it is not base64";
@@ -24,10 +31,9 @@ export async function readAgentCsr(base64: string, id: string): Promise<AgentCsr
     if (extension === undefined || extension.type !== SUBJECT_ALT_NAME || more.length > 0)
       return "it must ask for one subjectAltName and no other extension";
     const names = new x509.SubjectAlternativeNameExtension(extension.rawData).names.items;
-    if (names.length !== 1 || names[0]?.type !== "url" || names[0].value !== id)
-      return `its only name must be the URI ${id}`;
+    if (names.length !== 1 || names[0]?.type !== "url") return "its only name must be one URI";
     const spki = new Uint8Array(csr.publicKey.rawData);
-    return { spki, spkiSha256: createHash("sha256").update(spki).digest("hex") };
+    return { spki, spkiSha256: createHash("sha256").update(spki).digest("hex"), id: names[0].value };
   } catch {
     // Whatever the parser stumbled over, these bytes are no request.
     return "it is not a certificate request";

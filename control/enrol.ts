@@ -1,12 +1,18 @@
 import { createPublicKey, verify } from "node:crypto";
-import { spiffeId } from "../agent/wire/names.ts";
-import { EnrolAnswer, type TokenClaims } from "../agent/wire/protocol.ts";
+import { clusterOf, spiffeId } from "../agent/wire/names.ts";
+import { proofBinding } from "../agent/wire/proof.ts";
+import type { EnrolAnswer, EnrolRequest, TokenClaims } from "../agent/wire/protocol.ts";
 import { readTokenForm } from "../agent/wire/token.ts";
+import { type Admission, admits, readAdmission } from "./admissions.ts";
 import type { Authority } from "./ca.ts";
-import { type AgentCsr, readAgentCsr } from "./csr.ts";
-import { highestEpoch, letAct } from "./epoch.ts";
+import { type AgentCsr, readNamedCsr } from "./csr.ts";
+import { enrolProven } from "./enrolProven.ts";
+import { enrolByToken, readTokenRow, theft } from "./enrolToken.ts";
 import { Faulted } from "./fault.ts";
-import { ensureCluster, nowSeconds, raiseAlarm, type Sql, type Store } from "./store.ts";
+import { principalOf, principalText, type Shown } from "./proof/shown.ts";
+import type { Verifier } from "./proof/verify.ts";
+import type { Nonces } from "./renew.ts";
+import type { Sql, Store } from "./store.ts";
 import type { WitnessKey } from "./witness/key.ts";
 
 /** What the control plane is to its agents. */
@@ -16,39 +22,92 @@ export type Plane = {
   /** By which it cosigns agents' heads: named in trust statements. */
   readonly witness: WitnessKey;
   readonly trustDomain: string;
+  /** Who a proof shows. */
+  readonly verify: Verifier;
   readonly enrolUrl: string;
   readonly agentsUrl: string;
 };
-type TokenRow = {
-  readonly exp: number;
-  readonly spki: string | null;
-  readonly epoch: number | null;
-  readonly answer: string | null;
-};
+/** Who asks to enrol: `claims` of a token that this control plane signed, or null. */
+export type Asker = { readonly cluster: string; readonly claims: TokenClaims | null; readonly request: AgentCsr };
 
 /**
- * Enrols an agent (DESIGN section 4): the token is burnt, the epoch raised and the certificate recorded in one transaction, which is
- * durable before the answer leaves. The same token with the same key is answered the same until the certificate's first use.
- * Throws Faulted: token-invalid, token-expired, token-burnt, token-theft, csr-invalid.
+ * Enrols an agent (DESIGN section 4). The epoch is raised, the token burnt or the budget used, and the certificate recorded in one
+ * transaction, which is durable before the answer leaves. The same key is answered the same until the certificate's first use.
+ * Throws Faulted: token-…, proof-…, key-used, csr-invalid, unavailable (the platform cannot be asked).
  */
-export async function enrol(plane: Plane, token: string, csr: string): Promise<EnrolAnswer> {
-  const claims = readToken(plane, token);
-  const request = await readAgentCsr(csr, spiffeId(plane.trustDomain, claims.sub));
+export async function enrol(plane: Plane, nonces: Nonces, asked: EnrolRequest): Promise<EnrolAnswer> {
+  const asker = await readAsker(plane, asked);
+  const looked = await look(plane, nonces, asked, asker);
   const result = await plane.store.transaction(async (sql): Promise<EnrolAnswer | Faulted> => {
-    const [row] = await sql.rows<TokenRow>(
-      "select * from tokens where jti = $1 and cluster = $2",
-      claims.jti,
-      claims.sub,
-    );
-    if (row === undefined) return new Faulted("token-invalid", "this control plane made no such token");
-    if (claims.exp <= nowSeconds()) return new Faulted("token-expired", "the token has expired");
-    if (typeof request === "string")
-      return new Faulted("csr-invalid", `the certificate request is refused: ${request}`);
-    return row.spki === null ? firstUse(plane, sql, claims, request) : secondUse(sql, claims, row, request);
+    const admission = await readAdmission(sql, asker.cluster);
+    if (admission !== null) return onPlatform(plane, sql, admission, asker, looked);
+    if (asker.claims !== null) return enrolByToken(plane, sql, { ...asker, claims: asker.claims });
+    return new Faulted("proof-not-admitted", "nobody is admitted by a platform for this cluster");
   });
   // An alarm must be kept although the request is refused: so a refusal is returned from the transaction, then thrown.
   if (result instanceof Faulted) throw result;
   return result;
+}
+
+async function readAsker(plane: Plane, { token, csr }: EnrolRequest): Promise<Asker> {
+  const claims = token === null ? null : readToken(plane, token);
+  const request = await readNamedCsr(csr);
+  if (typeof request === "string") throw new Faulted("csr-invalid", `the certificate request is refused: ${request}`);
+  const named = clusterOf(request.id, plane.trustDomain);
+  const cluster = claims?.sub ?? named;
+  if (cluster === null || named !== cluster)
+    throw new Faulted(
+      "csr-invalid",
+      `the certificate request is refused: its only name must be the URI ${spiffeId(plane.trustDomain, cluster ?? "CLUSTER")}`,
+    );
+  return { cluster, claims, request };
+}
+
+/** Who the proof shows; null without one, and where nobody is admitted: no platform is asked for nothing. */
+async function look(
+  plane: Plane,
+  nonces: Nonces,
+  { proof, nonce }: EnrolRequest,
+  { cluster, request }: Asker,
+): Promise<Shown | Faulted | null> {
+  if (proof === null || nonce === null) return null;
+  if (!nonces.use(nonce)) throw new Faulted("proof-nonce", "the nonce is not one of ours, or not fresh");
+  const admission = await plane.store.transaction((sql) => readAdmission(sql, cluster));
+  if (admission === null) return null;
+  if (admission.platform !== proof.platform)
+    return new Faulted("proof-not-admitted", `a proof of ${proof.platform} is not what is admitted for this cluster`);
+  const pin = Buffer.from(plane.authority.rootSha256, "hex");
+  return plane.verify(
+    proof,
+    proofBinding({ nonce: Buffer.from(nonce, "base64url"), pin, cluster, spki: request.spki }),
+  );
+}
+
+/** A cluster with an admission: who is not shown to be admitted does not enrol, whatever token there is. */
+async function onPlatform(
+  plane: Plane,
+  sql: Sql,
+  admission: Admission,
+  asker: Asker,
+  looked: Shown | Faulted | null,
+): Promise<EnrolAnswer | Faulted> {
+  const refused = refusal(admission, looked);
+  if (looked !== null && !(looked instanceof Faulted) && refused === null)
+    return enrolProven(plane, sql, admission, asker, looked);
+  const { claims, request } = asker;
+  const row = claims === null ? null : await readTokenRow(sql, claims);
+  if (row instanceof Faulted) return refused ?? row;
+  const otherKey = row !== null && row.spki !== null && row.spki !== request.spkiSha256;
+  // While the platform cannot say who asks, it is no theft yet.
+  const stolen = otherKey && refused?.code !== "unavailable" ? await theft(sql, asker.cluster, row) : null;
+  return refused ?? stolen ?? new Faulted("proof-needed", "this cluster enrols with a proof of its platform");
+}
+
+function refusal(admission: Admission, looked: Shown | Faulted | null): Faulted | null {
+  if (looked === null || looked instanceof Faulted) return looked;
+  const principal = principalOf(looked);
+  if (admits(admission, principal)) return null;
+  return new Faulted("proof-not-admitted", `the proof shows ${principalText(principal)}, who is not admitted here`);
 }
 
 function readToken(plane: Plane, token: string): TokenClaims {
@@ -66,62 +125,4 @@ function signedByTokenKey(plane: Plane, token: string): boolean {
   const end = token.lastIndexOf(".");
   const signature = Buffer.from(token.slice(end + 1), "base64url");
   return verify(null, Buffer.from(token.slice(0, end)), createPublicKey(plane.authority.tokenKey), signature);
-}
-
-async function firstUse(plane: Plane, sql: Sql, claims: TokenClaims, request: AgentCsr): Promise<EnrolAnswer> {
-  await ensureCluster(sql, claims.sub);
-  const epoch = (await highestEpoch(sql, claims.sub)) + 1;
-  const now = nowSeconds();
-  await letAct(sql, claims.sub, epoch, now);
-  const issued = await plane.authority.issue(spiffeId(plane.trustDomain, claims.sub), request.spki);
-  await sql.run(
-    "insert into certificates (serial, cluster, epoch, slot, spki, chain, not_after) values ($1, $2, $3, 'current', $4, $5, $6)",
-    issued.serial,
-    claims.sub,
-    epoch,
-    request.spkiSha256,
-    JSON.stringify(issued.chain),
-    issued.notAfter,
-  );
-  const trust = await sql.rows<{ jws: string }>(
-    "select jws from trust where cluster = $1 order by version",
-    claims.sub,
-  );
-  const answer = {
-    chain: [...issued.chain],
-    trust: trust.map((row) => row.jws),
-    epoch,
-    enrolled_at: now,
-    agents_url: plane.agentsUrl,
-  };
-  await sql.run(
-    "update tokens set spki = $1, epoch = $2, answer = $3 where jti = $4",
-    request.spkiSha256,
-    epoch,
-    JSON.stringify(answer),
-    claims.jti,
-  );
-  return answer;
-}
-
-async function secondUse(
-  sql: Sql,
-  claims: TokenClaims,
-  row: TokenRow,
-  request: AgentCsr,
-): Promise<EnrolAnswer | Faulted> {
-  if (row.spki !== request.spkiSha256) {
-    const words = `a join token was used a second time, by another key (epoch ${row.epoch} holds the first)`;
-    await raiseAlarm(sql, claims.sub, "token-theft", claims.jti, words);
-    return new Faulted("token-theft", "the token was used already, by another key");
-  }
-  const used = await sql.rows(
-    "select serial from certificates where cluster = $1 and epoch = $2 and used_at is not null",
-    claims.sub,
-    row.epoch,
-  );
-  if (used.length > 0 || row.answer === null)
-    return new Faulted("token-burnt", "the token was used, and so was its certificate");
-  // The answer was lost on its way: the same one again.
-  return EnrolAnswer.parse(JSON.parse(row.answer));
 }

@@ -1,3 +1,4 @@
+import { copiesOf, forgetCopies } from "./copies.ts";
 import { forgetShared } from "./share.ts";
 import { bumpChanges, nowSeconds, raiseAlarm, readCluster, type Sql, type Store } from "./store.ts";
 import { Complaint } from "./terminal.ts";
@@ -39,11 +40,22 @@ async function closeOtherCommands(sql: Sql, cluster: string, epoch: number): Pro
   await sql.run(`update commands set state = 'expired', code = 'epoch' ${other} = 'queued'`, cluster, epoch);
 }
 
+/** Of an epoch that is fenced as a whole: what its agents had in hand is unknown, what they never got is out of date. */
+export async function closeCommandsInHand(sql: Sql, cluster: string, epoch: number): Promise<void> {
+  const own = "where cluster = $1 and epoch = $2 and state";
+  await sql.run(
+    `update commands set state = 'unknown', code = 'epoch', cancel = 0 ${own} in ('handed-out', 'waiting', 'intent')`,
+    cluster,
+    epoch,
+  );
+  await sql.run(`update commands set state = 'expired', code = 'epoch' ${own} = 'queued'`, cluster, epoch);
+}
+
 export type Unfenced = { readonly cluster: string; readonly epoch: number; readonly fenced: number };
 
 /**
  * The control plane's operator says that an earlier (or later) epoch acts again, for instance because the newest was enrolled with a stolen
- * token. The epoch that acted is fenced from then on, and the next enrolment still gets one that nobody ever had. Who said it, and why,
+ * token. The epoch that acted is fenced from then on; an epoch that two held acts again too. And the next enrolment still gets one that nobody ever had. Who said it, and why,
  * stays as an alarm until somebody clears it. The owner's own word is asked on the agent's side.
  */
 export async function unfence(
@@ -51,7 +63,7 @@ export async function unfence(
   cluster: string,
   epoch: number,
   by: string,
-  why: string,
+  said: string,
 ): Promise<Unfenced> {
   return store.transaction(async (sql) => {
     const cannot = `let epoch ${epoch} of ${cluster} act`;
@@ -59,11 +71,15 @@ export async function unfence(
     const highest = await highestEpoch(sql, cluster);
     if (row === null || highest === 0)
       throw new Complaint(1, cannot, "no agent has enrolled for this cluster", "See `reeve-control fleet`.");
-    if (row.epoch === epoch) throw new Complaint(1, cannot, "it acts already", "Nothing is to be done.");
+    const why = await copiesOf(sql, { cluster, epoch });
+    if (row.epoch === epoch && why === null)
+      throw new Complaint(1, cannot, "it acts already", "Nothing is to be done.");
     const enrolledAt = await enrolmentOf(sql, cluster, epoch);
     if (enrolledAt === null)
       throw new Complaint(1, cannot, "there never was such an epoch", `The epochs so far are 1 to ${highest}.`);
-    const words = `epoch ${epoch} acts again and epoch ${row.epoch} is fenced, said ${by}: ${why}`;
+    const other = row.epoch === epoch ? "" : ` and epoch ${row.epoch} is fenced`;
+    const words = `epoch ${epoch} acts again${other}, said ${by}: ${said}`;
+    await forgetCopies(sql, cluster, epoch);
     await raiseAlarm(sql, cluster, "unfenced", `${epoch} ${row.epoch} ${nowSeconds()}`, words);
     await letAct(sql, cluster, epoch, enrolledAt);
     return { cluster, epoch, fenced: row.epoch };
@@ -79,7 +95,8 @@ async function enrolmentOf(sql: Sql, cluster: string, epoch: number): Promise<nu
   );
   if (issued.length === 0) return null;
   const [row] = await sql.rows<{ answer: string | null }>(
-    "select answer from tokens where cluster = $1 and epoch = $2",
+    `select answer from proven where cluster = $1 and epoch = $2
+     union all select answer from tokens where cluster = $1 and epoch = $2`,
     cluster,
     epoch,
   );

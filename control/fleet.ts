@@ -1,4 +1,5 @@
 import { type Alarm, alarmText, readAlarms } from "./alarms.ts";
+import { copiesOf } from "./copies.ts";
 import { type ClusterRow, type CommandRow, nowSeconds, OPEN_STATES, type Sql } from "./store.ts";
 import { table } from "./terminal.ts";
 import { readWitnessed, type Witnessed } from "./witnessed.ts";
@@ -31,11 +32,12 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
       row.cluster,
       row.epoch,
     );
+    const copies = await copiesOf(sql, row);
     const open = (await readCommands(sql, row.cluster)).filter((command) => OPEN_STATES.includes(command.state));
     fleet.push({
       cluster: row.cluster,
-      state: stateOf(row, open),
-      reason: row.reason === "" ? null : row.reason,
+      state: copies === null ? stateOf(row, open) : "fenced",
+      reason: copies ?? (row.reason === "" ? null : row.reason),
       epoch: row.epoch,
       last_seen: row.last_seen,
       version: row.version,

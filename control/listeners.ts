@@ -16,6 +16,7 @@ import {
 import { MAX_POLICY_BYTES } from "../policy/limits.ts";
 import { enrol, type Plane } from "./enrol.ts";
 import { FAULT_STATUS, Faulted } from "./fault.ts";
+import { acceptedAt, watchAccepted } from "./moment.ts";
 import { admit, type Peer, type Presented } from "./peer.ts";
 import { handOut, notePoll, type Told } from "./poll.ts";
 import { makeNonces, renew, renewInGrace } from "./renew.ts";
@@ -44,11 +45,10 @@ export type Settings = { readonly redeliverSeconds: number };
 export function enrolmentApp(plane: Plane): App {
   const app = newApp();
   const nonces = makeNonces();
-  app.get("/v1/nonce", (c) => c.json({ nonce: nonces.make() }));
-  app.post("/v1/enroll", async (c) => {
-    const body = await readBody(c, EnrolRequest, MAX_ENROL_BYTES);
-    return c.json(await enrol(plane, body.token, body.csr));
-  });
+  app.get("/v1/nonce", (c) => c.json({ nonce: nonces.make(), trust_domain: plane.trustDomain }));
+  app.post("/v1/enroll", async (c) =>
+    c.json(await enrol(plane, nonces, await readBody(c, EnrolRequest, MAX_ENROL_BYTES))),
+  );
   app.post("/v1/renew", async (c) =>
     c.json(await renewInGrace(plane, nonces, await readBody(c, GraceRenewRequest, MAX_ENROL_BYTES))),
   );
@@ -145,7 +145,15 @@ function newApp(): App {
 }
 
 function fault(c: Call, faulted: Faulted): Response {
+  if (faulted.last) endConnection(c);
   return c.json({ code: faulted.code, message: faulted.message.slice(0, 512) }, FAULT_STATUS[faulted.code]);
+}
+
+/** After this answer. What else is under way on it is asked again by who lives, on another. */
+function endConnection(c: Call): void {
+  const { incoming, outgoing } = c.env;
+  const session = "stream" in incoming ? incoming.stream?.session : undefined;
+  outgoing.once("close", () => (session === undefined ? incoming.socket.destroy() : session.close()));
 }
 
 /** The body as the schema says, at most `max` bytes and in BODY_TIMEOUT_MS. Throws Faulted: too-large, malformed. */
@@ -203,7 +211,8 @@ function presented(c: Call): Presented {
     socket.authorized !== true
   )
     throw new Faulted("certificate", "there is no certificate to look at");
-  return { authorized: true, raw: certificate.raw, serial: certificate.serialNumber.toLowerCase() };
+  const serial = certificate.serialNumber.toLowerCase();
+  return { authorized: true, raw: certificate.raw, serial, accepted: acceptedAt(socket) };
 }
 
 /** Aborted when the caller has gone: nothing is handed out to nobody. */
@@ -235,6 +244,7 @@ export async function listen(
     getRequestListener(app.fetch as never, { overrideGlobalObjects: false }) as never,
   );
   const sockets = new Set<Socket>();
+  watchAccepted(server);
   server.on("connection", (socket: Socket) => keep(sockets, socket));
   server.on("secureConnection", (socket: Socket) => keep(sockets, socket));
   server.on("tlsClientError", () => undefined);

@@ -1,15 +1,18 @@
 import { Command } from "commander";
 import { completionCommand } from "../agent/commands/completion.ts";
+import { addAdmit } from "./commands/admit.ts";
 import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addKeys } from "./commands/keys.ts";
+import { addManifest } from "./commands/manifest.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
 import { out } from "./commands/state.ts";
 import { addToken } from "./commands/token.ts";
 import { addUnfence } from "./commands/unfence.ts";
+import { addUserdata } from "./commands/userdata.ts";
 import { addWitness } from "./commands/witness.ts";
 
 const VERSION = "0.1.0";
@@ -29,11 +32,14 @@ function program(): Command {
   addKeys(top);
   addCa(top);
   addToken(top);
+  addUserdata(top);
+  addAdmit(top);
   addSend(top);
   addCancel(top);
   addFleet(top);
   addUnfence(top);
   addWitness(top);
+  addManifest(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;

@@ -1,4 +1,5 @@
 import type { PollAnswer, PollRequest } from "../agent/wire/protocol.ts";
+import { late, noteHead, takePlace } from "./copies.ts";
 import { Faulted } from "./fault.ts";
 import { fencedAgent, type Peer } from "./peer.ts";
 import { takeCheckpoint } from "./report.ts";
@@ -20,6 +21,11 @@ export async function notePoll(sql: Sql, trustDomain: string, peer: Peer, poll: 
   // Before entry 0 was handed in no checkpoint can be judged, and no command is handed out (chooseCommands looks again).
   const fault = await takeCheckpoint(sql, trustDomain, peer, poll.checkpoint);
   if (fault !== null) return fault;
+  const shorter = await noteHead(sql, peer, poll.checkpoint);
+  if (shorter !== null) return shorter;
+  const before = (await readCluster(sql, peer.cluster))?.process ?? null;
+  const notItsPlace = await takePlace(sql, peer, before, poll);
+  if (notItsPlace !== null) return notItsPlace;
   await sql.run(
     `update clusters set process = $1, checkpoint = $2, state = $3, reason = $4, version = $5, trust_version = $6, last_seen = $7
      where cluster = $8`,
@@ -59,8 +65,8 @@ export async function handOut(
     peer.cluster,
     peer.epoch,
   );
-  const commands =
-    cluster.process === poll.process ? await chooseCommands(sql, peer, poll, later, redeliverSeconds) : [];
+  if (cluster.process !== poll.process) return late();
+  const commands = await chooseCommands(sql, peer, poll, later, redeliverSeconds);
   if (told.process !== poll.process) {
     told.process = poll.process;
     told.words.clear();

@@ -3,10 +3,11 @@ import type { z } from "zod";
 import { CERTIFICATE_GRACE_SECONDS } from "../agent/limits.ts";
 import { spiffeId } from "../agent/wire/names.ts";
 import type { GraceRenewRequest, RenewAnswer } from "../agent/wire/protocol.ts";
+import { copied, copiesOf, fenceCopies } from "./copies.ts";
 import { readAgentCsr } from "./csr.ts";
 import type { Plane } from "./enrol.ts";
 import { Faulted } from "./fault.ts";
-import { type CertificateRow, fenced, findCertificate, type Peer } from "./peer.ts";
+import { becomeCurrent, type CertificateRow, fenced, findCertificate, type Peer, retire } from "./peer.ts";
 import { nowSeconds, readCluster, type Sql } from "./store.ts";
 
 const NONCE_LIFETIME_MS = 60_000;
@@ -63,11 +64,7 @@ export async function renew(
     throw new Faulted("csr-invalid", "a renewal brings a new key, and this one has had a certificate");
   const issued = await plane.authority.issue(id, request.spki);
   // Another pending one was never used, and now never will be.
-  await sql.run(
-    "update certificates set slot = 'old' where cluster = $1 and epoch = $2 and slot = 'pending'",
-    peer.cluster,
-    peer.epoch,
-  );
+  await retire(sql, peer, "pending");
   await sql.run(
     "insert into certificates (serial, cluster, epoch, slot, spki, chain, not_after) values ($1, $2, $3, 'pending', $4, $5, $6)",
     issued.serial,
@@ -81,8 +78,10 @@ export async function renew(
 }
 
 /**
- * Renews for an agent whose certificate expired at most CERTIFICATE_GRACE_SECONDS ago, on the enrolment listener: the current slot
- * of the current epoch, and proof of its key over a fresh nonce. Throws Faulted: malformed (nonce), certificate, fenced, csr-invalid.
+ * Renews for an agent whose certificate expired at most CERTIFICATE_GRACE_SECONDS ago, on the enrolment listener: the newest slot
+ * of the current epoch, and proof of its key over a fresh nonce, which is a pending certificate's first use. One that a newer one had
+ * replaced is a copy's, and both are fenced. Throws Faulted: malformed (nonce), certificate, fenced, expired (nothing else is wrong with
+ * it), csr-invalid.
  */
 export async function renewInGrace(
   plane: Plane,
@@ -99,16 +98,28 @@ export async function renewInGrace(
     !verify("sha256", signed, { key: leaf.publicKey, dsaEncoding: "ieee-p1363" }, signature)
   )
     throw new Faulted("certificate", "the signature is not by the certificate's key");
-  return plane.store.transaction(async (sql) => {
+  const result = await plane.store.transaction(async (sql) => {
     const row = await findCertificate(sql, leaf.serialNumber.toLowerCase(), leaf.raw.toString("base64"));
     if (row === null) throw new Faulted("certificate", "this certificate is not known here");
     const cluster = await readCluster(sql, row.cluster);
     if (cluster?.epoch !== row.epoch) throw fenced(row.epoch, cluster);
-    if (row.slot !== "current") throw new Faulted("certificate", "this certificate is not the current one");
+    const why = await copiesOf(sql, row);
+    if (why !== null) throw copied(row.epoch, why);
+    // The nonce is younger than its answer: who signed it lives, and a newer certificate than this was used already.
+    if (row.slot === "old" && row.used_at !== null)
+      return fenceCopies(sql, row, "a certificate that a newer one had replaced was shown again");
+    if (row.slot === "old") throw new Faulted("certificate", "this certificate is not the current one");
     if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
-      throw new Faulted("certificate", "this certificate expired more than 7 days ago");
+      throw new Faulted("expired", "this certificate expired more than 7 days ago");
+    if (row.slot === "pending") {
+      await becomeCurrent(sql, row);
+      await sql.run("update certificates set used_at = $1 where serial = $2", nowSeconds(), row.serial);
+    }
     return renew(plane, sql, row, request.csr);
   });
+  // Kept, then thrown.
+  if (result instanceof Faulted) throw result;
+  return result;
 }
 
 /** Null for bytes that are no certificate with a P-256 key: every one of ours has one. */

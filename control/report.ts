@@ -17,6 +17,7 @@ import { parseCanonical } from "../agent/wire/canonical.ts";
 import { logOrigin, spiffeId } from "../agent/wire/names.ts";
 import { namesPrototype } from "../agent/wire/parse.ts";
 import type { ReportRequest } from "../agent/wire/protocol.ts";
+import { fenceCopies, noteHead } from "./copies.ts";
 import { Faulted } from "./fault.ts";
 import { learn } from "./known.ts";
 import { findCertificate, type Peer } from "./peer.ts";
@@ -71,6 +72,8 @@ export async function takeReport(
   }
   const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, report.checkpoint, roots);
   if (ahead instanceof Faulted) return ahead;
+  const shorter = await noteHead(sql, peer, report.checkpoint);
+  if (shorter !== null) return shorter;
   await writeEntries(sql, peer, have, fresh, roots);
   await writeLog(sql, peer, { ...log, ahead });
   for (const { key, from } of log.keys.slice(Math.max(known, 1)))
@@ -100,12 +103,14 @@ async function probe(
   size: number,
 ): Promise<Taken | Faulted> {
   if (log === null) return { next: 0 };
-  const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, note, []);
-  if (ahead instanceof Faulted) return ahead;
   if (size < log.tree.size) {
     const words = `the log has ${size} entries, and ${log.tree.size} were handed in`;
     await raiseAlarm(sql, peer.cluster, "log-shorter", `${peer.epoch}/${size}`, words);
   }
+  const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, note, []);
+  if (ahead instanceof Faulted) return ahead;
+  const shorter = await noteHead(sql, peer, note);
+  if (shorter !== null) return shorter;
   return { next: log.tree.size };
 }
 
@@ -144,7 +149,7 @@ async function compareKnown(sql: Sql, peer: Peer, report: ReportRequest, have: n
   if (other === undefined) return null;
   const words = `entry ${other.position} was handed in twice with different bytes`;
   await raiseAlarm(sql, peer.cluster, "log-changed", `${peer.epoch}/${other.position}`, words);
-  return new Faulted("conflict", words);
+  return fenceCopies(sql, peer, words);
 }
 
 function readEntry(line: string, position: number, peer: Peer): Entry {
@@ -269,7 +274,7 @@ async function judgeCheckpoint(
     if (one.root === root) continue;
     const words = `the signed checkpoint of size ${one.size} is not the one of the entries that were handed in`;
     await raiseAlarm(sql, peer.cluster, "log-forked", `${peer.epoch}/${one.size}`, words);
-    return new Faulted("conflict", words);
+    return fenceCopies(sql, peer, words);
   }
   const ahead = new Map(
     claimed.filter((each) => each.size > log.tree.size).map((each) => [`${each.size} ${each.root}`, each]),

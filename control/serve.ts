@@ -4,6 +4,8 @@ import { openAuthority } from "./ca.ts";
 import type { Plane } from "./enrol.ts";
 import { agentsApp, enrolmentApp, listen, type Wake } from "./listeners.ts";
 import { REDELIVER_SECONDS } from "./poll.ts";
+import { PLACES, type ProofPlaces } from "./proof/places.ts";
+import { proofVerifier } from "./proof/verify.ts";
 import { openSqlite } from "./sqlite.ts";
 import { readMeta, type Store, writeMeta } from "./store.ts";
 import { Complaint } from "./terminal.ts";
@@ -19,6 +21,8 @@ export type ServeOptions = {
   /** Address to bind; without it the host of each listener. */
   readonly bind: string | undefined;
   readonly redeliverSeconds?: number;
+  /** Where platforms are asked who a machine is; without it, where the code says. */
+  readonly proofs?: ProofPlaces;
 };
 export type Ready = {
   readonly enrol: string;
@@ -43,7 +47,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const stopping = new AbortController();
   const wake = await watch(store, stopping.signal);
   // Ports are known only when bound; nobody is answered before both are.
-  const plane = { store, authority, witness, trustDomain, enrolUrl: "", agentsUrl: "" };
+  const verify = proofVerifier(options.proofs ?? PLACES);
+  const plane = { store, authority, witness, trustDomain, verify, enrolUrl: "", agentsUrl: "" };
   const settings = { redeliverSeconds: options.redeliverSeconds ?? REDELIVER_SECONDS };
   const agents = await bind(
     agentsApp(plane, wake, settings),

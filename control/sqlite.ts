@@ -1,11 +1,15 @@
 import { Database } from "bun:sqlite";
+import { MANIFEST_SCHEMA } from "./manifest/inventory.ts";
 import { SCHEMA, type Sql, type Store, type Value } from "./store.ts";
 
 /**
  * The store in one SQLite file, shared by `serve` and the commands beside it. WAL with synchronous=FULL: a transaction that
  * resolved is on disk, whatever kills the process. Throws when the file cannot be opened.
  */
-export async function openSqlite(path: string, schema: readonly string[] = SCHEMA): Promise<Store> {
+export async function openSqlite(
+  path: string,
+  schema: readonly string[] = [...SCHEMA, ...MANIFEST_SCHEMA],
+): Promise<Store> {
   const database = new Database(path, { create: true, strict: false });
   database.run("pragma busy_timeout = 10000");
   database.run("pragma journal_mode = wal");

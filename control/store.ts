@@ -23,6 +23,14 @@ export const SCHEMA: readonly string[] = [
     spki text, epoch bigint, answer text)`,
   `create table if not exists certificates (serial text primary key, cluster text not null, epoch bigint not null,
     slot text not null, spki text not null, chain text not null, not_after bigint not null, used_at bigint)`,
+  // When a certificate was replaced, in one server's order (moment.ts).
+  "create table if not exists retired_certificates (serial text primary key, at text not null)",
+  // Epochs whose identity two hold; the processes that others replaced; the longest head that was shown.
+  "create table if not exists copies (cluster text not null, epoch bigint not null, at bigint not null, why text not null, primary key (cluster, epoch))",
+  `create table if not exists replaced_processes (cluster text not null, epoch bigint not null, process text not null, at text not null,
+    primary key (cluster, epoch, process))`,
+  `create table if not exists seen_heads (cluster text not null, epoch bigint not null, size bigint not null, at text not null,
+    primary key (cluster, epoch))`,
   "create table if not exists trust (cluster text not null, version bigint not null, jws text not null, primary key (cluster, version))",
   `create table if not exists commands (id text primary key, cluster text not null, epoch bigint not null, resource text not null,
     jws text not null, digest text not null, exp bigint not null, state text not null, code text, handed_at bigint,
@@ -50,6 +58,13 @@ export const SCHEMA: readonly string[] = [
     path text not null, primary key (cluster, epoch, position))`,
   `create table if not exists cleared_alarms (id text not null, cluster text not null, kind text not null, about text not null,
     words text not null, at bigint not null, cleared_at bigint not null, cleared_by text not null, cleared_why text not null)`,
+  `create table if not exists admissions (cluster text primary key, platform text not null, place text not null, who text not null,
+    budget bigint not null, used bigint not null, said_by text not null, said_why text not null, at bigint not null)`,
+  // Enrolments by a proof: what was shown, and the answer, which may be lost. jti: of the token that came along.
+  `create table if not exists proven (cluster text not null, epoch bigint not null, spki text not null, platform text not null,
+    place text not null, who text not null, machine text not null, jti text, answer text not null, at bigint not null,
+    primary key (cluster, epoch))`,
+  "create index if not exists proven_by_key on proven (cluster, spki)",
 ];
 
 export const COMMAND_STATES = [

@@ -1,6 +1,7 @@
 import type { Dial } from "../agent/host/dial.ts";
 import type { Host } from "../agent/host/host.ts";
 import type { OwnerConfig } from "../agent/providerConfig/owner.ts";
+import type { Proof } from "../agent/wire/proof.ts";
 import type { Action, CertificateArgs, DnsArgs, ScaleArgs } from "../policy/asked.ts";
 import type { Rule } from "../policy/policy.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
@@ -175,6 +176,11 @@ export type Provider = {
   readonly bucket: Bucket | null;
   /** A group that the agent itself runs in: never touched, whatever a rule says. Empty when it runs in none. */
   readonly ownGroups: readonly string[];
+  /**
+   * Has the platform say who this machine is, over `binding` (32 bytes, agent/wire/proof.ts) and nothing else. Null where there is no platform
+   * that could. `unreachable`: why there is none now, a few words of ours; it may be asked again.
+   */
+  readonly prove: ((binding: Uint8Array) => Promise<Proof | { readonly unreachable: string }>) | null;
   /**
    * For `doctor`: whether each thing that the config names could be used now, and each read that the policy's rules make necessary tried on
    * what they name. `rules`: none where the policy cannot be read. Changes nothing, belongs to no command; holds no secret and none of

@@ -61,6 +61,8 @@ export type Log = {
   handedIn(next: number): void;
   /** To be called now and then: signs a head each hour, begins a segment when one is old, and takes the reserve back when there is room. */
   tick(): void;
+  /** Begins a segment now, so that what was written so far lies in closed ones: before this machine may go. */
+  cut(): void;
   close(): void;
 };
 
@@ -309,6 +311,10 @@ function writer(
         if (age >= CHECKPOINT_INTERVAL_SECONDS * 1000) sign();
         if (isDue()) rotate();
       });
+    },
+    cut() {
+      if (ended !== null) throw ended;
+      if (tree.size - segment.first > 1) final(rotate);
     },
     close() {
       if (ended === null) ended = new LogUnavailable("the log was closed", "Open it again.");

@@ -57,8 +57,8 @@ export type NoteSignature = { readonly name: string; readonly id: Buffer; readon
 export type Note = { readonly text: string; readonly signatures: readonly NoteSignature[] };
 
 /** Takes a note apart without judging its signatures; null when it is none. */
-export function parseNote(note: string): Note | null {
-  if (note.length > MAX_NOTE_CHARS) return null;
+export function parseNote(note: string, maxChars: number = MAX_NOTE_CHARS): Note | null {
+  if (note.length > maxChars) return null;
   const gap = note.lastIndexOf("\n\n");
   if (gap < 0 || !note.endsWith("\n")) return null;
   const text = note.slice(0, gap + 1);
@@ -77,8 +77,13 @@ export function parseNote(note: string): Note | null {
 }
 
 /** The note's text when this key signed it, else null. Signatures by other keys are passed over; a wrong one by this key is not. */
-export function verifyNote(note: string, name: string, publicKey: Uint8Array): string | null {
-  const parsed = parseNote(note);
+export function verifyNote(
+  note: string,
+  name: string,
+  publicKey: Uint8Array,
+  maxChars: number = MAX_NOTE_CHARS,
+): string | null {
+  const parsed = parseNote(note, maxChars);
   if (parsed === null || publicKey.length !== ED25519_BYTES) return null;
   const id = keyId(name, publicKey);
   const ours = parsed.signatures.filter((one) => one.name === name && one.id.equals(id));

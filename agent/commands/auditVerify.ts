@@ -3,7 +3,6 @@ import { type Cosigner, parseCosigner } from "../audit/cosignature.ts";
 import { parseCheckpoint } from "../audit/note.ts";
 import type { Against } from "../audit/verify/against.ts";
 import { COULD_NOT_LOOK, type Witness } from "../audit/verify/verdict.ts";
-import { verifyLog } from "../audit/verify.ts";
 import type { Disk } from "../host/host.ts";
 import type { Machine } from "../host/machine.ts";
 import { realHost } from "../host/real.ts";
@@ -14,6 +13,7 @@ import { instant } from "./filterFlags.ts";
 import { readCa } from "./readCa.ts";
 import { folderOf, type Where } from "./readLog.ts";
 import { verdictLines } from "./verdictLines.ts";
+import { chainJson, chainLines, verifyEpochs } from "./verifyEpochs.ts";
 import { verifyProofFile } from "./verifyProofFile.ts";
 
 const MAX_NOTE_BYTES = 64 * 1024;
@@ -41,7 +41,7 @@ export function verifyCommand(audit: Command, machine: Machine, provider: Provid
     .option("--log <folder>", "the log's folder, instead of the config's")
     .option("--ca <file>", "the vendor's root CA as PEM, from elsewhere than this machine")
     .option("--bucket", "the copy in the owner's bucket that the config names, instead of the folder on this machine")
-    .option("--epoch <number>", "with --bucket: which epoch's log, else the newest", epochNumber)
+    .option("--epoch <number>", "with --bucket: this epoch's log alone, else all of them as one chain", epochNumber)
     .option("--with <folder>", "also a folder that older segments were moved to; may be given again", more<string>, [])
     .option("--against <file-or-folder>", "hold the log to a head that was kept elsewhere, or to another copy")
     .option("--witness <key>", "a witness of the owner's choice, name+id+key; may be given again", witness, [])
@@ -92,13 +92,16 @@ async function verify(options: VerifyOptions, machine: Machine, provider: Provid
   const beside = state === null ? null : `${state}/identity/root.pem`;
   const against = options.against === undefined ? null : againstOf(disk, options.against);
   const how = { ca, with: options.with, witnesses, asOf: options.asOf ?? null, against };
-  const verdict = await verifyLog(disk, folder, how).finally(() => fetched?.remove());
-  process.exitCode = verdict.exit;
+  const looked = await verifyEpochs(disk, folder, how).finally(() => fetched?.remove());
+  const { verdict, chain } = looked;
+  process.exitCode = chain?.exit ?? verdict.exit;
   const print = options.head ? stderr : stdout;
-  if (options.json) print(`${JSON.stringify(verdict)}\n`);
+  if (options.json) print(`${JSON.stringify(chainJson(looked))}\n`);
   else if (fetched !== null) print(`copy       ${fetched.place}\n`);
-  if (!options.json)
-    for (const line of verdictLines(fetched?.place ?? folder, verdict, beside)) print(`${printable(line)}\n`);
+  if (!options.json) {
+    const lines = verdictLines(fetched?.place ?? folder, verdict, beside);
+    for (const line of [...lines, ...chainLines(looked)]) print(`${printable(line)}\n`);
+  }
   if (options.head && verdict.checkpoints.note !== null) stdout(verdict.checkpoints.note);
 }
 

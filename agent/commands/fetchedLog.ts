@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BucketFailed, type BucketObject } from "../../providers/bucket.ts";
@@ -21,7 +21,7 @@ export type Fetched = {
   remove(): void;
 };
 
-/** Fetches the log's copy out of the owner's bucket, with the machine's own credentials. Complains with exit 14 when nothing comes. */
+/** Fetches the log's copy out of the owner's bucket, of one epoch or of all, the older ones as `epoch-N` below the newest, with the machine's own credentials. Complains with exit 14 when nothing comes. */
 export async function fetchedFrom(
   disk: Disk,
   options: { readonly config: string; readonly epoch?: number },
@@ -46,7 +46,12 @@ export async function fetchedFrom(
         COULD_NOT_LOOK,
       );
     const place = `${bucket.place}/log/${epoch}`;
-    const segments = await fetchLog(bucket, epoch, { disk, folder }, missing, signal);
+    let segments = await fetchLog(bucket, epoch, { disk, folder }, missing, signal);
+    // Nothing is listed: an epoch of which nothing was added yet is an empty folder.
+    for (let before = epoch - 1; options.epoch === undefined && before > 0; before--) {
+      mkdirSync(join(folder, `epoch-${before}`));
+      segments += await fetchLog(bucket, before, { disk, folder: join(folder, `epoch-${before}`) }, missing, signal);
+    }
     if (segments === 0)
       throw new Complaint(
         cannot,

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Host } from "../host/host.ts";
 import { leave } from "../identity/leave.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
+import { stateLock } from "./stateLock.ts";
 
 /** `leave`: forgets the identity, so that another control plane can be joined. The log stays. */
 export function leaveCommand(program: Command, host: Host, print: (text: string) => void): void {
@@ -15,8 +16,8 @@ export function leaveCommand(program: Command, host: Host, print: (text: string)
       const folder = `${config.state}/identity`;
       if (!host.disk.exists(folder))
         throw new Complaint(cannot, "this machine never joined", "Nothing is to be done.", 6);
-      // The running agent holds the log's lock: it would go on with an identity that is gone.
-      const lock = host.disk.lock(`${config.state}/audit/lock`);
+      // A running agent would go on with an identity that is gone.
+      const lock = stateLock(host.disk, config.state);
       try {
         leave(host, folder);
       } finally {

@@ -13,6 +13,7 @@ import { run } from "../run.ts";
 import { digestOf } from "../wire/envelope.ts";
 import type { AskWitness } from "../witness/follow.ts";
 import { Complaint, DEFAULT_CONFIG, readConfig } from "./config.ts";
+import { stateLock } from "./stateLock.ts";
 
 export type RunDeps = {
   readonly host: Host;
@@ -42,6 +43,17 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
   refuseEnvironment(machine);
   const { config, bytes } = readConfig(host.disk, configPath);
   prepareFolders(host, config, machine.uid);
+  // Before anything else is read or written there: a second process must not so much as send the token, or say how it is.
+  const lock = stateLock(host.disk, config.state);
+  try {
+    return await startLocked(config, bytes, deps);
+  } finally {
+    lock.free();
+  }
+}
+
+async function startLocked(config: Config, bytes: Uint8Array, deps: RunDeps): Promise<number> {
+  const { host, machine } = deps;
   const say = logger(() => host.clock.now(), machine.terminal, machine.stderr);
   if ("directory" in config.owner && machine.uid === config.owner.uid)
     say("warn", "the agent runs as the owner of its own policy; give it a user of its own", { uid: machine.uid });
@@ -66,7 +78,16 @@ async function start(configPath: string, deps: RunDeps): Promise<number> {
       askWitness: deps.askWitness(config, machine.uid),
       say,
       stop,
-      identify: () => loadOrEnrol({ host, net, config, owner, credentials: machine.credentials, uid: machine.uid }),
+      identify: () =>
+        loadOrEnrol({
+          host,
+          net,
+          config,
+          owner,
+          credentials: machine.credentials,
+          uid: machine.uid,
+          prove: provider.prove,
+        }),
       ready: () => machine.notify("--ready"),
       giveBack: machine.giveBack,
     });

@@ -122,7 +122,13 @@ export type TokenFact =
       readonly until: number /** The agent's user can unlink it after use. */;
       readonly removable: boolean;
     }
-  | { readonly state: "bad"; readonly message: string; readonly hint: string; readonly missing: boolean };
+  | {
+      readonly state: "bad";
+      readonly message: string;
+      readonly hint: string;
+      /** It is missing or has expired, and by this config the machine's platform may do in its place. */
+      readonly platform: boolean;
+    };
 export type IdentityFact =
   | { readonly state: "closed"; readonly message: string; readonly hint: string }
   | { readonly state: "none"; readonly began: number | null; readonly token: TokenFact; readonly fenced: Fenced | null }

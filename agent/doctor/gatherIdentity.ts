@@ -1,8 +1,8 @@
 import { isRefusal } from "../../policy/refusal.ts";
 import type { Config } from "../config.ts";
 import type { Disk, Host } from "../host/host.ts";
-import { digestOf } from "../identity/enrol.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "../identity/fault.ts";
+import { digestOf } from "../identity/joining.ts";
 import { logKeyOf } from "../identity/keys.ts";
 import { checkKept, joinedElsewhere, trustPlaceOf } from "../identity/load.ts";
 import { leafOf, newestSlot } from "../identity/renew.ts";
@@ -123,11 +123,12 @@ function tokenFact(
   user: AgentUser,
 ): [TokenFact, TokenClaims | null] {
   const source = tokenSource(config, credentials);
+  const alone = config.provider !== "local" && config.control_plane.root_sha256 !== undefined;
   if (source === null) return [{ state: "unseen" }, null];
   const text = readTokenText(host.disk, source, user.uid);
   if (typeof text !== "string") {
-    const missing = text.fault === "token-missing";
-    return [{ state: "bad", message: text.message, hint: text.hint, missing }, null];
+    const instead = alone && text.fault === "token-missing";
+    return [{ state: "bad", message: text.message, hint: text.hint, platform: instead }, null];
   }
   const claims = readToken(text, {
     cluster: config.cluster,
@@ -136,7 +137,15 @@ function tokenFact(
     now: Math.floor(host.clock.now() / 1000),
   });
   if ("fault" in claims)
-    return [{ state: "bad", message: `in ${source.path}: ${claims.fault}`, hint: claims.hint, missing: false }, null];
+    return [
+      {
+        state: "bad",
+        message: `in ${source.path}: ${claims.fault}`,
+        hint: claims.hint,
+        platform: alone && claims.expired,
+      },
+      null,
+    ];
   const folder = pathFact(host.disk, source.path.replace(/\/[^/]*$/, "") || "/").stat;
   const removable = source.kind === "credential" || user.uid === 0 || (folder !== null && mayWrite(folder, user));
   return [{ state: "good", path: source.path, until: claims.exp * 1000, removable }, claims];

@@ -6,7 +6,7 @@ import type { Line as Connection, Network } from "../host/network.ts";
 import { proxyFor } from "../host/proxy.ts";
 import { type Place, placeName, placeOf } from "../host/socket.ts";
 import type { Survey } from "../host/survey.ts";
-import { digestOf } from "../identity/enrol.ts";
+import { digestOf } from "../identity/joining.ts";
 import { DOCTOR_LOOK_SECONDS } from "../limits.ts";
 import { certificatePem } from "../wire/x509.ts";
 import type { DoctorDeps } from "./deps.ts";

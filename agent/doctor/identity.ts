@@ -46,6 +46,13 @@ function tokenLine(token: TokenFact, at: number, config: string): Line {
       "this machine has not joined; the token is a systemd credential, which only the unit can see",
       "Start the unit, and read what it says: systemctl start reeve; journalctl -u reeve",
     );
+  if (token.state === "bad" && token.platform)
+    return warn(
+      "enrolment",
+      looked,
+      token.message,
+      "A machine that replaces another needs none: its platform shows who it is, if the vendor has admitted it (reeve-control admit). Else ask the vendor for a token.",
+    );
   if (token.state === "bad") return fail("enrolment", looked, token.message, token.hint);
   const good = `this machine has not joined; the token in ${token.path} is good for ${span(token.until - at)} more`;
   if (!token.removable)

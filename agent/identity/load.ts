@@ -1,15 +1,20 @@
 import { isRefusal } from "../../policy/refusal.ts";
+import type { Provider } from "../../providers/provider.ts";
 import type { Config } from "../config.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Network } from "../host/network.ts";
+import { CERTIFICATE_GRACE_SECONDS, CERTIFICATE_LIFETIME_SECONDS } from "../limits.ts";
 import { ownersConsent } from "../owner/consent.ts";
 import type { OwnersFolder } from "../owner/folder.ts";
 import { policyReader } from "../owner/policy.ts";
 import { spiffeId } from "../wire/names.ts";
 import { certificatePem } from "../wire/x509.ts";
-import { digestOf, enrol } from "./enrol.ts";
+import { clockBehind, tokenAgainstClock } from "./clock.ts";
+import { type Enrolling, enrol } from "./enrol.ts";
 import { type EnrolmentFault, enrolmentFault, isEnrolmentFault } from "./fault.ts";
+import { onlyExpired } from "./grace.ts";
 import type { Identity, Renewal } from "./identity.ts";
+import { digestOf, joiningBy } from "./joining.ts";
 import { logKeyOf, logKeysOf, signWith, spkiOf } from "./keys.ts";
 import { leafOf, newestSlot, promoted, type RenewDeps, renew } from "./renew.ts";
 import { type Credentials, openSession } from "./session.ts";
@@ -18,8 +23,8 @@ import { readTokenText, removeToken, type TokenSource, tokenSource } from "./tok
 import { commandKeysOf, extendTrust, newestOf, rootsOf, type Trust, walkTrust, witnessKeysOf } from "./trust.ts";
 
 /**
- * The identity on disk, or a new one by the join token. `uid`: the user that this process runs as.
- * `credentials`: systemd's credentials folder, or null.
+ * The identity on disk, or a new one by the join token, by what the platform shows, or by both. `uid`: the user that this process runs as.
+ * `credentials`: systemd's credentials folder, or null. `prove`: the configured provider's.
  * A fault with exit 5 may be tried again; every other needs somebody to do what its hint says.
  */
 export async function loadOrEnrol({
@@ -29,6 +34,7 @@ export async function loadOrEnrol({
   owner,
   credentials,
   uid,
+  prove,
 }: {
   host: Host;
   net: Network;
@@ -36,6 +42,7 @@ export async function loadOrEnrol({
   owner: OwnersFolder;
   credentials: string | null;
   uid: number;
+  prove: Provider["prove"];
 }): Promise<Identity | EnrolmentFault> {
   const token = tokenSource(config, credentials);
   try {
@@ -43,13 +50,14 @@ export async function loadOrEnrol({
     if (isEnrolmentFault(store)) return store;
     const stillFenced = fenced(owner, store);
     if (stillFenced !== null) return stillFenced;
-    const stored = await storedOrEnrolled(host, net, config, store, token, uid);
-    if (isEnrolmentFault(stored)) return stored;
-    const elsewhere = joinedElsewhere(stored, config);
-    if (elsewhere !== null) return elsewhere;
-    const trust = await walkTrust(stored.trust, trustPlaceOf(stored));
-    const kept = isRefusal(trust) ? null : checkKept(stored);
-    if (isRefusal(trust) || kept !== null) return kept ?? damaged(`${config.state}/identity/agent.json`);
+    const enrolling: Enrolling = { host, net, config, store, prove };
+    const found = await usableOf(store.load() ?? (await firstEnrolment(enrolling, token, uid)), config);
+    const usable = isEnrolmentFault(found) ? found : await notPastGrace(enrolling, found);
+    if (isEnrolmentFault(usable)) return usable;
+    const { stored, trust } = usable;
+    const begins = leafOf(newestSlot(stored)).notBeforeMs;
+    const behind = clockBehind(host.clock.now(), begins, "its own certificate is valid only from");
+    if (behind !== null) return behind;
     // Stopped before this line, the next start comes here again: the token is burnt, and only its file is left.
     store.removePending();
     return removeUsedToken(host, token, stored, uid) ?? identityOf(host, net, config, store, stored, trust);
@@ -58,18 +66,58 @@ export async function loadOrEnrol({
   }
 }
 
-async function storedOrEnrolled(
-  host: Host,
-  net: Network,
-  config: Config,
-  store: Store,
+async function firstEnrolment(
+  enrolling: Enrolling,
   token: TokenSource | null,
   uid: number,
 ): Promise<Stored | EnrolmentFault> {
-  const stored = store.load();
-  if (stored !== null) return stored;
+  const { host, net, config, prove } = enrolling;
   const text = readTokenText(host.disk, token, uid);
-  return typeof text === "string" ? enrol(host, net, config, store, text) : text;
+  const now = host.clock.now();
+  // Where the platform can show this machine alone, a token that has expired is no more than a token that has expired.
+  const alone = prove !== null && config.control_plane.root_sha256 !== undefined;
+  const doubt = typeof text === "string" && !alone ? await tokenAgainstClock(net, config, text, now) : null;
+  if (doubt !== null) return doubt;
+  const joining = joiningBy(config, now, text, prove !== null);
+  return isEnrolmentFault(joining) ? joining : enrol(enrolling, joining);
+}
+
+type Usable = { readonly stored: Stored; readonly trust: Trust };
+
+/** What is stored fits the config, and holds together. */
+async function usableOf(stored: Stored | EnrolmentFault, config: Config): Promise<Usable | EnrolmentFault> {
+  if (isEnrolmentFault(stored)) return stored;
+  const elsewhere = joinedElsewhere(stored, config);
+  if (elsewhere !== null) return elsewhere;
+  const trust = await walkTrust(stored.trust, trustPlaceOf(stored));
+  const kept = isRefusal(trust) ? damaged(`${config.state}/identity/agent.json`) : checkKept(stored);
+  return kept ?? { stored, trust: trust as Trust };
+}
+
+/**
+ * Past its grace a certificate renews no more. Where the platform can say who this machine is, it enrols anew, as the next epoch, if it is the one
+ * that acted: one that was replaced meanwhile stays fenced. Elsewhere the fault comes when it is to be renewed.
+ */
+async function notPastGrace(enrolling: Enrolling, usable: Usable): Promise<Usable | EnrolmentFault> {
+  const { host, net, config, store, prove } = enrolling;
+  const { stored, trust } = usable;
+  const now = host.clock.now();
+  if (prove === null || now - leafOf(newestSlot(stored)).notAfterMs <= CERTIFICATE_GRACE_SECONDS * 1000) return usable;
+  const roots = rootsOf(trust, new Uint8Array(Buffer.from(stored.root, "base64")));
+  const pending = store.loadPending();
+  if (pending !== null && isEnrolmentFault(pending)) return pending;
+  // Once the new key may have been sent, its epoch may act already, and the older one is fenced by our own doing.
+  const begun = pending !== null && now - pending.began_at_ms < CERTIFICATE_LIFETIME_SECONDS * 1000;
+  const over = begun ? null : await onlyExpired({ net, stored, rootPems: roots.map(certificatePem) });
+  if (over !== null) return over;
+  const anew = await enrol(enrolling, {
+    token: null,
+    tokenSha256: stored.token_sha256,
+    pins: roots.map(digestOf),
+    trustDomain: stored.trust_domain,
+    before: stored,
+  });
+  return usableOf(anew, config);
 }
 
 /** Unlinks the file if it still holds the token that made this identity; another token there is not ours to touch. */

@@ -1,13 +1,14 @@
 import type { Host } from "../host/host.ts";
 import type { Network } from "../host/network.ts";
-import { CERTIFICATE_GRACE_SECONDS, MAX_ANSWER_BYTES, REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
-import { type FaultCode, NonceAnswer, RenewAnswer } from "../wire/protocol.ts";
+import { CERTIFICATE_GRACE_SECONDS, REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
+import { type FaultCode, RenewAnswer } from "../wire/protocol.ts";
 import { type CheckedLeaf, checkChain } from "../wire/x509.ts";
-import { chainFault } from "./enrol.ts";
-import { type EnrolmentFault, enrolmentFault } from "./fault.ts";
+import { chainFault } from "./answer.ts";
+import { enrolmentFault } from "./fault.ts";
+import { type Answered, askByExpired, pastGrace } from "./grace.ts";
 import type { Renewal } from "./identity.ts";
-import { newAsking, signWith } from "./keys.ts";
-import { type OpenSession, type Posted, readAnswer } from "./session.ts";
+import { newAsking } from "./keys.ts";
+import type { OpenSession } from "./session.ts";
 import type { Asking, Slot, Stored } from "./store.ts";
 
 const JITTER = 0.1;
@@ -47,7 +48,9 @@ export async function renew(deps: RenewDeps, signal: AbortSignal | undefined): P
   if (expiredFor > CERTIFICATE_GRACE_SECONDS * 1000) return { fault: pastGrace(expiredFor) };
   const asking = await durableAsking(deps);
   const answered =
-    expiredFor >= 0 ? await askWithinGrace(deps, asking, signal) : await overSession(deps, asking, signal);
+    expiredFor >= 0
+      ? await askByExpired({ net: deps.net, stored: deps.stored(), rootPems: deps.rootPems() }, asking.csr, signal)
+      : await overSession(deps, asking, signal);
   if ("unreachable" in answered.posted) return answered.posted;
   if ("fault" in answered.posted) {
     if (answered.posted.fault === "csr-invalid") dropAsking(deps);
@@ -85,51 +88,10 @@ function dropAsking(deps: RenewDeps): void {
   deps.save({ ...deps.stored(), asking: null });
 }
 
-type Answered = { readonly posted: Posted<{ chain: string[] }>; readonly signer: Slot };
-
 async function overSession(deps: RenewDeps, asking: Asking, signal: AbortSignal | undefined): Promise<Answered> {
   const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, ...(signal === undefined ? {} : { signal }) };
   const signer = newestSlot(deps.stored());
   return { posted: await deps.session.post("/v1/renew", { csr: asking.csr }, RenewAnswer, options), signer };
-}
-
-/**
- * Only the slot that the control plane holds for current is heard. That is `next` if a first use arrived, and `current` if none did:
- * an agent that stopped right after it stored `next` cannot know, so it asks with both, the newer first.
- */
-async function askWithinGrace(deps: RenewDeps, asking: Asking, signal: AbortSignal | undefined): Promise<Answered> {
-  const { next, current } = deps.stored();
-  const newest = next ?? current;
-  const first: Answered = { posted: await overEnrolment(deps, asking, newest, signal), signer: newest };
-  const unknownThere = "fault" in first.posted && first.posted.fault === "certificate";
-  if (next === null || !unknownThere) return first;
-  return { posted: await overEnrolment(deps, asking, current, signal), signer: current };
-}
-
-async function overEnrolment(
-  deps: RenewDeps,
-  asking: Asking,
-  slot: Slot,
-  signal: AbortSignal | undefined,
-): Promise<Posted<{ chain: string[] }>> {
-  const wait = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal };
-  const url = deps.stored().enrol_url;
-  const line = await deps.net.connect({ url, roots: deps.rootPems(), client: null }, wait);
-  if ("unreachable" in line) return line;
-  try {
-    const maxAnswerBytes = MAX_ANSWER_BYTES;
-    const asked = await line.ask({ method: "GET", path: "/v1/nonce", body: null, maxAnswerBytes }, wait);
-    if ("unreachable" in asked) return asked;
-    const nonce = readAnswer(asked, NonceAnswer);
-    if (!("ok" in nonce)) return nonce;
-    const text = `reeve-renew\n${nonce.ok.nonce}\n${asking.csr}`;
-    const signature = Buffer.from(signWith(slot.key, Buffer.from(text))).toString("base64url");
-    const body = JSON.stringify({ csr: asking.csr, chain: slot.chain, nonce: nonce.ok.nonce, signature });
-    const answer = await line.ask({ method: "POST", path: "/v1/renew", body, maxAnswerBytes }, wait);
-    return "unreachable" in answer ? answer : readAnswer(answer, RenewAnswer);
-  } finally {
-    line.close();
-  }
 }
 
 /** Stores the new slot before its first use, with every request of the older one ended and its connection closed. */
@@ -152,15 +114,6 @@ async function take(deps: RenewDeps, asking: Asking, signer: Slot, chain: string
 /** The state after the newest certificate was seen to be taken by the control plane: the older key is not needed any more. */
 export function promoted(stored: Stored): Stored | null {
   return stored.next === null ? null : { ...stored, current: stored.next, next: null };
-}
-
-function pastGrace(milliseconds: number): EnrolmentFault {
-  const days = Math.floor(milliseconds / (24 * 3600 * 1000));
-  return enrolmentFault(
-    "expired",
-    `Cannot renew: the certificate expired ${days} days ago, and the grace is ${CERTIFICATE_GRACE_SECONDS / 86_400} days.`,
-    "Run `reeve leave`, ask the vendor for a new join token, and start again.",
-  );
 }
 
 function refusedRenewal(code: FaultCode, words: string): Renewal {

@@ -15,8 +15,11 @@ export type Posted<T> =
 
 /** Requests to the agents' listener with the newest certificate. */
 export type Session = {
-  /** POSTs JSON to `path` ("/v1/commands") and checks the answer with `schema`. Never throws on what others do. */
-  post<T>(path: string, body: unknown, schema: z.ZodType<T>, options: PostOptions): Promise<Posted<T>>;
+  /**
+   * POSTs JSON to `path` ("/v1/commands") and checks the answer with `schema`. Never throws on what others do. A function is asked for the
+   * body once there is a connection: a head in it is then never older than the connection, by which a copy's is told.
+   */
+  post<T>(path: string, body: object | (() => object), schema: z.ZodType<T>, options: PostOptions): Promise<Posted<T>>;
   close(): void;
 };
 
@@ -63,7 +66,12 @@ export function openSession(deps: SessionDeps): OpenSession {
     return opened;
   }
 
-  async function send<T>(path: string, text: string, schema: z.ZodType<T>, options: PostOptions): Promise<Posted<T>> {
+  async function send<T>(
+    path: string,
+    body: object | (() => object),
+    schema: z.ZodType<T>,
+    options: PostOptions,
+  ): Promise<Posted<T>> {
     const wait = { timeoutSeconds: options.timeoutSeconds, signal: options.signal };
     const connectWait = {
       timeoutSeconds: Math.min(options.timeoutSeconds, REQUEST_TIMEOUT_SECONDS),
@@ -71,6 +79,7 @@ export function openSession(deps: SessionDeps): OpenSession {
     };
     const open = await openLine(connectWait);
     if ("unreachable" in open) return open;
+    const text = JSON.stringify(typeof body === "function" ? body() : body);
     const answer = await open.line.ask({ method: "POST", path, body: text, maxAnswerBytes: MAX_ANSWER_BYTES }, wait);
     if ("unreachable" in answer) {
       // After silence the connection may be dead; an answer that was refused, or our own abort, says nothing about it.
@@ -88,7 +97,7 @@ export function openSession(deps: SessionDeps): OpenSession {
         await Promise.race([closed, aborted(options.signal)]);
       }
       if (options.signal?.aborted === true) return { unreachable: "aborted" };
-      const sent = send(path, JSON.stringify(body), schema, options);
+      const sent = send(path, body, schema, options);
       underWay.add(sent);
       try {
         return await sent;

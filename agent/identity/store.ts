@@ -23,7 +23,10 @@ export type Asking = z.infer<typeof Asking>;
 /** Before the first certificate. The token itself is never stored, its digest tells one token from another. */
 const Pending = z.strictObject({
   v: z.literal(1),
-  token_sha256: Sha256Hex,
+  /** Null: it was asked for without one. */
+  token_sha256: Sha256Hex.nullable(),
+  /** Null in a file of an older agent: then it is the token's. */
+  agent_id: z.string().max(512).nullable().default(null),
   began_at_ms: Milliseconds,
   asking: Asking,
 });
@@ -41,7 +44,7 @@ const Stored = z.strictObject({
   trust_sha256: Base64Url32,
   root_sha256: Sha256Hex,
   root: Base64,
-  token_sha256: Sha256Hex,
+  token_sha256: Sha256Hex.nullable(),
   /** Ed25519, PKCS #8. */
   log_key: Pem,
   /** The next segment's, from just before its first line is written until this one has taken over. */

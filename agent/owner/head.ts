@@ -25,7 +25,8 @@ export type FoundHead =
   | { readonly found: "none" }
   | { readonly found: "older" | "own"; readonly mark: string; readonly digest: string; readonly head: HeadClaims }
   | { readonly found: "another"; readonly because: string }
-  | { readonly found: "unclear"; readonly because: string; readonly hint: string };
+  /** `away`: the bucket did not answer, or not so; else what lies there is no head. */
+  | { readonly found: "unclear"; readonly away: boolean; readonly because: string; readonly hint: string };
 
 export async function lookAtHead(bucket: Bucket, owner: HeadOwner, signal: AbortSignal): Promise<FoundHead> {
   try {
@@ -36,7 +37,7 @@ export async function lookAtHead(bucket: Bucket, owner: HeadOwner, signal: Abort
     if (!(error instanceof BucketFailed)) throw error;
     // So is a missing one answered, without the right to list. One that is there all the same lets no other be put in its place.
     if (error.what === "denied") return { found: "none" };
-    return { found: "unclear", because: error.because, hint: error.hint };
+    return { found: "unclear", away: true, because: error.because, hint: error.hint };
   }
 }
 
@@ -46,6 +47,7 @@ function judged({ bytes, mark }: BucketObject, place: string, owner: HeadOwner):
   if ("bad" in opened)
     return {
       found: "unclear",
+      away: false,
       because: `${place}/log/head is no head of this cluster: ${opened.bad}`,
       hint: `Look at who else writes there. When it may go, delete ${place}/log/head.`,
     };
@@ -60,7 +62,12 @@ function judged({ bytes, mark }: BucketObject, place: string, owner: HeadOwner):
     };
   const covered = Number(head.checkpoint.split("\n")[1]);
   if (!Number.isSafeInteger(covered) || covered < 0)
-    return { found: "unclear", because: `${place}/log/head has no checkpoint`, hint: "Look at who else writes there." };
+    return {
+      found: "unclear",
+      away: false,
+      because: `${place}/log/head has no checkpoint`,
+      hint: "Look at who else writes there.",
+    };
   const root = owner.rootAt(covered);
   if (root !== null && root !== head.checkpoint.split("\n")[2])
     return { found: "another", because: "the owner's bucket has another head of this log than this log itself" };

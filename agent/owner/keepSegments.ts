@@ -4,7 +4,13 @@ import { CHECKPOINTS, COSIGNED, readCheckpoints, segmentName, segmentsIn } from 
 import { parseCheckpoint } from "../audit/note.ts";
 import { within } from "../deadline.ts";
 import { DiskError, type Host } from "../host/host.ts";
-import { BUCKET_LOOK_SECONDS, BUCKET_UPLOAD_SECONDS, HEAD_EVERY_SECONDS, MAX_SEGMENT_BYTES } from "../limits.ts";
+import {
+  BUCKET_LAST_SECONDS,
+  BUCKET_LOOK_SECONDS,
+  BUCKET_UPLOAD_SECONDS,
+  HEAD_EVERY_SECONDS,
+  MAX_SEGMENT_BYTES,
+} from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import { canonical } from "../wire/canonical.ts";
 import { headNames } from "./fetchLog.ts";
@@ -23,9 +29,14 @@ export type Keeper = {
   /** Entries below this index lie in the bucket. Null where there is no bucket: nothing has to. */
   next(): number | null;
   run(stop: AbortSignal): Promise<void>;
+  /**
+   * For a process that ends: the machine may go with it. `cut` closes the segment that is open; it is added within BUCKET_LAST_SECONDS, or by
+   * the next start on this disk.
+   */
+  last(cut: () => void): Promise<void>;
 };
 
-export const NO_KEEPER: Keeper = { next: () => null, run: () => Promise.resolve() };
+export const NO_KEEPER: Keeper = { next: () => null, run: () => Promise.resolve(), last: () => Promise.resolve() };
 
 /**
  * Adds each closed segment to the owner's bucket, read back and compared, and after it the newest heads of what lies there. `another`: under the
@@ -117,6 +128,15 @@ export function segmentKeeper(
 
   return {
     next: () => next,
+    async last(cut) {
+      try {
+        cut();
+        await within(host.clock, BUCKET_LAST_SECONDS, look);
+      } catch (error) {
+        if (!(error instanceof BucketFailed)) throw error;
+        say("warn", `the last entries are not in the owner's bucket: ${error.because}`, { hint: error.hint });
+      }
+    },
     async run(stop) {
       while (!stop.aborted) {
         try {

@@ -39,6 +39,11 @@ export const DnsName = z
 export function spiffeId(trustDomain: string, cluster: string): string {
   return `spiffe://${trustDomain}/cluster/${cluster}/agent`;
 }
+/** The cluster whose agent has this id, in this trust domain; null when it is no agent's. */
+export function clusterOf(id: string, trustDomain: string): string | null {
+  const cluster = /^spiffe:\/\/[^/]+\/cluster\/([^/]+)\/agent$/.exec(id)?.[1] ?? "";
+  return ClusterName.safeParse(cluster).success && spiffeId(trustDomain, cluster) === id ? cluster : null;
+}
 /** The log's name: one per epoch (C2SP tlog-checkpoint, origin). */
 export function logOrigin(agentId: string, epoch: number): string {
   return `${agentId}/epoch/${epoch}`;

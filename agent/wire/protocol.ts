@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MAX_COMMANDS_PER_POLL, MAX_ENTRIES_PER_REPORT, MAX_ENTRY_BYTES, MAX_POLICY_BYTES } from "../limits.ts";
 import { Base64Url32, ClusterName, CommandId, KeyId, Seconds, TrustDomain } from "./names.ts";
+import { Proof } from "./proof.ts";
 
 /**
  * What travels between agent and control plane, besides commands. JSON over HTTPS; docs/PROTOCOL.md says it in prose.
@@ -52,8 +53,15 @@ export const TrustClaims = z.strictObject({
 });
 export type TrustClaims = z.infer<typeof TrustClaims>;
 
-export const NonceAnswer = z.strictObject({ nonce: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
-export const EnrolRequest = z.strictObject({ token: Jws, proof: z.null(), csr: Der });
+/** `trust_domain`: what the agent is to be called in. The trust statement says it too, and its word is the one that is held to the pin. */
+export const NonceAnswer = z.strictObject({ nonce: Base64Url32, trust_domain: TrustDomain });
+export type NonceAnswer = z.infer<typeof NonceAnswer>;
+/** By a token, by what the platform shows, or by both. `nonce`: the one that the proof binds. */
+export const EnrolRequest = z
+  .strictObject({ token: Jws.nullable(), proof: Proof.nullable(), nonce: Base64Url32.nullable(), csr: Der })
+  .refine(({ proof, nonce }) => (proof === null) === (nonce === null), "a proof and its nonce come together")
+  .refine(({ token, proof }) => token !== null || proof !== null, "there is neither a token nor a proof");
+export type EnrolRequest = z.infer<typeof EnrolRequest>;
 export const EnrolAnswer = z.strictObject({
   /** Leaf first, root last. */
   chain: Chain,
@@ -162,9 +170,17 @@ export const FAULTS = [
   "token-expired",
   "token-burnt",
   "token-theft",
+  "token-needed",
+  "proof-needed",
+  "proof-nonce",
+  "proof-invalid",
+  "proof-not-admitted",
+  "proof-budget",
+  "key-used",
   "csr-invalid",
   "fenced",
   "certificate",
+  "expired",
   "malformed",
   "too-large",
   "conflict",

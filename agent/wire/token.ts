@@ -13,8 +13,13 @@ export type TokenContext = {
   /** Unix seconds. */
   readonly now: number;
 };
-/** `expired`: nothing else is wrong with it. */
-export type TokenFault = { readonly fault: string; readonly hint: string; readonly expired: boolean };
+/** `expired`, or `early` (made in this machine's future): nothing else is wrong with it. */
+export type TokenFault = {
+  readonly fault: string;
+  readonly hint: string;
+  readonly expired: boolean;
+  readonly early: boolean;
+};
 
 export const TOKEN_HEADER = '{"alg":"Ed25519","typ":"reeve-join+jwt"}';
 const ANOTHER = "Ask the vendor for a new token (`reeve-control token`).";
@@ -42,9 +47,14 @@ export function readToken(text: string, at: TokenContext): TokenClaims | TokenFa
       "Compare control_plane.root_sha256 with the vendor's.",
     );
   if (claims.iat > at.now + CLOCK_SKEW_SECONDS)
-    return no("the token was made in this machine's future", "Set this machine's clock right.");
+    return {
+      fault: "the token was made in this machine's future",
+      hint: "Set this machine's clock right.",
+      expired: false,
+      early: true,
+    };
   if (claims.exp <= at.now)
-    return { fault: `the token expired ${at.now - claims.exp} s ago`, hint: ANOTHER, expired: true };
+    return { fault: `the token expired ${at.now - claims.exp} s ago`, hint: ANOTHER, expired: true, early: false };
   return claims;
 }
 
@@ -66,5 +76,5 @@ export function readTokenForm(text: string): TokenClaims | TokenFault {
 }
 
 function no(fault: string, hint: string): TokenFault {
-  return { fault, hint, expired: false };
+  return { fault, hint, expired: false, early: false };
 }

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
+import { readPlaces } from "../proof/places.ts";
 import { serve } from "../serve.ts";
 import { out } from "./state.ts";
 
 export function addServe(top: Command): void {
-  type Options = { dir: string; enrol: string; agents: string; trustDomain?: string; bind?: string };
+  type Options = { dir: string; enrol: string; agents: string; trustDomain?: string; bind?: string; proofs?: string };
   top
     .command("serve")
     .description(
@@ -15,9 +16,11 @@ export function addServe(top: Command): void {
     .requiredOption("--agents <host:port>", "the agents' address as agents reach it; port 0 takes a free one")
     .option("--trust-domain <name>", "the vendor's trust domain, set at the first start (default vendor.example)")
     .option("--bind <address>", "bind this address instead of the hosts above")
+    .option("--proofs <file>", "more places where platforms are asked who a machine is: sovereign clouds, tests")
     .action(async (options: Options) => {
-      const { dir, enrol, agents } = options;
-      const serving = await serve({ dir, enrol, agents, trustDomain: options.trustDomain, bind: options.bind });
+      const { dir, enrol, agents, trustDomain, bind } = options;
+      const proofs = options.proofs === undefined ? {} : { proofs: readPlaces(options.proofs) };
+      const serving = await serve({ dir, enrol, agents, trustDomain, bind, ...proofs });
       out(`${JSON.stringify(serving.ready)}\n`);
       await new Promise<void>((resolve) => {
         process.once("SIGTERM", resolve);

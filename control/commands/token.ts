@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { SignerOptions } from "../signer.ts";
 import { clusterName } from "../statement.ts";
 import { seconds } from "../terminal.ts";
-import { makeToken } from "../token.ts";
+import { type MadeToken, makeToken } from "../token.ts";
 import { onlySigner, signerFor, withSigner } from "./signing.ts";
 import { out, withStore } from "./state.ts";
 
@@ -16,14 +16,8 @@ export function addToken(top: Command): void {
       .option("--ttl <duration>", "how long it is good, at most 24h", "1h")
       .option("--json", "print JSON"),
   ).action(async (options: SignerOptions & { dir: string; cluster: string; ttl: string; json?: boolean }) => {
-    const { dir } = options;
     const ttl = seconds(options.ttl, "make a token");
-    const cluster = clusterName(options.cluster);
-    const named = options.keys !== undefined || options.signer !== undefined;
-    const only = named ? onlySigner(options) : null;
-    const signer = only ?? (named ? await withStore(dir, (store) => signerFor(store, cluster, options)) : null);
-    const made = await makeToken(dir, cluster, ttl, signer);
-    if (made.signedStatement) process.stderr.write(`signed trust statement 1 of ${made.claims.sub}\n`);
+    const made = await mintToken(options.dir, clusterName(options.cluster), ttl, options);
     const { sub, url, sha, exp } = made.claims;
     out(
       options.json
@@ -31,4 +25,14 @@ export function addToken(top: Command): void {
         : `${made.token}\n`,
     );
   });
+}
+
+/** A token, and with a command key the cluster's first trust statement, if it has none; which is said on stderr. `ttl` in seconds. */
+export async function mintToken(dir: string, cluster: string, ttl: number, options: SignerOptions): Promise<MadeToken> {
+  const named = options.keys !== undefined || options.signer !== undefined;
+  const only = named ? onlySigner(options) : null;
+  const signer = only ?? (named ? await withStore(dir, (store) => signerFor(store, cluster, options)) : null);
+  const made = await makeToken(dir, cluster, ttl, signer);
+  if (made.signedStatement) process.stderr.write(`signed trust statement 1 of ${made.claims.sub}\n`);
+  return made;
 }

@@ -17,3 +17,9 @@ output "log_disk_lun" {
   description = "What custom data formats and mounts on /var/lib/reeve: /dev/disk/azure/scsi1/lun0."
   value       = 0
 }
+
+output "admit" {
+  description = "Whom the vendor admits by what Azure says of a machine: `reeve-control admit CLUSTER --azure`."
+  # /subscriptions/ID/resourceGroups/…
+  value = "${split("/", azurerm_user_assigned_identity.agent.id)[2]}/${azurerm_user_assigned_identity.agent.principal_id}"
+}

@@ -20,3 +20,8 @@ output "reeve_gcp" {
     gcp: { project: ${var.project}, account: ${google_service_account.agent.email}, region: ${replace(var.zone, "/-[a-z]$/", "")} }
   EOT
 }
+
+output "admit" {
+  description = "Whom the vendor admits by what Google says of a machine: `reeve-control admit CLUSTER --gcp`."
+  value       = "${var.project}/${google_service_account.agent.email}"
+}

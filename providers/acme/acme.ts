@@ -25,6 +25,7 @@ export function withAcme(setting: AcmeSetting, config: AcmeConfig, provider: Pro
     "update-dns": dns,
     acme: acmeCertificate(contextOf, dns),
     bucket: provider.bucket,
+    prove: provider.prove,
     // It may still be learnt.
     get ownGroups() {
       return provider.ownGroups;

@@ -7,6 +7,7 @@ import { credentialSource } from "./credentials.ts";
 import { awsDns } from "./dns.ts";
 import { metadataService } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
+import { platformProof } from "./platformProof.ts";
 import { prove } from "./prove.ts";
 import { awsScale } from "./scale.ts";
 
@@ -41,6 +42,7 @@ export async function awsProvider(setting: Setting, aws: AwsConfig): Promise<Pro
     "issue-certificate": awsCertificate(context),
     "update-dns": awsDns(context),
     bucket: "region" in setting.owner ? s3Bucket(setting, aws, setting.owner, context.credentials) : null,
+    prove: (binding) => platformProof(context, binding),
     get ownGroups() {
       return [...ownGroups];
     },

@@ -57,3 +57,30 @@ export async function signedForS3(
   const { host: _, ...headers } = signed.headers;
   return { ...request, headers };
 }
+
+type StsRequest = {
+  readonly method: string;
+  readonly hostname: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+};
+
+/** All headers of the request with its AWS Signature Version 4 for STS, each of them signed, by their names in lower case. */
+export async function signedForSts(
+  { headers, ...request }: StsRequest,
+  at: { readonly region: string; readonly credentials: Credentials; readonly now: number },
+): Promise<Readonly<Record<string, string>>> {
+  const signer = new SignatureV4({
+    service: "sts",
+    region: at.region,
+    credentials: at.credentials,
+    sha256: Sha256,
+    applyChecksum: false,
+  });
+  const signed = await signer.sign(
+    { ...request, protocol: "https:", query: {}, headers: { ...headers, host: request.hostname } },
+    { signingDate: at.now / 1000 },
+  );
+  return signed.headers;
+}

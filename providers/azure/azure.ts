@@ -9,6 +9,7 @@ import { environmentOf } from "./environments.ts";
 import { metadataService } from "./metadata.ts";
 import { notesIn } from "./notes.ts";
 import { ownMachine } from "./own.ts";
+import { platformProof } from "./platformProof.ts";
 import { reached } from "./reach.ts";
 import { azureScale } from "./scale.ts";
 
@@ -39,6 +40,7 @@ export async function azureProvider(setting: Setting, azure: AzureConfig, folder
     "update-dns": azureDns(context),
     bucket:
       owner === null ? null : azureBucket(setting, storageDomain, owner, tokensFor(context.tokens, storageAudience)),
+    prove: (binding) => platformProof(metadata, azure, binding),
     get ownGroups() {
       return [...ownGroups];
     },

@@ -9,9 +9,11 @@ type Environment = {
   /** What storage accounts' hosts end in, after `ACCOUNT.blob.`. */
   readonly storageDomain: string;
   readonly storageAudience: string;
+  /** What a token is for that opens nothing: only an application that trusts this very identity (a federated credential) takes it. */
+  readonly exchangeAudience: string;
 };
 
-/** learn.microsoft.com: Azure Government and Azure China endpoints, Key Vault security worlds. */
+/** learn.microsoft.com: Azure Government and Azure China endpoints, Key Vault security worlds, trusting a managed identity. */
 const ENVIRONMENTS: Readonly<Record<AzureConfig["environment"], Environment>> = {
   public: {
     arm: "https://management.azure.com",
@@ -20,6 +22,7 @@ const ENVIRONMENTS: Readonly<Record<AzureConfig["environment"], Environment>> = 
     vaultAudience: "https://vault.azure.net",
     storageDomain: "core.windows.net",
     storageAudience: "https://storage.azure.com/",
+    exchangeAudience: "api://AzureADTokenExchange",
   },
   "us-government": {
     arm: "https://management.usgovcloudapi.net",
@@ -28,6 +31,7 @@ const ENVIRONMENTS: Readonly<Record<AzureConfig["environment"], Environment>> = 
     vaultAudience: "https://vault.usgovcloudapi.net",
     storageDomain: "core.usgovcloudapi.net",
     storageAudience: "https://storage.azure.com/",
+    exchangeAudience: "api://AzureADTokenExchangeUSGov",
   },
   china: {
     arm: "https://management.chinacloudapi.cn",
@@ -36,6 +40,7 @@ const ENVIRONMENTS: Readonly<Record<AzureConfig["environment"], Environment>> = 
     vaultAudience: "https://vault.azure.cn",
     storageDomain: "core.chinacloudapi.cn",
     storageAudience: "https://storage.azure.com/",
+    exchangeAudience: "api://AzureADTokenExchangeChina",
   },
 };
 

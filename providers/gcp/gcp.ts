@@ -7,6 +7,7 @@ import { tokenSource } from "./credentials.ts";
 import { gcpDns } from "./dns.ts";
 import { metadataServer } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
+import { platformProof } from "./platformProof.ts";
 import { reached } from "./reach.ts";
 import { gcpScale } from "./scale.ts";
 
@@ -32,6 +33,7 @@ export async function gcpProvider(setting: Setting, gcp: GcpConfig): Promise<Pro
     scale: gcpScale(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": gcpCertificate(context),
     "update-dns": gcpDns(context),
+    prove: (binding) => platformProof(metadata, gcp, binding),
     get ownGroups() {
       return [...ownGroups];
     },

@@ -18,6 +18,7 @@ export function localProvider({ host }: Pick<Setting, "host">, config: LocalConf
     "update-dns": localDns(host, config),
     bucket: null,
     ownGroups: groupsOf(env),
+    prove: null,
     probe: (_rules, signal) => reached(host, config, state, signal),
   };
 }

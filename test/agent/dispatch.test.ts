@@ -16,6 +16,7 @@ function road(stopping = false) {
       },
     },
     commandKeys: () => new Map(),
+    heard: () => Promise.resolve(null),
     appended: () => undefined,
     cleared: () => Promise.resolve(),
     stopping: () => stopping,

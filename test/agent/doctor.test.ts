@@ -52,6 +52,17 @@ const WHOLE: Extract<LogFact, { state: "whole" }> = {
 const CLOCK: ClockFact = { services: ["chrony"], synchronized: null, jumpMs: 0 };
 const said = (lines: readonly Line[]): string[] => lines.map(({ level, found }) => `${level}: ${found}`);
 
+test("a token that is missing fails, and is a remark only where the machine's platform may do in its place", () => {
+  const line = (platform: boolean): Line | undefined =>
+    enrolmentLines(
+      { state: "none", began: null, fenced: null, token: { state: "bad", message: "none", hint: "ask", platform } },
+      NOW,
+      "/c",
+    )[0];
+  expect([line(false)?.level, line(true)?.level]).toEqual(["fail", "warn"]);
+  expect(line(true)?.hint).toContain("reeve-control admit");
+});
+
 describe("the certificate", () => {
   const at = (after: number): Line => {
     const [line] = enrolmentLines(JOINED, CERTIFICATE.from + after, "/c");

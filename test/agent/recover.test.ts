@@ -64,6 +64,7 @@ async function recovered(heads: readonly (string | null)[], revision: number) {
     cluster: policy.cluster,
     owner: { refresh: () => Promise.resolve() },
     log: { append: (bodies: readonly EntryBody[]) => written.push(...bodies) },
+    heard: () => Promise.resolve(null),
     appended: () => undefined,
     suspended: () => null,
     halted: () => false,

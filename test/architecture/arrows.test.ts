@@ -68,6 +68,14 @@ const ARROWS: readonly Area[] = [
   { area: "providers/local/", ours: PROVIDER, others: { not: NEVER } },
   // A cloud is reached by the one client alone, on the connections that it is handed.
   { area: "providers/", ours: PROVIDER, others: { not: [...NEVER, ...EFFECTS] } },
+  // Of build/ only what runs in the bundler, as a macro: the unit's text and the installing script's.
+  { area: "control/userdata/texts.ts", ours: ["build/text.ts"], others: { only: [] } },
+  // What a machine is given is judged by the agent's own parser of its config.
+  {
+    area: "control/userdata/",
+    ours: ["control/", "policy/", "agent/wire/", "agent/config.ts"],
+    others: { not: NEVER },
+  },
   {
     area: "control/",
     // Completion is written from a program's own tree of commands, and is the same for both executables.
@@ -146,6 +154,7 @@ test.each([
   ["providers/local/scale.ts", 'import { write } from "../../agent/road.ts";'],
   ["control/serve.ts", 'import { execute } from "../agent/execute.ts";'],
   ["control/serve.ts", 'import { run } from "../build/command.ts";'],
+  ["control/serve.ts", 'import { parseConfig } from "../agent/config.ts";'],
   ["elsewhere/x.ts", ""],
 ])("a forbidden import is seen: %s, %s", (path, text) => {
   expect(forbidden({ path, text })).toHaveLength(1);

@@ -109,7 +109,7 @@ export async function enrolWith(world: World, token: string, key: Key): Promise<
   return call(
     world.serving.ready.enrol,
     "/v1/enroll",
-    { token, proof: null, csr: await makeCsr(key) },
+    { token, proof: null, nonce: null, csr: await makeCsr(key) },
     { ca: world.rootPem },
   );
 }

@@ -116,7 +116,7 @@ test("a token of the fenced epoch, used again, gives no certificate that acts an
   const first = await enrolled(world);
   const token = await world.token();
   const key = await makeKey();
-  const body = { token, proof: null, csr: await makeCsr(key) };
+  const body = { token, proof: null, nonce: null, csr: await makeCsr(key) };
   const there = world.serving.ready.enrol;
   const stolen = await call(there, "/v1/enroll", body, { ca: world.rootPem });
   await act(1);

@@ -54,9 +54,14 @@ test("a request for another name, more names, a CA, or by an unfit key is refuse
   const token = await world.token();
   const key = await makeKey();
   const ask = async (csr: string) =>
-    (await call(world.serving.ready.enrol, "/v1/enroll", { token, proof: null, csr }, { ca: world.rootPem })).body[
-      "code"
-    ];
+    (
+      await call(
+        world.serving.ready.enrol,
+        "/v1/enroll",
+        { token, proof: null, nonce: null, csr },
+        { ca: world.rootPem },
+      )
+    ).body["code"];
   expect(await ask(await makeCsr(key, [{ type: "url", value: `${ID}x` }]))).toBe("csr-invalid");
   expect(
     await ask(
@@ -87,7 +92,7 @@ test("a new enrolment raises the epoch and fences the older agent", async () => 
   expect((await newer.report(0)).status).toBe(200);
 });
 
-test("a renewed certificate becomes current by its first use, and then the older is refused", async () => {
+test("a renewed certificate becomes current by its first use, and then the older is a copy's, and both are fenced", async () => {
   const agent = await enrolled(world);
   expect((await agent.report(0)).status).toBe(200);
   const older = { key: agent.key, chain: agent.chain };
@@ -103,7 +108,10 @@ test("a renewed certificate becomes current by its first use, and then the older
   expect((await agent.poll()).status).toBe(200);
   agent.key = older.key;
   agent.chain = older.chain;
-  expect((await agent.poll()).body["code"]).toBe("certificate");
+  expect((await agent.poll()).body["code"]).toBe("fenced");
+  agent.key = key;
+  agent.chain = first.body["chain"] as string[];
+  expect((await agent.poll()).body["code"]).toBe("fenced");
 });
 
 test("a renewal brings a new key", async () => {
@@ -145,7 +153,7 @@ test("an expired certificate renews for 7 days, by proof of its key over a nonce
   expect(good.answer.status).toBe(200);
   expect((await grace(agent, agent.key, good.nonce)).answer.body["code"]).toBe("malformed");
   await expire(7 * 86_400 + 5, agent.epoch);
-  expect((await grace(agent)).answer.body["code"]).toBe("certificate");
+  expect((await grace(agent)).answer.body["code"]).toBe("expired");
   await enrolled(world);
   expect((await grace(agent)).answer.body["code"]).toBe("fenced");
 });

@@ -82,7 +82,7 @@ export async function handIn(sql: Sql, cluster: string, entry: Entry): Promise<v
     index,
     JSON.stringify(entry),
   );
-  await learn(sql, { cluster, epoch, serial: "" }, entry);
+  await learn(sql, { cluster, epoch, serial: "", accepted: null }, entry);
 }
 
 type Intent = Extract<Entry, { kind: "intent" }>;

@@ -50,7 +50,7 @@ test("everything survives kill -9 of the running server: epoch, certificate, ent
     const ca = readFileSync(join(dir, "ca/root.pem"), "utf8");
     const token = run("token", "--dir", dir, "--cluster", CLUSTER, "--keys", keys).out.trim();
     const key = await makeKey();
-    const body = { token, proof: null, csr: await makeCsr(key) };
+    const body = { token, proof: null, nonce: null, csr: await makeCsr(key) };
     const first = await call(ready.enrol, "/v1/enroll", body, { ca });
     const crash = async (): Promise<void> => {
       child.kill("SIGKILL");

@@ -78,9 +78,9 @@ test("a head of entries that were not handed in waits; one that goes back is ref
 test("a head of another history, or by another key, is not cosigned", async () => {
   const good = agent.checkpoint();
   agent.lines[4] = (agent.lines[4] ?? "").replace("life", "lies");
-  expect(await witness(agent.checkpoint())).toMatchObject({ status: 409, body: { code: "conflict" } });
   expect(await witness(good.replace("\n9\n", "\n8\n"))).toMatchObject({ status: 400, body: { code: "malformed" } });
-  expect(await shown()).toMatchObject({ witnessed: { cosigned: null }, alarms: ["log-forked"] });
+  expect(await witness(agent.checkpoint())).toMatchObject({ status: 403, body: { code: "fenced" } });
+  expect(await shown()).toMatchObject({ witnessed: { cosigned: null }, alarms: ["copy", "log-forked"] });
 });
 
 test("what another witness has seen is raised, as the agent's word, before it stops", async () => {

@@ -40,6 +40,8 @@ describe("deploy/azure, as it is written", () => {
       "UserAssigned",
       "[azurerm_user_assigned_identity.agent.id]",
     ]);
+    // Whoever has it can enrol as the agent: nothing else has it.
+    expect(everyBlock(blocks).filter(({ type }) => type === "identity")).toHaveLength(1);
     const [card] = inner(set, "network_interface");
     expect(written(card?.attributes["network_security_group_id"])).toBe("azurerm_network_security_group.agent.id");
   });

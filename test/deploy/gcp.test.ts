@@ -82,6 +82,8 @@ describe("deploy/gcp, as it is written", () => {
       enable_vtpm: true,
     });
     expect(inner(template, "service_account")).toHaveLength(1);
+    // Whoever runs as it can enrol as the agent: nothing else does.
+    expect(everyBlock(blocks).filter(({ type }) => type === "service_account")).toHaveLength(1);
   });
 
   test("every input is described and judged", () => {

@@ -148,10 +148,16 @@ export type WorldOptions = Says & {
   readonly owner?: string;
   /** The config's lines of another provider than the local one. */
   readonly provider?: string;
+  /** What the control plane's executable is started under, such as another time of day. Looked at each time. */
+  under?: readonly string[];
   /** Flags that name the first command key where it is no file in `keys`, and its thumbprint. */
   readonly signer?: { readonly flags: readonly string[]; readonly thumbprint: string };
   /** The control plane runs under this uid, and every system call of its that names a file goes into `trace`. */
   readonly serveAs?: number;
+  /** More flags of `serve`. */
+  readonly serveFlags?: readonly string[];
+  /** The config names the root CA, as it must where a platform alone enrols. */
+  readonly rootPinned?: boolean;
 };
 
 /** A vendor and a customer's machine in one scratch folder, over loopback. `end` leaves no process behind. */
@@ -194,11 +200,16 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     writeFileSync(one.token, token, { mode: 0o600 });
     writePolicy(one, options.rules ?? RULES, 1, options);
     writeFileSync(join(one.owner, "on"), "on\n", { mode: 0o644 });
-    writeFileSync(one.config, configOf(one, path, runtime, self.ports.enrol, pin, options), { mode: 0o644 });
+    writeFileSync(one.config, configOf(one, path, runtime, { ...self.ports, pin, rootSha256 }, options), {
+      mode: 0o644,
+    });
     return one;
   };
-  const served = options.serveAs === undefined ? [CONTROL] : underUser(options.serveAs, path);
+  const under = (): string[] => [...(options.under ?? []), CONTROL];
+  const serving = options.serveAs === undefined ? under : () => served;
+  const served = options.serveAs === undefined ? [] : underUser(options.serveAs, path);
   let pin = options.signer?.thumbprint ?? "";
+  let rootSha256 = "";
   const self: World = {
     ...machine(""),
     folder,
@@ -209,9 +220,10 @@ export async function world(options: WorldOptions = {}): Promise<World> {
     control: spawn("true"),
     ports: { enrol: `${options.host ?? "127.0.0.1"}:0`, agents: `${options.host ?? "127.0.0.1"}:0` },
     async startControl() {
-      const [program = CONTROL, ...before] = served;
+      const [program = CONTROL, ...before] = serving();
       const at = ["--enrol", self.ports.enrol, "--agents", self.ports.agents, "--bind", "127.0.0.1"];
-      const child = spawn(program, [...before, "serve", "--dir", path("control"), ...at], {
+      const flags = [...at, ...(options.serveFlags ?? [])];
+      const child = spawn(program, [...before, "serve", "--dir", path("control"), ...flags], {
         env: CLEAN,
         stdio: ["ignore", "pipe", "pipe"],
       });
@@ -220,13 +232,17 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       const line = await firstLine(child);
       const said = JSON.parse(line) as { enrol: string; agents: string; root_sha256: string };
       self.ports = { enrol: said.enrol, agents: said.agents };
+      rootSha256 = said.root_sha256;
     },
     async stopControl(signal = "SIGTERM") {
       const gone = new Promise((done) => self.control.once("exit", done));
       self.control.kill(signal);
       await gone;
     },
-    vendor: (verb, ...args) => ran(CONTROL, ...(verb ?? "").split(" "), "--dir", path("control"), ...args),
+    vendor(verb, ...args) {
+      const [program = CONTROL, ...before] = under();
+      return ran(program, ...before, ...(verb ?? "").split(" "), "--dir", path("control"), ...args);
+    },
     newToken() {
       const made = self.vendor("token", "--cluster", "prod-eu-1");
       if (made.code !== 0) throw new Error(`token: ${made.stderr}`);
@@ -314,13 +330,13 @@ function configOf(
   of: Machine,
   path: (name: string) => string,
   runtime: string,
-  enrol: string,
-  pin: string,
+  control: { readonly enrol: string; readonly pin: string; readonly rootSha256: string },
   options: WorldOptions,
 ): string {
+  const root = options.rootPinned === true ? `, root_sha256: ${control.rootSha256}` : "";
   return `version: 1
 cluster: prod-eu-1
-control_plane: { enrol: "https://${enrol}", trust_sha256: ${pin} }
+control_plane: { enrol: "https://${control.enrol}", trust_sha256: ${control.pin}${root} }
 state: ${of.state}
 runtime: ${runtime}
 owner: ${options.owner ?? `{ directory: ${of.owner}, uid: ${process.getuid?.() ?? 0} }`}

@@ -247,7 +247,7 @@ export async function startPlane(now: () => number = Date.now) {
     if (request.url === "/v1/nonce") {
       const nonce = Buffer.from(webcrypto.getRandomValues(new Uint8Array(32))).toString("base64url");
       nonces.add(nonce);
-      return { status: 200, body: { nonce } };
+      return { status: 200, body: { nonce, trust_domain: DOMAIN } };
     }
     plane.bodies.push(body);
     return request.url === "/v1/enroll" ? enroll(JSON.parse(body)) : grace(JSON.parse(body));

@@ -102,6 +102,7 @@ test("a full disk at enrolment is a fault with the disk's own code, and nothing 
     owner: ownerOf(config),
     credentials: null,
     uid: UID,
+    prove: null,
   });
   expect(faulted(result)).toMatchObject({ fault: "disk", exit: 4 });
   expect(world.plane.bodies.length).toBe(bodies);
@@ -125,6 +126,7 @@ test("a disk that fails while renewing leaves the certificate in use, and the re
       owner: ownerOf(config),
       credentials: null,
       uid: UID,
+      prove: null,
     }),
   );
   const before = identity.chain();

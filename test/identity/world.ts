@@ -11,6 +11,7 @@ import type { Identity } from "../../agent/identity/identity.ts";
 import { loadOrEnrol } from "../../agent/identity/load.ts";
 import type { OwnersFolder } from "../../agent/owner/folder.ts";
 import { ownersFolder } from "../../agent/owner/place.ts";
+import type { Provider } from "../../providers/provider.ts";
 import { CLUSTER, type Plane, pinOf, startPlane } from "./plane.ts";
 
 export const UID = process.getuid?.() ?? -1;
@@ -103,7 +104,14 @@ export async function makeWorld() {
       return token;
     },
     async start(
-      options: { config?: Config; fate?: Fate; net?: Network; credentials?: string | null; uid?: number } = {},
+      options: {
+        config?: Config;
+        fate?: Fate;
+        net?: Network;
+        credentials?: string | null;
+        uid?: number;
+        prove?: Provider["prove"];
+      } = {},
     ) {
       const net = options.net ?? realNetwork(DIRECT);
       const ours = options.config ?? config();
@@ -114,6 +122,7 @@ export async function makeWorld() {
         owner: ownerOf(ours),
         credentials: options.credentials ?? null,
         uid: options.uid ?? UID,
+        prove: options.prove ?? null,
       });
       if (!isEnrolmentFault(started)) open.push(started);
       return started;

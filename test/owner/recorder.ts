@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { Hono } from "hono";
 import { openAuthority } from "../../control/ca.ts";
 import { agentsApp, enrolmentApp, listen } from "../../control/listeners.ts";
+import { PLACES } from "../../control/proof/places.ts";
+import { proofVerifier } from "../../control/proof/verify.ts";
 import { openSqlite } from "../../control/sqlite.ts";
 import { writeMeta } from "../../control/store.ts";
 import { openWitnessKey } from "../../control/witness/key.ts";
@@ -24,7 +26,8 @@ export async function recorder(dir: string): Promise<Recorder> {
   const authority = await openAuthority(dir, ["127.0.0.1"]);
   const store = await openSqlite(join(dir, "state.db"));
   const witness = openWitnessKey(join(dir, "ca"), undefined);
-  const plane = { store, authority, witness, trustDomain: "vendor.example", enrolUrl: "", agentsUrl: "" };
+  const verify = proofVerifier(PLACES);
+  const plane = { store, authority, witness, verify, trustDomain: "vendor.example", enrolUrl: "", agentsUrl: "" };
   const stopping = new AbortController();
   const wake = {
     stopping: stopping.signal,

@@ -38,12 +38,12 @@ export function networkOf(way: Way): Network {
   return {
     async shownChain(url, wait) {
       const reached = await reach(way, wait);
-      if (reached !== null) return reached;
+      if ("unreachable" in reached) return reached;
       return url === ENROL_URL ? { chain: shownChain(way.plane.keys.authority) } : { unreachable: "dns" };
     },
     async connect({ url, roots, client }, wait) {
       const reached = await reach(way, wait);
-      if (reached !== null) return reached;
+      if ("unreachable" in reached) return reached;
       if (url !== ENROL_URL && url !== AGENTS_URL) return { unreachable: "dns" };
       const trusted = roots.some((pem) => pem.trim() === way.plane.keys.authority.rootPem.trim());
       if (!trusted) return { unreachable: "tls: SELF_SIGNED_CERT_IN_CHAIN" };
@@ -52,17 +52,18 @@ export function networkOf(way: Way): Network {
       if (caller === null) return { unreachable: "reset" };
       // TLS itself refuses a certificate that has expired by the server's clock.
       if (caller.notAfter <= way.time.now()) return { unreachable: "reset" };
-      return lineOver(way, caller);
+      return lineOver(way, { ...caller, port: reached.port });
     },
   };
 }
 
-/** A round trip that a connection takes. Null when it came about. */
-function reach(way: Way, wait: Wait): Promise<Unreachable | null> {
+/** A round trip that a connection takes: the port that the server knows it by. */
+function reach(way: Way, wait: Wait): Promise<{ readonly port: number } | Unreachable> {
   return within(way, wait, (end) => {
     const lost = way.cut() || way.draw.odds(way.weather.loss);
     const delay = way.draw.int(1, way.weather.delay);
-    if (!lost) way.time.after(delay, () => end(way.weather.planeDown ? { unreachable: "refused" } : null));
+    if (lost) return;
+    way.time.after(delay, () => end(way.weather.planeDown ? { unreachable: "refused" } : { port: way.plane.accept() }));
   });
 }
 
@@ -121,19 +122,30 @@ function lineOver(way: Way, caller: Caller | null): Line {
         };
         // A caller who has given up is heard of by the server, if anything gets through.
         wait.signal?.addEventListener("abort", () => gone.abort(), { once: true });
-        send(way, caller, ask, gone.signal, done);
-        if (way.draw.odds(way.weather.twice)) send(way, caller, ask, new AbortController().signal, () => undefined);
+        send(way, caller, ask, gone, done, close);
+        const unheard = new AbortController();
+        if (way.draw.odds(way.weather.twice))
+          send(
+            way,
+            caller,
+            ask,
+            unheard,
+            () => undefined,
+            () => undefined,
+          );
       });
     },
   };
 }
 
+/** `end`: the server ends the connection with its answer. */
 function send(
   way: Way,
   caller: Caller | null,
   ask: Ask,
-  gone: AbortSignal,
+  gone: AbortController,
   done: (answer: Answer | Unreachable) => void,
+  end: () => void,
 ): void {
   const { time, weather, draw } = way;
   const lost = way.cut() || draw.odds(weather.loss);
@@ -143,17 +155,24 @@ function send(
   time.after(there, () => {
     if (way.cut()) return;
     if (weather.planeDown) return done({ unreachable: "reset" });
+    let last = false;
+    const ends = (): void => {
+      last = true;
+    };
     const answer =
       caller === null
         ? way.plane.enrolment(ask.method, ask.path, ask.body)
-        : way.plane.agents(ask.path, ask.body ?? "", caller, gone);
+        : way.plane.agents(ask.path, ask.body ?? "", caller, gone.signal, ends);
     const down = weather.planeDown;
     void answer.then(async (response) => {
       const text = way.answered(ask.path, response.status, await response.text());
+      // The exchange is over, as far as the server is concerned.
+      gone.abort();
       if (answerLost || down !== weather.planeDown) return;
       time.after(back, () => {
         if (way.cut() || weather.planeDown) return;
         done({ status: response.status, body: Buffer.from(text), dateMs: time.now() });
+        if (last) way.deliver(end);
       });
     });
   });

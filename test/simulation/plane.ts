@@ -8,6 +8,7 @@ import { TOKEN_HEADER } from "../../agent/wire/token.ts";
 import { thumbprint } from "../../agent/wire/trust.ts";
 import { type Authority, openAuthority } from "../../control/ca.ts";
 import { agentsApp, enrolmentApp, type Wake } from "../../control/listeners.ts";
+import { watchAccepted } from "../../control/moment.ts";
 import { REDELIVER_SECONDS } from "../../control/poll.ts";
 import { type Signer, signJws } from "../../control/signer.ts";
 import { openSqlite } from "../../control/sqlite.ts";
@@ -48,14 +49,17 @@ export async function vendorKeys(): Promise<VendorKeys> {
   };
 }
 
-/** What the TLS layer would say of a caller. */
-export type Caller = { readonly raw: Uint8Array; readonly serial: string };
+/** What the TLS layer would say of a caller. `port`: the connection's, as `accept` gave it. */
+export type Caller = { readonly raw: Uint8Array; readonly serial: string; readonly port: number };
 export type ControlPlane = {
   readonly store: Store;
   readonly keys: VendorKeys;
   /** Answers a request; `gone` is aborted when the caller has left. */
   enrolment(method: string, path: string, body: string | null): Promise<Response>;
-  agents(path: string, body: string, caller: Caller, gone: AbortSignal): Promise<Response>;
+  /** `end` is called when the connection ends with the answer. */
+  agents(path: string, body: string, caller: Caller, gone: AbortSignal, end: () => void): Promise<Response>;
+  /** A connection has come; gives the port at its other end. */
+  accept(): number;
   /** The process is killed and started again: what it only remembered is gone. */
   restart(): void;
   /** So many statements from now on the state's disk fails: the transaction is undone. */
@@ -85,6 +89,9 @@ export async function controlPlane(time: Time, keys: VendorKeys): Promise<Contro
     authority: keys.authority,
     witness: keys.witness,
     trustDomain: DOMAIN,
+    verify: async () => {
+      throw new Error("this world has no platform");
+    },
     enrolUrl: ENROL_URL,
     agentsUrl: AGENTS_URL,
   };
@@ -116,11 +123,29 @@ export async function controlPlane(time: Time, keys: VendorKeys): Promise<Contro
     agents: agentsApp(plane, wake, { redeliverSeconds: REDELIVER_SECONDS }),
   });
   let apps = start();
+  let ports = 0;
+  let came: (socket: object) => void = () => undefined;
+  const server = {
+    on(_name: string, then: (socket: object) => void) {
+      came = then;
+    },
+  };
+  watchAccepted(server as unknown as Parameters<typeof watchAccepted>[0]);
   return {
     store,
     keys,
-    enrolment: async (method, path, body) => apps.enrolment.fetch(request(method, path, body), env(null, never)),
-    agents: async (path, body, caller, gone) => apps.agents.fetch(request("POST", path, body), env(caller, gone)),
+    enrolment: async (method, path, body) =>
+      apps.enrolment.fetch(
+        request(method, path, body),
+        env(null, never, () => undefined),
+      ),
+    agents: async (path, body, caller, gone, end) =>
+      apps.agents.fetch(request("POST", path, body), env(caller, gone, end)),
+    accept() {
+      ports++;
+      came({ ...endsOf(ports), once: () => undefined });
+      return ports;
+    },
     restart() {
       apps = start();
     },
@@ -137,12 +162,17 @@ function request(method: string, path: string, body: string | null): Request {
   return new Request(`https://control.vendor.example${path}`, { method, headers, ...(body === null ? {} : { body }) });
 }
 
+const endsOf = (port: number) => ({ localPort: 8444, remoteAddress: "10.0.0.1", remotePort: port });
+
 /** What node:http2 hands over with a request, as far as the listeners look at it. */
-function env(caller: Caller | null, gone: AbortSignal): Context["env"] {
+function env(caller: Caller | null, gone: AbortSignal, end: () => void): Context["env"] {
   const socket = {
+    ...endsOf(caller?.port ?? 0),
     authorized: true,
     getPeerCertificate: () => (caller === null ? {} : { raw: caller.raw, serialNumber: caller.serial.toUpperCase() }),
+    destroy: end,
   };
+  // What is asked for on the same turn as the answer is about the connection's end after it.
   const once = (_name: string, then: () => void): void => gone.addEventListener("abort", then, { once: true });
   return { incoming: { socket }, outgoing: { once } };
 }
@@ -201,7 +231,7 @@ export function shownChain(authority: Authority): Uint8Array[] {
 }
 
 /** Of a client's PEM: who presents it, and until when TLS takes it; null for one whose key is another. */
-export function callerOf(pem: string, key: string): (Caller & { readonly notAfter: number }) | null {
+export function callerOf(pem: string, key: string): (Omit<Caller, "port"> & { readonly notAfter: number }) | null {
   const leaf = new X509Certificate(pem);
   if (!leaf.checkPrivateKey(createPrivateKey(key))) return null;
   return { raw: new Uint8Array(leaf.raw), serial: leaf.serialNumber.toLowerCase(), notAfter: Date.parse(leaf.validTo) };

@@ -144,6 +144,7 @@ export function worldProvider(watched: Watched): Provider {
       reconcile: nobody,
     },
     bucket: null,
+    prove: null,
     ownGroups: [],
     probe: async () => [],
   };

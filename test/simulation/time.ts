@@ -100,9 +100,11 @@ function hop(): Promise<void> {
 
 const RealDate = Date;
 
-/** From now on `Date` and `AbortSignal.timeout` of this process are those of `clock`. Gives the way back. */
+/** From now on `Date`, `performance.now` and `AbortSignal.timeout` of this process are those of `clock`. Gives the way back. */
 export function installClock(clock: () => number): () => void {
   const timeout = AbortSignal.timeout;
+  const monotonic = performance.now;
+  performance.now = () => clock() - 1_000_000_000_000;
   class VirtualDate extends RealDate {
     constructor(...words: readonly unknown[]) {
       if (words.length === 0) super(clock());
@@ -118,5 +120,6 @@ export function installClock(clock: () => number): () => void {
   return () => {
     globalThis.Date = RealDate;
     AbortSignal.timeout = timeout;
+    performance.now = monotonic;
   };
 }

@@ -12,7 +12,7 @@ export type Judged =
   | { readonly class: "matched"; readonly row: Row }
   /** It read, as the action's table permits, what the command that it names is about, while that command was dealt with. */
   | { readonly class: "read"; readonly command: Known }
-  /** Whose credentials these are: asked by the agent for itself. */
+  /** Whose credentials these are: asked by the agent for itself, or by the control plane when the machine enrols by them. */
   | { readonly class: "check" }
   /** It read, as some action's table permits, and its user agent says that `doctor` did. */
   | { readonly class: "doctor" }
@@ -29,6 +29,8 @@ export type Judged =
 const AGENT = /(?:^|[\s[])reeve\/([0-9A-Za-z.+-]{1,64})(?=[\s\]]|$)/g;
 const COMMAND = /(?:^|[\s[])cmd\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?=[\s\]]|$)/g;
 
+/** The control plane of a cluster that enrols by its platform: it makes the one call that the agent has signed. */
+const ENROLMENT = /(?:^|[\s[])reeve-control\/proof(?=[\s\]]|$)/;
 const DOCTOR = /(?:^|[\s[])cmd\/doctor(?=[\s\]]|$)/;
 
 /** The version and the command that a user agent names; null where it names none, or more than one. */
@@ -46,9 +48,10 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
   const named = namedBy(call.userAgent);
   const unexplained = (why: string, command: Known | null = null): Judged => ({ class: "unexplained", command, why });
   if (call.command !== undefined) return ofCommand(call, call.command, ledger, tables, "request id");
+  const check = tables.checks.find(({ operation }) => operation === call.operation);
+  if (check !== undefined && ENROLMENT.test(call.userAgent) && onlyReads(call, check)) return { class: "check" };
   if (named.version === null) return unexplained("its user agent names no reeve");
   if (!ledger.versions.has(named.version)) return unexplained(`no reeve ${named.version} ran by this log`);
-  const check = tables.checks.find(({ operation }) => operation === call.operation);
   if (check !== undefined) {
     if (onlyReads(call, check)) return { class: "check" };
     return unexplained("it is a check that the cloud says was a change");

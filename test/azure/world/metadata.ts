@@ -20,8 +20,14 @@ export type MachineOptions = {
   readonly users: readonly Identity[];
 };
 
+type Claims = Readonly<Record<string, unknown>>;
+/** What Entra's tokens are for that only an application that trusts the very identity takes, and how v2.0 tokens say it. */
+const EXCHANGE = { resource: "api://AzureADTokenExchange", aud: "fb60f99c-7a34-4190-8149-302f77469936" };
+const VM = "13f56399-bd52-4150-9748-7190aae1ff21";
+
 export function machine(options: MachineOptions) {
   const tokens = new Map<string, Token>();
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
   const state = {
     ...options,
     /** The scale set that this machine is in; "" for none. */
@@ -32,8 +38,46 @@ export function machine(options: MachineOptions) {
     /** What the token's claims say instead. */
     claims: {} as Record<string, unknown>,
     asked: [] as string[],
+    /** Signs what an attested document says: PKCS #7, DER. Nobody's signature, for worlds in which nobody looks at it. */
+    attest: async (content: string): Promise<Uint8Array> => Buffer.from(content),
+    /** Signs an exchange token's claims. */
+    sign: (claims: Claims): string =>
+      `${part({ typ: "JWT", alg: "RS256", kid: "world" })}.${part(claims)}.${randomBytes(256).toString("base64url")}`,
   };
-  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  /** "Access token claims reference", v2.0: the resource that Entra exchanges tokens for gets these. */
+  const exchangeable = (identity: Identity): { readonly token: string; readonly until: number } => {
+    const until = Math.floor(Date.now() / 1000) + state.seconds;
+    const { tenant: tid, principal: oid, client: azp, resource: xms_mirid } = identity;
+    const claims = {
+      ...{ aud: EXCHANGE.aud, iss: `https://login.microsoftonline.com/${tid}/v2.0`, iat: until - state.seconds },
+      ...{
+        nbf: until - state.seconds,
+        exp: until,
+        azp,
+        azpacr: "2",
+        idtyp: "app",
+        oid,
+        sub: oid,
+        tid,
+        ver: "2.0",
+        xms_mirid,
+      },
+      ...state.claims,
+    };
+    return { token: state.sign(claims), until };
+  };
+  /** "Attested data", a nonce of ten digits at most. */
+  const document = async (nonce: string): Promise<unknown> => {
+    const moment = (ms: number): string => {
+      const [year = "", month, day, time] = new Date(ms).toISOString().split(/[-T.]/);
+      return `${month}/${day}/${year.slice(2)} ${time} -0000`;
+    };
+    const timeStamp = { createdOn: moment(Date.now()), expiresOn: moment(Date.now() + 6 * 3600_000) };
+    const plan = { name: "", product: "", publisher: "" };
+    const said = { licenseType: "", nonce, plan, sku: "", subscriptionId: state.subscription, timeStamp, vmId: VM };
+    const signature = Buffer.from(await state.attest(JSON.stringify(said))).toString("base64");
+    return { encoding: "pkcs7", signature };
+  };
   const issue = (audience: string, identity: Identity): { readonly token: string; readonly until: number } => {
     const until = Math.floor(Date.now() / 1000) + state.seconds;
     const claims = {
@@ -57,7 +101,7 @@ export function machine(options: MachineOptions) {
     tokens,
     issue,
     /** As "How to use managed identities … on an Azure VM to acquire an access token" and "Azure Instance Metadata Service" have it. */
-    answer(url: URL, headers: IncomingHttpHeaders): { readonly status: number; readonly body: unknown } {
+    async answer(url: URL, headers: IncomingHttpHeaders): Promise<{ readonly status: number; readonly body: unknown }> {
       state.asked.push(`${url.pathname}${url.search}`);
       if (state.away) return { status: 503, body: { error: "away" } };
       if (headers["metadata"] !== "true")
@@ -74,7 +118,7 @@ export function machine(options: MachineOptions) {
               name: vm,
               vmScaleSetName: state.scaleSet,
               location: state.location,
-              vmId: "13f56399-bd52-4150-9748-7190aae1ff21",
+              vmId: VM,
             },
             ...{
               subscriptionId: state.subscription,
@@ -83,6 +127,11 @@ export function machine(options: MachineOptions) {
             },
           },
         };
+      }
+      if (url.pathname === "/metadata/attested/document") {
+        const nonce = url.searchParams.get("nonce") ?? "";
+        if (!/^\d{1,10}$/.test(nonce)) return { status: 400, body: { error: "Bad request. Invalid nonce" } };
+        return { status: 200, body: await document(nonce) };
       }
       if (url.pathname !== "/metadata/identity/oauth2/token") return { status: 404, body: { error: "not found" } };
       const resource = url.searchParams.get("resource");
@@ -95,7 +144,7 @@ export function machine(options: MachineOptions) {
       const identity = client === null ? state.system : (state.users.find((one) => one.client === client) ?? null);
       if (identity === null)
         return { status: 400, body: { error: "invalid_request", error_description: "Identity not found" } };
-      const { token, until } = issue(resource, identity);
+      const { token, until } = resource === EXCHANGE.resource ? exchangeable(identity) : issue(resource, identity);
       return {
         status: 200,
         body: {

@@ -232,7 +232,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const handle = async (request: IncomingMessage, response: ServerResponse, bytes: Buffer): Promise<void> => {
     const url = new URL(request.url ?? "/", "http://any");
     if (url.pathname.startsWith("/metadata/")) {
-      const { status, body } = self.machine.answer(url, request.headers);
+      const { status, body } = await self.machine.answer(url, request.headers);
       response.writeHead(status, { "content-type": "application/json" });
       response.end(JSON.stringify(body));
       return;

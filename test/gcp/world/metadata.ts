@@ -21,6 +21,8 @@ export type MetadataSwitches = {
   /** The group that made this machine, as `created-by` says it; null: none. */
   createdBy: string | null;
   instance: { readonly id: string; readonly name: string; readonly zone: string; readonly projectNumber: string };
+  /** Makes an identity token of what it is to say. */
+  sign: (claims: Readonly<Record<string, unknown>>) => string;
 };
 export type Tokens = {
   /** The account of a token that holds now; null: of none. */
@@ -48,7 +50,29 @@ export function makeTokens(): Tokens {
   };
 }
 
-function text(path: string, switches: MetadataSwitches, tokens: Tokens): string | null {
+/** Nobody's signature: for worlds in which nobody looks at it. */
+export function unsigned(claims: Readonly<Record<string, unknown>>): string {
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+  return `${part({ alg: "RS256", kid: "world", typ: "JWT" })}.${part(claims)}.${randomBytes(256).toString("base64url")}`;
+}
+
+/** "Verifying the identity of VM instances": what the token says; of the instance, only where the full format is asked for. */
+function identity({ project, account, instance }: MetadataSwitches, query: URLSearchParams): Record<string, unknown> {
+  const iat = Math.floor(Date.now() / 1000);
+  const claims = {
+    ...{ aud: query.get("audience"), azp: "107517467455664443765", email: account, email_verified: true },
+    ...{ exp: iat + 3600, iat, iss: "https://accounts.google.com", sub: "107517467455664443765" },
+  };
+  if (query.get("format") !== "full") return claims;
+  const compute_engine = {
+    ...{ instance_creation_timestamp: iat - 60, instance_id: instance.id, instance_name: instance.name },
+    ...{ project_id: project, project_number: Number(instance.projectNumber), zone: instance.zone },
+  };
+  return { ...claims, google: { compute_engine } };
+}
+
+function text(url: URL, switches: MetadataSwitches, tokens: Tokens): string | null {
+  const path = url.pathname;
   const { project, account, instance, createdBy, tokenSeconds, fault } = switches;
   const below = "/computeMetadata/v1";
   if (path === `${below}/project/project-id`) return project;
@@ -57,9 +81,12 @@ function text(path: string, switches: MetadataSwitches, tokens: Tokens): string 
   if (path === `${below}/instance/name`) return instance.name;
   if (path === `${below}/instance/zone`) return `projects/${instance.projectNumber}/zones/${instance.zone}`;
   if (path === `${below}/instance/attributes/created-by`) return createdBy;
-  const [, who, what] = /^\/computeMetadata\/v1\/instance\/service-accounts\/([^/]+)\/(email|token)$/.exec(path) ?? [];
+  const [, who, what] =
+    /^\/computeMetadata\/v1\/instance\/service-accounts\/([^/]+)\/(email|token|identity)$/.exec(path) ?? [];
   if (fault === "no-account" || (who !== "default" && who !== account)) return null;
   if (what === "email") return account;
+  if (what === "identity")
+    return url.searchParams.has("audience") ? switches.sign(identity(switches, url.searchParams)) : null;
   if (fault === "malformed-token") return JSON.stringify({ access_token: "", expires_in: "soon" });
   return JSON.stringify({
     access_token: tokens.give(account, tokenSeconds),
@@ -69,7 +96,7 @@ function text(path: string, switches: MetadataSwitches, tokens: Tokens): string 
 }
 
 async function answer(incoming: IncomingMessage, response: ServerResponse, switches: MetadataSwitches, tokens: Tokens) {
-  const { pathname } = new URL(incoming.url ?? "/", "http://metadata");
+  const url = new URL(incoming.url ?? "/", "http://metadata");
   if (switches.fault === "slow") await Bun.sleep(switches.slowMilliseconds);
   if (switches.fault === "nothing-but-errors") {
     response.writeHead(503, { "metadata-flavor": "Google" }).end();
@@ -84,8 +111,8 @@ async function answer(incoming: IncomingMessage, response: ServerResponse, switc
     response.writeHead(403, flavour).end("Missing required header: Metadata-Flavor");
     return;
   }
-  const found = incoming.method === "GET" ? text(pathname, switches, tokens) : null;
-  const type = pathname.endsWith("/token") ? "application/json" : "application/text";
+  const found = incoming.method === "GET" ? text(url, switches, tokens) : null;
+  const type = url.pathname.endsWith("/token") ? "application/json" : "application/text";
   response.writeHead(found === null ? 404 : 200, { ...flavour, "content-type": type }).end(found ?? "");
 }
 

@@ -3,7 +3,7 @@ import { type Fault, type Rule, striking } from "../../aws/world/faults.ts";
 import { api, type Structure } from "./discovery.ts";
 import { type Binding, holds, judge } from "./iam.ts";
 import { type Made, type Service, ServiceError } from "./made.ts";
-import { type MetadataSwitches, makeTokens, startMetadata } from "./metadata.ts";
+import { type MetadataSwitches, makeTokens, startMetadata, unsigned } from "./metadata.ts";
 import { type PoolSwitches, pools } from "./pool.ts";
 import { type Scaling, type ScalingSwitches, scaling } from "./scaling.ts";
 import { type Identity, type Moment, startFront } from "./server.ts";
@@ -110,6 +110,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     tokenSeconds: 3600,
     createdBy: null,
     instance: { id: "5012345678901234567", name: `agent-${mark}`, zone: `${region}-b`, projectNumber: "123456789012" },
+    sign: unsigned,
   };
   const calls: Made[] = [];
   const metadataCalls: string[] = [];

@@ -137,6 +137,7 @@ export function tinyProvider(cloud: Cloud): Provider {
     "update-dns": tinyDns(cloud),
     bucket: null,
     ownGroups: [],
+    prove: null,
     probe: async () => [],
   };
 }

@@ -1,0 +1,90 @@
+import { isRefusal } from "../../policy/refusal.ts";
+import type { Config } from "../config.ts";
+import { spiffeId } from "../wire/names.ts";
+import type { EnrolAnswer } from "../wire/protocol.ts";
+import { checkChain } from "../wire/x509.ts";
+import { type EnrolmentFault, enrolmentFault } from "./fault.ts";
+import { digestOf, type Joining } from "./joining.ts";
+import { newLogKeyPem, spkiOf } from "./keys.ts";
+import type { Pending, Stored } from "./store.ts";
+import { walkTrust } from "./trust.ts";
+
+/** What the answer is held to. `root`: the one that the server showed and `joining` names. */
+export type Asked = {
+  readonly config: Config;
+  readonly joining: Joining;
+  readonly trustDomain: string;
+  readonly root: Uint8Array;
+  readonly pending: Pending;
+  /** Machine clock, milliseconds. */
+  readonly now: number;
+};
+
+/** An answer that names our key, our name and the pinned trust becomes an identity; nothing of it is durable yet. */
+export async function storedOf(answer: EnrolAnswer, asked: Asked): Promise<Stored | EnrolmentFault> {
+  const { config, joining, trustDomain, root, pending, now } = asked;
+  const { cluster } = config;
+  const { trust_sha256, enrol: url } = config.control_plane;
+  const bad =
+    chainFault(answer.chain, [root], spiffeId(trustDomain, cluster), pending.asking.key, now) ??
+    (/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/.test(answer.agents_url) ? null : "agents_url is not https://HOST:PORT");
+  if (bad !== null) return badAnswer(bad);
+  const trust = await walkTrust(answer.trust, { cluster, trustDomain, pin: trust_sha256 });
+  if (isRefusal(trust)) return enrolmentFault("trust", `Cannot enrol: ${trust.because}.`, trust.hint);
+  const rootText = Buffer.from(root).toString("base64");
+  if (trust.newest !== null && !trust.newest.roots.includes(rootText)) {
+    return enrolmentFault(
+      "trust",
+      "Cannot enrol: the newest trust statement does not name the root that is pinned.",
+      "Ask the vendor for a join token made with a current root.",
+    );
+  }
+  const { before } = joining;
+  return {
+    v: 1,
+    cluster,
+    trust_domain: trustDomain,
+    epoch: answer.epoch,
+    // The earliest that it can be: an answer may have been lost, and commands of this epoch made since.
+    enrolled_at_ms: pending.began_at_ms,
+    enrol_url: url,
+    agents_url: answer.agents_url,
+    trust_sha256,
+    // What this machine first joined by stays its pin: a newer root is trusted by the statements that name it.
+    root_sha256: before?.root_sha256 ?? digestOf(root),
+    root: before?.root ?? rootText,
+    token_sha256: joining.tokenSha256,
+    log_key: newLogKeyPem(),
+    next_log_key: null,
+    trust: [...answer.trust],
+    current: { key: pending.asking.key, chain: [...answer.chain] },
+    next: null,
+    asking: null,
+  };
+}
+
+function badAnswer(what: string): EnrolmentFault {
+  return enrolmentFault(
+    "answer",
+    `Cannot use the control plane's answer: ${what}.`,
+    "Compare this machine's clock with the vendor's; if they agree, show this line to the vendor.",
+  );
+}
+
+/** What is wrong with an issued chain, or null: it must lead to a trusted root, for our key and our name alone. */
+export function chainFault(
+  chain: readonly string[],
+  roots: readonly Uint8Array[],
+  agentId: string,
+  key: string,
+  atMs: number,
+): string | null {
+  const checked = checkChain(
+    chain.map((der) => new Uint8Array(Buffer.from(der, "base64"))),
+    roots,
+    atMs,
+  );
+  if ("bad" in checked) return checked.bad;
+  if (checked.leaf.uri !== agentId) return "the certificate is for another name";
+  return Buffer.compare(checked.leaf.spki, spkiOf(key)) === 0 ? null : "the certificate is for another key";
+}

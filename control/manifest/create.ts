@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import type { z } from "zod";
+import { type Content, Image, Manifest, Parameters } from "../../agent/wire/manifest.ts";
+import { strictYaml } from "../../policy/yaml.ts";
+import { Complaint } from "../terminal.ts";
+import { scanRoot } from "./rootfs/scan.ts";
+import { readSbom } from "./sbom.ts";
+
+export type ImageSource = {
+  readonly name: string;
+  /** An SBOM's file, or the folder of a root file system. */
+  readonly path: string;
+  /** Of the image's own bytes. Needed with an SBOM; of a root file system its list of files has one. */
+  readonly digest: string | null;
+};
+export type Found = {
+  readonly image: Image;
+  /** Software without a package URL, which is therefore not in the manifest. */
+  readonly nameless: readonly string[];
+  /** A root's files, as `sha256sum` prints them; null for an SBOM. */
+  readonly list: string | null;
+};
+
+/** What one image holds. Throws a Complaint for what cannot be read. */
+export function readImage(source: ImageSource): Found {
+  const cannot = `read the image ${source.name}`;
+  const folder = statSync(source.path).isDirectory();
+  const found = folder ? ofRoot(source.path) : ofSbom(source.path, cannot);
+  const digest = source.digest ?? found.digest;
+  if (digest === null)
+    throw new Complaint(
+      2,
+      cannot,
+      "an SBOM does not say which bytes it is of",
+      `Give --digest ${source.name}=sha256:… of the image.`,
+    );
+  const image = Image.safeParse({ name: source.name, digest, packages: [...found.packages] });
+  if (!image.success) throw new Complaint(3, cannot, fieldOf(image.error), "See docs/MANIFEST.md.");
+  return { image: image.data, nameless: found.nameless, list: found.list };
+}
+
+function ofRoot(path: string) {
+  const { packages, digest, list } = scanRoot(path);
+  return { packages, digest, list, nameless: [] };
+}
+
+function ofSbom(path: string, cannot: string) {
+  const sbom = readSbom(readFileSync(path, "utf8"));
+  if ("fault" in sbom)
+    throw new Complaint(3, cannot, `${path}: ${sbom.fault}`, "Make it by a scanner such as syft or trivy.");
+  return { packages: sbom.packages, digest: null, list: null, nameless: sbom.nameless };
+}
+
+/** The parameters out of a YAML file, as strict as a policy. Throws a Complaint with the line. */
+export function readParameters(path: string): Parameters {
+  const cannot = `read the parameters ${path}`;
+  const yaml = strictYaml(readFileSync(path, "utf8"));
+  const fault = yaml.faults[0];
+  if (fault !== undefined) {
+    const { line, column } = yaml.positionOf(fault.offset);
+    throw new Complaint(3, cannot, `line ${line}, column ${column}: ${fault.message}`, fault.hint);
+  }
+  const read = Parameters.safeParse({ policy: null, ...(yaml.value as object) });
+  if (read.success) return read.data;
+  // A field by another name is the cause of one that is missing.
+  const issue = read.error.issues.find(({ code }) => code === "unrecognized_keys") ?? read.error.issues[0];
+  const { line, column } = yaml.place(issue?.path ?? []);
+  const words = `${issue?.path.map(String).join(".") || "the file"}: ${issue?.message}`;
+  throw new Complaint(3, cannot, `line ${line}, column ${column}: ${words}`, "See docs/MANIFEST.md.");
+}
+
+/** Puts a manifest together. Throws a Complaint for parts that do not fit. */
+export function makeManifest(
+  says: string,
+  images: readonly Image[],
+  agent: Content["agent"],
+  parameters: Parameters,
+): Manifest {
+  const sorted = [...images].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const made = Manifest.safeParse({
+    type: "reeve-manifest",
+    v: 1,
+    says,
+    content: { agent, images: sorted },
+    parameters,
+  });
+  if (!made.success) throw new Complaint(3, "make the manifest", fieldOf(made.error), "See docs/MANIFEST.md.");
+  return made.data;
+}
+
+/** The agent of a manifest: an executable, by its digest. */
+export function agentOf(version: string, path: string): Content["agent"] {
+  return { version, digest: `sha256:${createHash("sha256").update(readFileSync(path)).digest("hex")}` };
+}
+
+function fieldOf(error: z.ZodError): string {
+  const issue = error.issues[0];
+  return `${issue?.path.map(String).join(".") || "it"}: ${issue?.message ?? "not of its form"}`;
+}

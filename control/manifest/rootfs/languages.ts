@@ -1,0 +1,147 @@
+import { inflateSync } from "node:zlib";
+import { z } from "zod";
+import { makePurl } from "../purl.ts";
+
+/** Packages of languages, told by the files that their own tools leave. `bytes` is the file's content. */
+type Finder = { readonly of: (path: string) => boolean; readonly packages: (path: string, bytes: Buffer) => string[] };
+
+const NodePackage = z.object({ name: z.string(), version: z.string() });
+
+/** node_modules/NAME/package.json or node_modules/@SCOPE/NAME/package.json, at any depth. */
+const npm: Finder = {
+  of: (path) => /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*\/package\.json$/.test(path),
+  packages(_path, bytes) {
+    const read = NodePackage.safeParse(parsed(bytes));
+    if (!read.success) return [];
+    const [, scope, name] = /^(?:(@[^/]+)\/)?([^/]+)$/.exec(read.data.name) ?? [];
+    return name === undefined ? [] : [makePurl("npm", scope ?? null, name, read.data.version)];
+  },
+};
+
+/** METADATA of a .dist-info, PKG-INFO of an .egg-info (Core metadata: name and version). */
+const pip: Finder = {
+  of: (path) => /\.dist-info\/METADATA$|\.egg-info\/PKG-INFO$/.test(path),
+  packages(_path, bytes) {
+    const head = bytes.toString("utf8").split(/\r?\n\r?\n/)[0] ?? "";
+    const [name, version] = ["Name", "Version"].map((field) =>
+      new RegExp(`^${field}: *(\\S+)$`, "m").exec(head)?.[1]?.trim(),
+    );
+    // PyPI's names are one whatever their case and separators (PEP 503).
+    return name === undefined || version === undefined
+      ? []
+      : [makePurl("pypi", null, name.toLowerCase().replace(/[-_.]+/g, "-"), version)];
+  },
+};
+
+const ELF = Buffer.from("\u007fELF", "latin1");
+const GO_INFO = Buffer.from("\u00ff Go buildinf:", "latin1");
+/** Go's own linker puts the module list between these (cmd/go, runtime/debug.modinfo). */
+const GO_BEGIN = Buffer.from("3077af0c9274080241e1c107e6d618e6", "hex");
+const GO_END = Buffer.from("f932433186182072008242104116d8f2", "hex");
+
+/** Modules that a Go executable says it was built of, and the Go release itself. */
+export function goModules(bytes: Buffer): string[] {
+  if (!bytes.subarray(0, 4).equals(ELF)) return [];
+  const info = bytes.indexOf(GO_INFO);
+  if (info < 0) return [];
+  const found = goRelease(bytes, info);
+  const begin = bytes.indexOf(GO_BEGIN);
+  const end = bytes.indexOf(GO_END, begin + GO_BEGIN.length);
+  if (begin < 0 || end < 0) return found;
+  let last: { name: string; version: string } | null = null;
+  const modules: { name: string; version: string }[] = [];
+  for (const line of bytes
+    .subarray(begin + GO_BEGIN.length, end)
+    .toString("utf8")
+    .split("\n")) {
+    const [kind, name, version] = line.split("\t");
+    if (name === undefined || version === undefined) continue;
+    if (kind === "dep" || kind === "mod") {
+      last = { name, version };
+      modules.push(last);
+    } else if (kind === "=>" && last !== null) {
+      // What it was replaced by is what is in it.
+      [last.name, last.version] = [name, version];
+    }
+  }
+  return [
+    ...found,
+    ...modules.filter(({ version }) => version.startsWith("v")).map(({ name, version }) => goPurl(name, version)),
+  ];
+}
+
+function goPurl(path: string, version: string): string {
+  const cut = path.lastIndexOf("/");
+  return makePurl("golang", cut < 0 ? null : path.slice(0, cut), path.slice(cut + 1), version);
+}
+
+/** `go1.22.3`, inline behind the header since Go 1.18 (debug/buildinfo): flags at 15, then a varint of its length. */
+function goRelease(bytes: Buffer, info: number): string[] {
+  if (((bytes[info + 15] ?? 0) & 2) === 0) return [];
+  const length = bytes[info + 32] ?? 0;
+  const text = bytes.subarray(info + 33, info + 33 + length).toString("latin1");
+  const version = /^go(\d[\w.]*)/.exec(text)?.[1];
+  return version === undefined ? [] : [makePurl("golang", null, "stdlib", version)];
+}
+
+const CargoAudit = z.object({
+  packages: z.array(z.object({ name: z.string(), version: z.string(), kind: z.string().optional() })),
+});
+
+/** Crates of a Rust executable that was built with cargo-auditable: zlib JSON in the section `.dep-v0`. */
+export function rustCrates(bytes: Buffer): string[] {
+  const section = elfSection(bytes, ".dep-v0");
+  if (section === null) return [];
+  let text: Buffer;
+  try {
+    text = inflateSync(section, { maxOutputLength: 8 * 1024 * 1024 });
+  } catch {
+    // It has the section's name, and is not what that tool writes.
+    return [];
+  }
+  const read = CargoAudit.safeParse(parsed(text));
+  const packages = read.success ? read.data.packages : [];
+  return packages
+    .filter(({ kind }) => kind !== "build")
+    .map(({ name, version }) => makePurl("cargo", null, name, version));
+}
+
+/** A section's bytes of a 64 bit little-endian ELF file; null when there is none. */
+function elfSection(bytes: Buffer, wanted: string): Buffer | null {
+  if (bytes.length < 64 || !bytes.subarray(0, 4).equals(ELF) || bytes[4] !== 2 || bytes[5] !== 1) return null;
+  const [table, size, count, names] = [
+    Number(bytes.readBigUInt64LE(40)),
+    bytes.readUInt16LE(58),
+    bytes.readUInt16LE(60),
+    bytes.readUInt16LE(62),
+  ];
+  const header = (at: number): { name: number; offset: number; size: number } | null => {
+    const from = table + at * size;
+    if (size < 64 || from + 64 > bytes.length) return null;
+    return {
+      name: bytes.readUInt32LE(from),
+      offset: Number(bytes.readBigUInt64LE(from + 24)),
+      size: Number(bytes.readBigUInt64LE(from + 32)),
+    };
+  };
+  const text = header(names);
+  if (text === null) return null;
+  for (let at = 0; at < count; at++) {
+    const one = header(at);
+    if (one === null) return null;
+    const from = text.offset + one.name;
+    if (bytes.toString("latin1", from, from + wanted.length + 1) === `${wanted}\0`)
+      return bytes.subarray(one.offset, one.offset + one.size);
+  }
+  return null;
+}
+
+function parsed(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return null;
+  }
+}
+
+export const FINDERS: readonly Finder[] = [npm, pip];

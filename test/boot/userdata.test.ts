@@ -1,0 +1,298 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { parseConfig } from "../../agent/config.ts";
+import { ROOT } from "../../build/command.ts";
+import { loadPolicy } from "../../policy/parse.ts";
+import { requireDebian } from "../tools.ts";
+import { CLEAN, ended, must, type Ran, ran, until } from "./ran.ts";
+
+const CONTROL = join(ROOT, "dist", "reeve-control");
+const SHA256 = "0123456789abcdef".repeat(4);
+const folder = mkdtempSync(join(tmpdir(), "reeve-userdata-"));
+const path = (name: string): string => join(folder, name);
+const BASE = ["--cluster", "prod-eu-1", "--sha256", SHA256];
+let pin = "";
+
+beforeAll(async () => {
+  requireDebian({ "cloud-init": "cloud-init", python3: "python3" });
+  pin = (await must(CONTROL, "keys", "init", "--keys", path("keys"))).trim();
+  const at = ["--enrol", "127.0.0.1:0", "--agents", "127.0.0.1:0"];
+  const control = spawn(CONTROL, ["serve", "--dir", path("control"), ...at], {
+    env: CLEAN,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  let said = "";
+  control.stdout.on("data", (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  await until("the control plane has begun", () => (said.includes("\n") ? true : null));
+  control.kill("SIGTERM");
+  await ended(control);
+  const token = await must(
+    CONTROL,
+    "token",
+    "--dir",
+    path("control"),
+    "--cluster",
+    "prod-eu-1",
+    "--keys",
+    path("keys"),
+  );
+  writeFileSync(path("token"), token);
+  for (const [name, place] of Object.entries(PLACES)) writeFileSync(path(`${name}.policy`), policy(place));
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const PLACES = {
+  local: "{ cloud: local }",
+  aws: '{ cloud: aws, account: "111122223333", region: eu-west-1 }',
+} as const;
+const policy = (place: string, more = ""): string =>
+  `version: 1\nrevision: 1\ncluster: prod-eu-1\nvendor: vendor.example\nplace: ${place}\npeople: {}\nsigners: {}\nshare: []\ndry_run: refused\nrules: []\n${more}tests: []\n`;
+const AWS = 'provider: aws\naws: { account: "111122223333", role: reeve-prod, region: eu-west-1, partition: aws }\n';
+
+const render = (...flags: readonly string[]): Promise<Ran> => ran([CONTROL, "userdata", ...flags]);
+/** With a token that was made before, and the local provider. */
+const local = (...flags: readonly string[]): Promise<Ran> =>
+  render(
+    ...BASE,
+    "--provider",
+    "local",
+    "--token",
+    path("token"),
+    "--trust-sha256",
+    pin,
+    "--policy",
+    path("local.policy"),
+    ...flags,
+  );
+
+type File = { path: string; permissions: string; content: string; encoding?: string };
+/** What cloud-init would write, by file name, read by the library that it reads with itself. */
+function filesOf(userData: string): Record<string, string> {
+  const program = "import sys, json, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
+  const read = spawnSync("/usr/bin/python3", ["-c", program], { input: userData, encoding: "utf8", env: CLEAN });
+  expect([read.status, read.stderr]).toEqual([0, ""]);
+  const theirs = JSON.parse(read.stdout) as { write_files: File[] };
+  expect(theirs).toEqual(parse(userData, { version: "1.1" }));
+  return Object.fromEntries(
+    theirs.write_files.map((file) => [
+      file.path.split("/").at(-1) ?? "",
+      file.encoding === "b64" ? Buffer.from(file.content, "base64").toString("utf8") : file.content,
+    ]),
+  );
+}
+
+async function schema(userData: string): Promise<Ran> {
+  writeFileSync(path("user-data"), userData);
+  return ran(["cloud-init", "schema", "--config-file", path("user-data")]);
+}
+
+test("the rendered file is valid by cloud-init's schema, for every provider and place of the policy", async () => {
+  writeFileSync(path("aws.yaml"), AWS);
+  writeFileSync(path("bucket.yaml"), `${AWS}owner: { bucket: "s3://owner-bucket/prod", region: eu-west-1 }\n`);
+  writeFileSync(
+    path("gcp.yaml"),
+    'gcp: { project: acme-prod, account: reeve@acme-prod.iam.gserviceaccount.com, region: europe-west1 }\nowner: { bucket: "gs://owner-bucket/prod" }\n',
+  );
+  const id = "01234567-89ab-cdef-0123-456789abcdef";
+  writeFileSync(
+    path("azure.yaml"),
+    `azure: { environment: public, tenant: ${id}, subscription: ${id}, resource_group: prod, location: westeurope, principal: ${id}, identity: system }\nowner: { bucket: "azblob://account/container/prod" }\n`,
+  );
+  const token = ["--token", path("token"), "--trust-sha256", pin];
+  const kinds: readonly (readonly string[])[] = [
+    [
+      "--provider",
+      "local",
+      "--policy",
+      path("local.policy"),
+      "--on",
+      "--binary",
+      "https://files.example/reeve?a=1&b=%20(2)",
+    ],
+    [
+      "--provider",
+      "aws",
+      "--policy",
+      path("aws.policy"),
+      "--config",
+      path("aws.yaml"),
+      "--binary",
+      "s3://releases/reeve/0.1.0/reeve",
+    ],
+    ["--provider", "aws", "--config", path("bucket.yaml"), "--binary", "/opt/reeve"],
+    ["--provider", "gcp", "--config", path("gcp.yaml"), "--binary", "gs://releases/reeve"],
+    ["--provider", "azure", "--config", path("azure.yaml")],
+  ];
+  for (const kind of kinds) {
+    const made = await render(...BASE, ...token, ...kind);
+    expect([kind, made.code]).toEqual([kind, 0]);
+    expect(await schema(made.stdout)).toMatchObject({ code: 0, stderr: "" });
+    const files = filesOf(made.stdout);
+    const config = parseConfig(files["reeve.yaml"] ?? "");
+    expect(config).toMatchObject({
+      config: { cluster: "prod-eu-1", provider: kind[1] as "aws", control_plane: { trust_sha256: pin } },
+    });
+    expect(Object.keys(files).includes("policy.yaml")).toBe(kind.includes("--policy"));
+    expect(Object.keys(files).includes("on")).toBe(kind.includes("--on"));
+    expect(spawnSync("/bin/sh", ["-n"], { input: files["reeve-install"] ?? "false (", env: CLEAN }).status).toBe(0);
+  }
+}, 120_000);
+
+test("the parts in deploy/cloud-init are valid too", async () => {
+  const parts = readdirSync(join(ROOT, "deploy", "cloud-init"));
+  expect(parts.length).toBeGreaterThan(0);
+  for (const part of parts)
+    expect(await schema(readFileSync(join(ROOT, "deploy", "cloud-init", part), "utf8"))).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+});
+
+test("both pins are in the config, so that a machine whose token is used up knows whom it proves itself to", async () => {
+  const made = await local();
+  const { config } = parseConfig(filesOf(made.stdout)["reeve.yaml"] ?? "") as Extract<
+    ReturnType<typeof parseConfig>,
+    { config: unknown }
+  >;
+  expect(config.control_plane.trust_sha256).toBe(pin);
+  expect(config.control_plane.root_sha256).toMatch(/^[0-9a-f]{64}$/);
+  // The control plane's own folder knows both too, and makes the token.
+  const there = await render(
+    ...BASE,
+    "--provider",
+    "local",
+    "--dir",
+    path("control"),
+    "--policy",
+    path("local.policy"),
+  );
+  expect(there.code).toBe(0);
+  const same = parseConfig(filesOf(there.stdout)["reeve.yaml"] ?? "");
+  expect(same).toEqual({ config });
+});
+
+test("it goes to stdout, or to a file that only its owner reads; the secret is named on stderr, never shown there", async () => {
+  const made = await local();
+  const token = readFileSync(path("token"), "utf8").trim();
+  expect(made.stdout).toContain(token);
+  expect(made.stderr).toContain("warning: it holds a join token for prod-eu-1");
+  expect(made.stderr).not.toContain(token.slice(-40));
+  expect(await local("--out", path("out"))).toMatchObject({ code: 0, stdout: "" });
+  expect(readFileSync(path("out"), "utf8")).toBe(made.stdout);
+  expect(statSync(path("out")).mode & 0o777).toBe(0o600);
+});
+
+test.each([
+  [["--binary", "http://files.example/reeve"], "is neither https://"],
+  [["--binary", "https://files.example/reeve' ; touch /tmp/x; '"], "is no URL"],
+  [["--binary", "https://files.example/$(id)\nruncmd: [id]"], "is no URL"],
+  [["--binary", "https://user:secret@files.example/reeve"], "holds credentials"],
+  [["--binary", "https://files.example/reeve#x"], "has a fragment"],
+  [["--binary", "https://files.example/\u2028"], "is no URL"],
+  [["--binary", `https://files.example/${"x".repeat(2050)}`], "is over 2048 characters"],
+  [["--binary", "s3://b/$(id)"], "names no object of a bucket"],
+  [["--binary", "s3://bucket/a/../reeve"], "names no object of a bucket"],
+  [["--binary", "gs://BUCKET/x"], "names no object of a bucket"],
+  [["--binary", "/opt/../etc/shadow"], "is no plain absolute path"],
+  [["--binary", "/opt/a b"], "is no plain absolute path"],
+  [["--binary", "--config=/etc/x"], "is neither https://"],
+  [["--sha256", SHA256.toUpperCase()], "--sha256 is no SHA-256"],
+  [["--sha256", `${SHA256}\n`], "--sha256 is no SHA-256"],
+  [["--cluster", "prod-eu-1\nruncmd: [id]"], "is no cluster's name"],
+  [["--cluster", "prod-eu-2"], "the token is for the cluster prod-eu-1"],
+  [["--trust-sha256", "x'\n"], "the agent would not take this config: control_plane.trust_sha256"],
+  [["--provider", "hetzner"], "Cannot read the command line"],
+  [["--provider", "aws"], "provider: aws needs the field aws"],
+  [["--policy", "/dev/null"], "the policy is refused"],
+] as const)(
+  "what could mean something else to a shell, to YAML or to the agent is refused: %j",
+  async (flags, words) => {
+    const refused = await local(...flags);
+    expect([refused.stdout, refused.stderr.includes(words) || refused.stderr]).toEqual(["", true]);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain("hint: ");
+  },
+);
+
+test.each([
+  ["token: { file: /etc/passwd }\n", "--config names token"],
+  ["state: /tmp\n", "--config names state"],
+  ["provider: aws\n", "--config names another provider"],
+  ["nonsense: 1\n", "the agent would not take this config"],
+  ["a: &x 1\nb: *x\n", "--config is not to be read"],
+  ["- a\n", "--config is not to be read"],
+  ["owner: { directory: /etc/reeve/owner, uid: 1000 }\n", "is not root's own below /etc"],
+  ['owner: { directory: "/etc/a b\'$(id)" }\n', "is not root's own below /etc"],
+  ["owner: { directory: /etc/../tmp/x }\n", "is not root's own below /etc"],
+])("a config's further fields are the agent's own, and none that the join decides: %j", async (text, words) => {
+  writeFileSync(path("more.yaml"), text);
+  const refused = await local("--config", path("more.yaml"));
+  expect([refused.stdout, refused.stderr.includes(words) || refused.stderr]).toEqual(["", true]);
+});
+
+test("what is hostile and still permitted arrives as it is: a group's command, a policy's comment", async () => {
+  const words = "$(touch /tmp/x)'\"; #cloud-config\n  - path: /etc/passwd\n%\t`id`\\\n";
+  const command = ["/bin/sh", "-c", words, "on", "0x10", "a: 'b' \"c\" #d", "{n}"];
+  const inBlock = words.trimEnd().replaceAll(/^/gm, "          ");
+  const rest = "        - 'on'\n        - '0x10'\n        - 'a: ''b'' \"c\" #d'\n        - '{n}'\n";
+  writeFileSync(
+    path("hostile.yaml"),
+    `local:\n  groups:\n    brokers:\n      command:\n        - /bin/sh\n        - -c\n        - |\n${inBlock}\n${rest}`,
+  );
+  const text = policy(PLACES.local, "# \u00e4\u20ac runcmd: [id] - x: 'y' \"$(id)\" `id` \n");
+  writeFileSync(path("hostile.policy"), text);
+  const made = await local("--config", path("hostile.yaml"), "--policy", path("hostile.policy"));
+  expect(made.stderr.split("\n")[0]).toStartWith("warning: ");
+  expect(await schema(made.stdout)).toMatchObject({ code: 0 });
+  const files = filesOf(made.stdout);
+  const parsed = parseConfig(files["reeve.yaml"] ?? "");
+  expect("config" in parsed && parsed.config.local.groups["brokers"]?.command).toEqual(command);
+  expect(files["policy.yaml"]).toBe(text);
+  expect("policy" in loadPolicy(Buffer.from(files["policy.yaml"] ?? ""))).toBe(true);
+  // Groups need the drop-in that lets them outlive the agent.
+  expect(files["local-groups.conf"]).toContain("TasksMax=infinity");
+});
+
+test("the shell takes every place of the executable as one word, whatever is in it", async () => {
+  const hostile = "https://files.example/a?x=$HOME&y=(1)*;z=[a-z]!~,%27%60";
+  const made = await local("--binary", hostile);
+  const script = filesOf(made.stdout)["reeve-install"] ?? "";
+  const head = script.slice(0, script.indexOf("\nsay()"));
+  const shown = spawnSync("/bin/sh", [], { input: `${head}\nprintf %s "$binary"`, encoding: "utf8", env: CLEAN });
+  expect([shown.stdout, shown.status]).toEqual([hostile, 0]);
+});
+
+test("over 16 KiB, which is what AWS takes, it is refused, and the hint says what to do", async () => {
+  writeFileSync(path("long.policy"), policy(PLACES.local, `${`# ${"why ".repeat(18)}\n`.repeat(110)}`));
+  const refused = await local("--policy", path("long.policy"));
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toMatch(/it has \d{5} bytes, and AWS takes 16384 at most\.\nhint: .*bucket/);
+});
+
+test("a machine that would have no policy, or one for another place, or a bucket and a policy, is refused", async () => {
+  const base = [...BASE, "--token", path("token"), "--trust-sha256", pin];
+  const none = await render(...base, "--provider", "local");
+  expect(none.stderr).toContain("the machine would have no policy");
+  const elsewhere = await render(...base, "--provider", "local", "--policy", path("aws.policy"));
+  expect(elsewhere.stderr).toContain("the policy is for another place than the config");
+  writeFileSync(path("both.yaml"), `${AWS}owner: { bucket: "s3://owner-bucket/prod", region: eu-west-1 }\n`);
+  const both = await render(...base, "--provider", "aws", "--config", path("both.yaml"), "--on");
+  expect(both.stderr).toContain("the owner's folder is a bucket");
+  const nobody = await render(
+    ...BASE,
+    "--provider",
+    "local",
+    "--token",
+    path("token"),
+    "--policy",
+    path("local.policy"),
+  );
+  expect(nobody.stderr).toContain("nobody says whose commands the machine takes");
+  expect([none, elsewhere, both, nobody].map(({ stdout }) => stdout)).toEqual(["", "", "", ""]);
+});

@@ -1,0 +1,307 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ROOT } from "../../build/command.ts";
+import { openSqlite } from "../../control/sqlite.ts";
+import { programPath, requireDebian } from "../tools.ts";
+
+/** Manifests through the compiled executable; their signatures by Go's sumdb/note, their SBOMs by npm. */
+const AS = "vendor.example/release-2026";
+const DIGEST = `sha256:${"1".repeat(64)}`;
+let folder: string;
+const at = (name: string): string => join(folder, name);
+
+type Ran = { readonly code: number; readonly out: string; readonly err: string };
+function control(...args: string[]): Ran {
+  const done = spawnSync(join(ROOT, "dist/reeve-control"), args, {
+    encoding: "utf8",
+    timeout: 120_000,
+    env: { PATH: "/usr/bin:/bin" },
+    maxBuffer: 1 << 26,
+  });
+  return { code: done.status ?? -1, out: done.stdout, err: done.stderr };
+}
+function good(...args: string[]): string {
+  const { code, out, err } = control(...args);
+  if (code !== 0) throw new Error(`${args.join(" ")} ended with ${code}: ${err}`);
+  return out;
+}
+const signed = ["--as", AS, "--keys"] as const;
+
+function parameters(name: string, cluster: string, region: string): void {
+  const text = `cluster: ${cluster}\nplace: { cloud: aws, account: "111122223333", region: ${region} }\nimages: { broker: ami-0abc }\ngroups: { ${cluster}-brokers: { image: broker, count: 3 } }\nzones: [Z1]\nauthorities: []\nnames: [${cluster}.example.com]\n`;
+  writeFileSync(at(name), text);
+}
+
+/** SBOMs of a small project by npm itself. */
+function sboms(): void {
+  mkdirSync(at("project/node_modules"), { recursive: true });
+  for (const name of ["zod", "hono"])
+    cpSync(join(ROOT, "node_modules", name), at(`project/node_modules/${name}`), { recursive: true });
+  writeFileSync(
+    at("project/package.json"),
+    JSON.stringify({ name: "app", version: "1.2.3", dependencies: { zod: "*", hono: "*" } }),
+  );
+  for (const format of ["cyclonedx", "spdx"]) {
+    const made = spawnSync("npm", ["sbom", "--sbom-format", format], {
+      cwd: at("project"),
+      encoding: "utf8",
+      timeout: 120_000,
+    });
+    if (made.status !== 0) throw new Error(made.stderr);
+    writeFileSync(at(`${format}.json`), made.stdout);
+  }
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "reeve-manifest-"));
+  good("keys", "init", "--keys", at("keys"));
+  parameters("eu.yaml", "prod-eu-1", "eu-west-1");
+  parameters("us.yaml", "prod-us-1", "us-east-1");
+  sboms();
+  create("a.manifest", "cyclonedx.json");
+}, 240_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function create(name: string, sbom: string): string {
+  const flags = ["--image", `broker=${at(sbom)}`, "--digest", `broker=${DIGEST}`, "--parameters", at("eu.yaml")];
+  return good(
+    "manifest",
+    "create",
+    ...flags,
+    "--says",
+    "release 1",
+    ...signed,
+    at("keys"),
+    "--out",
+    at(name),
+    "--json",
+  );
+}
+
+describe("a manifest from an SBOM", () => {
+  test("is signed so that Go's sumdb/note opens it, and its text is canonical JSON for Go too", () => {
+    const GO = "/usr/local/go/bin/go";
+    if (!existsSync(GO)) requireDebian({ go: "golang-go" });
+    const go = existsSync(GO) ? GO : (programPath("go") ?? "go");
+    cpSync(join(import.meta.dir, "go"), at("go"), { recursive: true });
+    const built = spawnSync(go, ["build", "-o", at("open"), "."], {
+      cwd: at("go"),
+      encoding: "utf8",
+      timeout: 240_000,
+    });
+    expect(built.stderr).toBe("");
+    const key = good("manifest", "signer", ...signed, at("keys")).trim();
+    const opened = spawnSync(at("open"), [key, at("a.manifest")], { encoding: "utf8" });
+    const shown = JSON.parse(good("manifest", "show", "--json", at("a.manifest"))) as { digest: string };
+    expect(opened.stdout).toBe(`${AS} ${shown.digest.replace("sha256:", "")}\n`);
+  }, 300_000);
+
+  test("of CycloneDX and of SPDX is the same", () => {
+    const [a, b] = [create("c.manifest", "cyclonedx.json"), create("s.manifest", "spdx.json")].map(
+      (text) => JSON.parse(text) as { digest: string; checksum: string },
+    );
+    expect(b?.digest).toBe(a?.digest as string);
+    const packages = good("manifest", "show", "--packages", at("c.manifest"));
+    expect(packages).toContain("  pkg:npm/app@1.2.3\n  pkg:npm/hono@");
+    expect(packages).toContain("packages: 3 npm");
+  });
+
+  test("components without a package URL are named, not dropped in silence; what is no SBOM is refused with the place", () => {
+    const bom = JSON.parse(readFileSync(at("cyclonedx.json"), "utf8")) as { components: object[] };
+    bom.components.push({ type: "library", name: "handmade", version: "9" }, { type: "file", name: "readme" });
+    writeFileSync(at("odd.json"), JSON.stringify(bom));
+    const flags = ["--parameters", at("eu.yaml"), "--says", "x", ...signed, at("keys")];
+    const made = control(
+      "manifest",
+      "create",
+      "--image",
+      `broker=${at("odd.json")}`,
+      "--digest",
+      `broker=${DIGEST}`,
+      ...flags,
+    );
+    expect(made.err).toBe("warning: broker: 1 components have no package URL and are left out: handmade 9\n");
+    for (const [text, words] of [
+      ["{}", "no SBOM that is known"],
+      ["", "not JSON"],
+      ['{"bomFormat":"CycloneDX","specVersion":"1.2","components":[]}', "specVersion"],
+      ['{"spdxVersion":"SPDX-2.3"}', "packages"],
+    ] as const) {
+      writeFileSync(at("bad.json"), text);
+      const refused = control(
+        "manifest",
+        "create",
+        "--image",
+        `broker=${at("bad.json")}`,
+        "--digest",
+        `broker=${DIGEST}`,
+        ...flags,
+      );
+      expect([refused.code, refused.out]).toEqual([3, ""]);
+      expect(refused.err).toContain(words);
+    }
+    const nameless = control("manifest", "create", "--image", `broker=${at("cyclonedx.json")}`, ...flags);
+    expect([nameless.code, nameless.err.split("\n")[1]]).toEqual([
+      2,
+      "hint: Give --digest broker=sha256:… of the image.",
+    ]);
+  });
+
+  test("parameters that are wrong are refused with line and field", () => {
+    for (const [from, to, words] of [
+      ["groups:", "grups:", "grups"],
+      ["count: 3", "count: -1", "groups.prod-eu-1-brokers.count"],
+      ["image: broker", "image: brokr", "groups.prod-eu-1-brokers: of an image not in content"],
+      ["zones: [Z1]", "zones: [Z2, Z1]", "zones: in ascending order"],
+      ["cluster: prod-eu-1", "cluster: &a prod-eu-1", "line 1"],
+    ] as const) {
+      writeFileSync(at("wrong.yaml"), readFileSync(at("eu.yaml"), "utf8").replace(from, to));
+      const flags = ["--image", `broker=${at("cyclonedx.json")}`, "--digest", `broker=${DIGEST}`, "--says", "x"];
+      const refused = control("manifest", "create", ...flags, "--parameters", at("wrong.yaml"), ...signed, at("keys"));
+      expect([refused.code, refused.out]).toEqual([3, ""]);
+      expect(refused.err).toContain(words);
+    }
+  });
+});
+
+describe("two manifests", () => {
+  test("a copy elsewhere has the same checksum, and `diff` says which parameters are its own", () => {
+    good(
+      "manifest",
+      "copy",
+      at("a.manifest"),
+      "--parameters",
+      at("us.yaml"),
+      ...signed,
+      at("keys"),
+      "--out",
+      at("b.manifest"),
+    );
+    const same = control("manifest", "diff", at("a.manifest"), at("b.manifest"));
+    expect(same.code).toBe(0);
+    expect(same.out).toContain('parameter place.region: "eu-west-1" -> "us-east-1"\n');
+    expect(same.out).toMatch(/the same content: sha256:[0-9a-f]{64}\n$/);
+  });
+
+  test("a library of another version is named, and the exit code says that they differ", () => {
+    writeFileSync(
+      at("new.json"),
+      readFileSync(at("cyclonedx.json"), "utf8").replace(/pkg:npm\/hono@[\d.]+/, "pkg:npm/hono@5.0.0"),
+    );
+    create("new.manifest", "new.json");
+    const other = control("manifest", "diff", "--json", at("a.manifest"), at("new.manifest"));
+    const { images } = JSON.parse(other.out) as { images: object[] };
+    const { version } = JSON.parse(readFileSync(join(ROOT, "node_modules/hono/package.json"), "utf8")) as {
+      version: string;
+    };
+    expect(other.code).toBe(1);
+    expect(images).toEqual([
+      {
+        image: "broker",
+        from: DIGEST,
+        to: DIGEST,
+        packages: [{ package: "pkg:npm/hono", from: [version], to: ["5.0.0"] }],
+      },
+    ]);
+    expect(control("manifest", "diff", at("a.manifest"), at("new.manifest")).out).toContain(
+      `~ pkg:npm/hono ${version} -> 5.0.0\n`,
+    );
+  });
+});
+
+describe("verify", () => {
+  test("is yes for the signer's key alone, and no for another's", () => {
+    const key = good("manifest", "signer", ...signed, at("keys")).trim();
+    expect(control("manifest", "verify", at("a.manifest"), "--signer-verifier", key)).toMatchObject({
+      code: 0,
+      out: `signed by ${AS}\n`,
+    });
+    good("keys", "init", "--keys", at("others"));
+    const other = good("manifest", "signer", ...signed, at("others")).trim();
+    const no = control("manifest", "verify", at("a.manifest"), "--signer-verifier", other);
+    expect([no.code, no.out]).toEqual([1, "signed by none of these signers\n"]);
+    expect(control("manifest", "verify", at("a.manifest"), "--signer-verifier", "nonsense").code).toBe(2);
+  });
+
+  test("no byte of a manifest can be changed", () => {
+    const key = good("manifest", "signer", ...signed, at("keys")).trim();
+    const note = readFileSync(at("a.manifest"));
+    for (let index = 0; index < note.length; index += Math.max(1, Math.floor(note.length / 40))) {
+      const changed = Buffer.from(note);
+      changed[index] = (changed[index] ?? 0) ^ 1;
+      writeFileSync(at("changed.manifest"), changed);
+      const { code } = control("manifest", "verify", at("changed.manifest"), "--signer-verifier", key);
+      expect([1, 3]).toContain(code);
+    }
+  }, 120_000);
+
+  test("a root file system is held to it: which library, and which file", () => {
+    mkdirSync(at("root/app/node_modules"), { recursive: true });
+    mkdirSync(at("lists"));
+    cpSync(at("project/node_modules/zod"), at("root/app/node_modules/zod"), { recursive: true });
+    const flags = [
+      "--image",
+      `broker=${at("root")}`,
+      "--files",
+      at("lists"),
+      "--parameters",
+      at("eu.yaml"),
+      "--says",
+      "x",
+    ];
+    good("manifest", "create", ...flags, ...signed, at("keys"), "--out", at("root.manifest"));
+    const key = good("manifest", "signer", ...signed, at("keys")).trim();
+    const verify = (): Ran =>
+      control(
+        "manifest",
+        "verify",
+        at("root.manifest"),
+        "--signer-verifier",
+        key,
+        "--root",
+        `broker=${at("root")}`,
+        "--files",
+        at("lists"),
+      );
+    expect(verify()).toMatchObject({ code: 0, out: `signed by ${AS}\nbroker is what it says\n` });
+    const file = at("root/app/node_modules/zod/package.json");
+    writeFileSync(file, readFileSync(file, "utf8").replace(/"version": "[\d.]+"/, '"version": "9.9.9"'));
+    writeFileSync(at("root/app/left-behind"), "x");
+    const changed = verify();
+    expect(changed.code).toBe(1);
+    expect(changed.out).toMatch(
+      /~ pkg:npm\/zod [\d.]+ -> 9\.9\.9\n {2}file \+ app\/left-behind\n {2}file ~ app\/node_modules\/zod\/package.json\n$/,
+    );
+    writeFileSync(at("lists/broker.files"), "");
+    expect(verify()).toMatchObject({ code: 3 });
+  });
+});
+
+test("the control plane knows who holds a library, since when, and what a cluster had", async () => {
+  const dir = at("control");
+  mkdirSync(dir);
+  (await openSqlite(join(dir, "state.db"))).close();
+  const asked = (...args: string[]): Ran => control("manifest", "holds", "--dir", dir, ...args);
+  expect(asked("hono")).toMatchObject({ code: 1, out: "no cluster\n" });
+  const begin = new Date(Date.now() - 60_000).toISOString().replace(/\.\d+Z/, "Z");
+  for (const name of ["a.manifest", "b.manifest", "b.manifest", "new.manifest"])
+    good("manifest", "import", at(name), "--dir", dir, "--by", "maria", "--why", name);
+  const { version } = JSON.parse(readFileSync(join(ROOT, "node_modules/hono/package.json"), "utf8")) as {
+    version: string;
+  };
+  expect(asked("hono", version).out).toMatch(/\nprod-us-1 +broker +pkg:npm\/hono@[\d.]+\n1 cluster\n$/);
+  expect(asked("hono", "5.0.0").out).toMatch(/\nprod-eu-1 +broker/);
+  expect(asked("ho*").out).toEndWith("2 clusters\n");
+  expect(asked("hon").code).toBe(1);
+  const line = good("manifest", "history", "prod-eu-1", "--dir", dir).split("\n");
+  expect(line.slice(1, 3).map((row) => row.split(/ +/).slice(-1))).toEqual([["new.manifest"], ["a.manifest"]]);
+  expect(control("manifest", "at", begin, "--cluster", "prod-eu-1", "--dir", dir).code).toBe(1);
+  const now = new Date(Date.now() + 60_000).toISOString().replace(/\.\d+Z/, "Z");
+  expect(good("manifest", "at", now, "--cluster", "prod-eu-1", "--dir", dir)).toBe(
+    readFileSync(at("new.manifest"), "utf8"),
+  );
+  expect(control("manifest", "at", "yesterday", "--cluster", "prod-eu-1", "--dir", dir).code).toBe(2);
+});
