@@ -14,6 +14,8 @@ export type Guard = {
   /** A sync failed: the bytes since the last one may be gone although they can still be read. */
   readonly uid: number;
   now(): number;
+  /** A file was synced. */
+  synced(path: string): void;
   /** Who holds locks. */
   readonly holder: object;
 };
@@ -60,6 +62,7 @@ export function diskOf(storage: Storage, guard: Guard): Disk {
       stop.end();
     }
     syncNode(node);
+    guard.synced(path);
   }
 
   function syncNames(folder: string): void {

@@ -1,7 +1,8 @@
 import type { Cloud } from "./cloud.ts";
+import { entriesOf } from "./entries.ts";
 import type { Machine } from "./machine.ts";
 import { CALM, type Weather } from "./net.ts";
-import { entriesOf, type Oracle } from "./oracle.ts";
+import type { Oracle } from "./oracle.ts";
 import type { Owner } from "./owner.ts";
 import type { Happening, Kind, Plan } from "./plan.ts";
 import type { ControlPlane } from "./plane.ts";

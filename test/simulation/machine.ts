@@ -5,6 +5,7 @@ import { DiskError, type Host } from "../../agent/host/host.ts";
 import type { Machine as Surroundings } from "../../agent/host/machine.ts";
 import type { Cloud } from "./cloud.ts";
 import { diskOf, type Point } from "./disk.ts";
+import { isSegment } from "./entries.ts";
 import { networkOf, type Weather } from "./net.ts";
 import { CLUSTER, type ControlPlane, ENROL_URL } from "./plane.ts";
 import { type Watched, worldProvider } from "./provider.ts";
@@ -17,7 +18,6 @@ export class Crash extends Error {}
 
 const UID = 990;
 export const OWNER = "/etc/reeve/owner";
-export const AUDIT = "/var/lib/reeve/audit";
 const RESTART_SECONDS = 5;
 /** deploy/systemd/reeve.service: RestartPreventExitStatus, StartLimitBurst within StartLimitIntervalSec. */
 const NO_RESTART: ReadonlySet<number> = new Set([2, 3, 4, 6, 70]);
@@ -40,7 +40,7 @@ export type Process = {
 
 export type Machine = {
   readonly name: string;
-  storage: Storage;
+  readonly storage: Storage;
   /** Milliseconds that its clock is ahead. */
   clock: number;
   /** No packet comes or goes. */
@@ -75,6 +75,7 @@ export type Surrounding = {
   readonly on: {
     entered(process: Process, ...rest: Parameters<Watched["entered"]>): void;
     leaving(process: Process, ...rest: Parameters<Watched["leaving"]>): void;
+    recorded(machine: Machine, path: string): void;
     ended(process: Process, code: number, broke: unknown): void;
     answered(process: Process, path: string, status: number, text: string): string;
     heard(process: Process, status: number, text: string): void;
@@ -93,7 +94,10 @@ log: { retention: ${log.retention}, segment: 16MiB, segment_age: ${log.segmentAg
 `;
 }
 
-export function newMachine(name: string, config: string, token: string, at: Surrounding, disk?: Storage): Machine {
+/** What a machine begins with. */
+export type Origin = { readonly config: string; readonly token: string };
+
+export function newMachine(name: string, from: Origin, at: Surrounding): Machine {
   const { time } = at;
   const draw = at.draw.fork(name);
   const booted = time.now();
@@ -106,11 +110,9 @@ export function newMachine(name: string, config: string, token: string, at: Surr
   let starts: number[] = [];
   let processes = 0;
   const parked: (() => void)[] = [];
-  const storage = disk ?? emptyStorage();
-  if (disk === undefined) {
-    putFile(storage, "/etc/reeve/reeve.yaml", config, 0o644);
-    putFile(storage, "/etc/reeve/token", token, 0o600);
-  }
+  const storage = emptyStorage();
+  putFile(storage, "/etc/reeve/reeve.yaml", from.config, 0o644);
+  putFile(storage, "/etc/reeve/token", from.token, 0o600);
 
   type Running = Process & { alive: boolean; readonly left: AbortController; terminate: () => void };
 
@@ -176,6 +178,9 @@ export function newMachine(name: string, config: string, token: string, at: Surr
       step: (point: Point, path: string) => step(process, point, path),
       uid: UID,
       now: () => time.now(),
+      synced: (path: string) => {
+        if (isSegment(path)) at.on.recorded(machine, path);
+      },
       holder: process,
     };
     return {

@@ -1,9 +1,9 @@
 import { verifyLog } from "../../agent/audit/verify.ts";
 import { diskOf } from "./disk.ts";
+import { AUDIT, entriesOf, openIntents } from "./entries.ts";
 import type { Stage } from "./happen.ts";
-import { AUDIT, type Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
 import { CALM } from "./net.ts";
-import { entriesOf, openIntents } from "./oracle.ts";
 import { putFile } from "./storage.ts";
 import { currentEpoch } from "./vendor.ts";
 
@@ -147,7 +147,14 @@ async function enrolledOnce(stage: Stage): Promise<void> {
 /** By the product's own `audit verify`, given the CA and no network. */
 async function verified(stage: Stage, machine: Machine): Promise<void> {
   const { time, oracle, plane } = stage;
-  const guard = { alive: () => undefined, step: () => null, uid: 0, now: () => time.now(), holder: {} };
+  const guard = {
+    alive: () => undefined,
+    step: () => null,
+    uid: 0,
+    now: () => time.now(),
+    synced: () => undefined,
+    holder: {},
+  };
   const disk = diskOf(machine.storage, guard);
   const verdict = await settled(stage, verifyLog(disk, AUDIT, { ca: plane.keys.authority.rootPem }));
   const dropped = stage.plan.log.retention === "8d" && verdict.exit === INCOMPLETE;

@@ -106,20 +106,6 @@ function loseBytes(node: Node, kept: number, open: number, draw: Chance): void {
   else if (shape === 3) node.bytes.fill(0, kept + part, kept + Math.floor(part + (open - part) * draw.unit()));
 }
 
-/** Another disk with the same bytes, as a snapshot of it has them. */
-export function copyOf(storage: Storage): Storage {
-  const copies = new Map<Node, Node>();
-  const copied = (node: Node): Node => {
-    const known = copies.get(node);
-    if (known !== undefined) return known;
-    const made = { ...node, bytes: Buffer.from(node.bytes.subarray(0, node.size)), written: [], synced: node.size };
-    copies.set(node, made);
-    return made;
-  };
-  const nodes = new Map([...storage.nodes].map(([path, node]) => [path, copied(node)]));
-  return { nodes, unsynced: [], nextInode: storage.nextInode, free: Number.POSITIVE_INFINITY, locks: new Map() };
-}
-
 /** As the owner or an operator would, with a file of their own: whole, and durable at once. */
 export function putFile(storage: Storage, path: string, text: string, mode: number): void {
   const folders: string[] = [];

@@ -84,7 +84,8 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
       async add() {
         const at = { time, plane, weather, cloud, draw, on, trace: say };
         const config = configText(shared.keys.pin, plan.log);
-        const machine = newMachine(`m${machines.length + 1}`, config, await plane.newToken(86_400), at);
+        const token = await plane.newToken(86_400);
+        const machine = newMachine(`m${machines.length + 1}`, { config, token }, at);
         owner.settle(machine);
         machines.push(machine);
         machine.start();
@@ -96,12 +97,18 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
         say(`${process.machine.name}: executes ${JSON.stringify(wanted)}`);
         watching.entered(process, id, wanted, found);
       },
+      recorded: (machine: Machine, path: string) => watching.recorded(machine, path),
       leaving: (process: Process, id: string, resource: string) => watching.leaving(process, id, resource),
       ended(process: Process, code: number, broke: unknown) {
         if (code !== 70) return;
         watching.violate("broken", `${process.machine.name}: ${broke instanceof Error ? broke.stack : String(broke)}`);
       },
-      answered: (_process: Process, path: string, status: number, text: string) => answered(made, path, status, text),
+      answered(process: Process, path: string, status: number, text: string) {
+        const given = answered(made, path, status, text);
+        if (path === "/v1/commands" && status === 200)
+          watching.polled(process, (JSON.parse(text) as { commands: unknown[] }).commands.length);
+        return given;
+      },
       heard(process: Process, status: number, text: string) {
         if (status === 403 && text.includes('"fenced"')) process.fenced = true;
       },
