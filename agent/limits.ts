@@ -118,3 +118,7 @@ export const BUCKET_UPLOAD_SECONDS = 120;
 export const BUCKET_LAST_SECONDS = 20;
 /** How often the head in the owner's bucket follows a log that grows by what changes nothing. */
 export const HEAD_EVERY_SECONDS = 60;
+/** A loop of the agent that has not come a step further for so long hangs: its longest step is a held poll or a pause after a failure. */
+export const LOOP_SILENT_MAX_SECONDS = 180;
+/** From being told to end until the end: a command's deadline, and what is left to put on record. TimeoutStopSec of the unit is as long. */
+export const STOP_DEADLINE_SECONDS = COMMAND_DEADLINE_SECONDS + 45;

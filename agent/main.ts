@@ -30,13 +30,10 @@ const EXIT_USAGE = 2;
 const EXIT_BROKEN = 70;
 const MAX_CA_BYTES = 1024 * 1024;
 
-/** Starts everything: the only file that knows every part. */
-async function main(): Promise<void> {
+/** Every command, with all that it needs: the only file that knows every part. Nothing is done before it is told to parse. */
+export function programOf(): Command {
   const host = realHost();
   const machine = realMachine();
-  const exit = (code: number): void => {
-    process.exitCode = code;
-  };
   const program = new Command("reeve")
     .description("carries out a vendor's signed commands in your account, as far as your policy allows")
     .exitOverride()
@@ -101,23 +98,31 @@ async function main(): Promise<void> {
   program.addCommand(policyCommand());
   completionCommand(program, machine.stdout);
   for (const command of everyCommand(program)) command.exitOverride();
+  return program;
+}
 
+function exit(code: number): void {
+  process.exitCode = code;
+}
+
+/** Carries out the command line, and ends the process. */
+export async function main(): Promise<never> {
   try {
-    await program.parseAsync();
+    await programOf().parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) {
       exit(error.exitCode === 0 ? 0 : EXIT_USAGE);
     } else if (error instanceof Complaint) {
-      machine.stderr(complaint(error.cannot, error.because, error.hint));
+      realMachine().stderr(complaint(error.cannot, error.because, error.hint));
       exit(error.exit);
     } else if (error instanceof DiskError) {
-      machine.stderr(
+      realMachine().stderr(
         complaint(`use ${error.path}`, error.code, "See that the agent's user may do so, and that the disk is well."),
       );
       exit(error.code === "EACCES" || error.code === "EPERM" ? 4 : 7);
     } else {
       // A broken invariant: say what, and end at once, whatever still runs.
-      machine.stderr(
+      realMachine().stderr(
         `error: reeve broke: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
       );
       process.exit(EXIT_BROKEN);
@@ -130,4 +135,5 @@ function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)];
 }
 
-void main();
+// As sources, by `bun agent/main.ts`; the executable begins in start.ts.
+if (import.meta.main) void main();

@@ -21,6 +21,7 @@ import { policyReader } from "./owner/policy.ts";
 import { readSwitch, type Switch } from "./owner/switch.ts";
 import { headBefore, openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
+import { keepAlive, pulse, type Watchdog } from "./pulse.ts";
 import { recover } from "./recover.ts";
 import { resting } from "./rest.ts";
 import { type Road, write } from "./road.ts";
@@ -52,6 +53,8 @@ export type Started = {
   identify(): Promise<Identity | EnrolmentFault>;
   /** Told when the agent is ready for commands (systemd's readiness). */
   ready(): void;
+  /** systemd's watchdog; null where there is none. */
+  readonly watchdog: Watchdog | null;
   /** Gives memory back that is not used any more. */
   giveBack(): void;
 };
@@ -275,6 +278,7 @@ async function serve(
         });
   const owner = watchOwner(road, clock, say);
   const waits = watchWaits(road);
+  const heart = pulse(() => host.clock.monotonic());
   const contact = {
     host,
     log,
@@ -282,7 +286,10 @@ async function serve(
     stop: stop.signal,
     post: identity.session.post.bind(identity.session),
     // Only what lies in the owner's bucket too may be dropped once its retention is over.
-    handedIn: (next: number) => log.handedIn(Math.min(next, keeper.next() ?? next)),
+    handedIn(next: number) {
+      heart.beat("contact");
+      log.handedIn(Math.min(next, keeper.next() ?? next));
+    },
     contact(reason: string | null) {
       if (reason !== null && lost === null)
         say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
@@ -347,16 +354,22 @@ async function serve(
     return now.state === "ready" && held !== null ? { ...now, reason: held } : now;
   };
   const poller: Poller = {
-    state: () => ({
-      ...stateNow(),
-      epoch: identity.epoch,
-      process: processId,
-      trust_version: identity.trustVersion(),
-      version: agent.version,
-    }),
+    state() {
+      // Right before each poll.
+      heart.beat("contact");
+      return {
+        ...stateNow(),
+        epoch: identity.epoch,
+        process: processId,
+        trust_version: identity.trustVersion(),
+        version: agent.version,
+      };
+    },
     async before() {
+      heart.beat("contact");
       log.tick();
       await look();
+      heart.beat("contact");
       await renew(identity, road, say, contact.end, agent.provider.prove !== null);
       // A head may have been signed without an entry.
       watched.wake();
@@ -364,6 +377,7 @@ async function serve(
     settled: () => watched.settled(),
     heldBack: () => watched.heldBack(),
     async trust(statements) {
+      heart.beat("contact");
       if (statements.length > 0) await takeTrust(identity, statements, road, say, intake);
     },
     waits: () => log.memory.waiting.size > 0 || log.memory.trust !== null,
@@ -381,17 +395,28 @@ async function serve(
   const recovering = [...log.memory.open.values()].map((intent) => recover(intent, road, stop.signal).catch(fail));
   say("info", "ready", { agent: identity.agentId, epoch: identity.epoch, entries: log.size });
   agent.ready();
+  stop.signal.addEventListener("abort", () => heart.ending(), { once: true });
+  const over = new AbortController();
+  if (agent.watchdog !== null)
+    void keepAlive(
+      agent.watchdog,
+      heart,
+      host.clock,
+      (loop) => say("error", "Cannot go on: a loop hangs.", { loop }),
+      over.signal,
+    );
   const loops = [
     handing.run().catch(fail),
     sharing.run().catch(fail),
     watched.run().catch(fail),
     keeper.run(stop.signal).catch(fail),
     poll(contact, dispatch, handing, poller).catch(fail),
-    lookOften(host.clock, look, stop.signal).catch(fail),
+    lookOften(host.clock, look, stop.signal, () => heart.beat("look")).catch(fail),
   ];
   const done = Promise.all(loops).then(() => Promise.all([dispatch.idle(), ...recovering]));
   // What broke ends the process at once, whatever still waits: the next start finishes what is open.
   await Promise.race([done, broken]);
+  over.abort();
   if (failure !== null) throw (failure as { error: unknown }).error;
   const exit = finish(ended, road, say, show);
   if (ended === null) await watched.last();
@@ -400,11 +425,12 @@ async function serve(
 }
 
 /** What the owner does is seen within seconds, also while a poll is held: for the record and for `status`. Commands look by themselves. */
-async function lookOften(clock: Clock, look: () => Promise<void>, stop: AbortSignal): Promise<void> {
+async function lookOften(clock: Clock, look: () => Promise<void>, stop: AbortSignal, beat: () => void): Promise<void> {
   for (;;) {
     await clock.sleep(LOOK_SECONDS * 1000, stop);
     if (stop.aborted) return;
     await look();
+    beat();
   }
 }
 

@@ -4,4 +4,4 @@
  */
 import "reflect-metadata";
 
-void import("./main.ts");
+void import("./main.ts").then(({ main }) => main());

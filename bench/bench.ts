@@ -12,6 +12,7 @@ import { bootFigures } from "./boot.ts";
 import { decisions } from "./decisions.ts";
 import { evidenceFigures } from "./evidence.ts";
 import { type Effort, type Figure, tableOf } from "./figure.ts";
+import { hardenedFigures } from "./mdwe.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
 import { spireFigures } from "./spire.ts";
@@ -24,6 +25,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["providers", providerFigures],
   ["boot", async (effort, scratch) => [...(await bootFigures(effort)), ...(await spireFigures(effort, scratch))]],
   ["road", roadFigure],
+  ["mdwe", hardenedFigures],
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
@@ -84,7 +86,7 @@ async function bench(): Promise<void> {
     if (only !== undefined && only !== name) continue;
     process.stderr.write(`measuring: ${name}\n`);
     const scratch = mkdtempSync(
-      join(["agent", "boot", "providers"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
+      join(["agent", "boot", "mdwe", "providers"].includes(name) ? tmpdir() : join(ROOT, ".cache"), `bench-${name}-`),
     );
     try {
       figures.push(...(await part({ quick }, scratch)));

@@ -13,7 +13,7 @@ const NOW = 1_795_000_000_000;
 const HISTORY = { intents: new Map<string, number[]>(), since: null, revision: 1 };
 
 /** One rule for the asked group, the others for groups of their own. */
-function policyOf(rules: number): Policy {
+export function policyText(rules: number): Uint8Array {
   const text = Array.from(
     { length: rules },
     (_, at) => `  - id: grow-${at}
@@ -38,13 +38,17 @@ share: []
 dry_run: allowed
 rules:
 `;
-  const parsed = parsePolicy(new TextEncoder().encode(`${head}${text}tests: []\n`));
+  return new TextEncoder().encode(`${head}${text}tests: []\n`);
+}
+
+export function policyOf(rules: number): Policy {
+  const parsed = parsePolicy(policyText(rules));
   if ("errors" in parsed) throw new Error(`the bench's policy does not parse: ${parsed.errors[0]?.message}`);
   return parsed.policy;
 }
 
 /** Decides twice, once each way, and throws when a decision is not the right one: a fast wrong answer is no figure. */
-function ours(rules: number): () => void {
+export function ours(rules: number): () => void {
   const policy = policyOf(rules);
   const group = `group-${rules - 1}`;
   const at = {

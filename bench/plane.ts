@@ -11,8 +11,11 @@ const CLEAN = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
 const PATIENCE_MS = 30_000;
 
 export type Plane = {
-  /** A customer's machine that joins as `cluster`. `place`: of its policy, which has no rules. `provider`: lines of the config. */
-  customer(cluster: string, place: string, provider: string): Customer;
+  /**
+   * A customer's machine that joins as `cluster`. `place`: of its policy, which has no rules. `provider`: lines of the config.
+   * `before`: the words of a program that starts the agent.
+   */
+  customer(cluster: string, place: string, provider: string, before?: readonly string[]): Customer;
   /** Ends everything that was started. */
   end(): Promise<void>;
 };
@@ -85,8 +88,9 @@ ${provider}
   return config;
 }
 
-function run(config: string, log: string): ChildProcess {
-  const child = spawn(join(DIST, "reeve"), ["run", "--config", config], {
+function run(config: string, log: string, before: readonly string[]): ChildProcess {
+  const [program = "", ...words] = [...before, join(DIST, "reeve"), "run", "--config", config];
+  const child = spawn(program, words, {
     env: CLEAN,
     stdio: ["ignore", "ignore", "pipe"],
   });
@@ -117,7 +121,7 @@ export async function startPlane(scratch: string): Promise<Plane> {
   const state = new Database(join(data, "state.db"), { readonly: true });
   const agents = new Set<ChildProcess>();
   return {
-    customer(cluster, place, provider) {
+    customer(cluster, place, provider, before = []) {
       const token = vendor("token", "--dir", data, "--cluster", cluster).trim();
       const folder = join(scratch, cluster);
       const plane = `{ enrol: "https://${enrol}", trust_sha256: ${pin} }`;
@@ -126,11 +130,11 @@ export async function startPlane(scratch: string): Promise<Plane> {
       let agent: ChildProcess | null = null;
       return {
         async start() {
-          const before = pollingProcess(state, cluster);
+          const earlier = pollingProcess(state, cluster);
           const began = performance.now();
-          agent = run(config, log);
+          agent = run(config, log, before);
           agents.add(agent);
-          while (pollingProcess(state, cluster) === before) {
+          while (pollingProcess(state, cluster) === earlier) {
             if (agent.exitCode !== null || performance.now() - began > PATIENCE_MS)
               throw new Error(`the agent did not poll: ${readFileSync(log, "utf8").slice(-2000)}`);
             await Bun.sleep(1);

@@ -34,6 +34,14 @@ export function run(
   return ended.status === 0;
 }
 
+/** Runs a tool with nothing of our environment but the path, and what is given; true when it ended with exit code 0. */
+export function runWith(command: readonly string[], given: Readonly<Record<string, string>>): boolean {
+  const [program = "", ...rest] = command;
+  const env = { PATH: process.env["PATH"] ?? "", LC_ALL: "C.UTF-8", TZ: "UTC", ...given };
+  const ended = spawnSync(program, rest, { cwd: ROOT, env, stdio: ["ignore", "ignore", "inherit"] });
+  return ended.status === 0;
+}
+
 /** The path of a program that an npm package brings. */
 export function packageProgram(name: string): string {
   return join(ROOT, "node_modules", ".bin", name);

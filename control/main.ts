@@ -17,7 +17,8 @@ import { addWitness } from "./commands/witness.ts";
 
 const VERSION = "0.1.0";
 
-function program(): Command {
+/** Every command of the control plane. Nothing is done before it is told to parse. */
+export function programOf(): Command {
   const top = new Command("reeve-control")
     .description(
       "The reference control plane of reeve: joins agents, sends them signed commands, shows what became of them.",
@@ -53,9 +54,11 @@ function everyCommand(of: Command): Command[] {
   return of.commands.flatMap((command) => [command, ...everyCommand(command)]);
 }
 
-process.exitCode = 0;
-try {
-  await program().parseAsync(process.argv);
-} catch (error) {
-  process.exitCode = explain(error);
+if (import.meta.main) {
+  process.exitCode = 0;
+  try {
+    await programOf().parseAsync(process.argv);
+  } catch (error) {
+    process.exitCode = explain(error);
+  }
 }

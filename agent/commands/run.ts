@@ -89,6 +89,10 @@ async function startLocked(config: Config, bytes: Uint8Array, deps: RunDeps): Pr
           prove: provider.prove,
         }),
       ready: () => machine.notify("--ready"),
+      watchdog:
+        machine.watchdogMs === null
+          ? null
+          : { everyMs: machine.watchdogMs / 3, ping: () => machine.notify("WATCHDOG=1") },
       giveBack: machine.giveBack,
     });
   } catch (error) {

@@ -27,6 +27,8 @@ export type Machine = {
   onTerminate(then: () => void): void;
   /** Tells systemd, where it asked to be told. A child does it: the runtime has no unix datagrams. */
   notify(...words: string[]): void;
+  /** Milliseconds within which systemd wants to hear `WATCHDOG=1`; null when it does not watch. */
+  readonly watchdogMs: number | null;
   /** Collects what is not used any more, at once, and gives the memory back to the kernel. */
   giveBack(): void;
   /** Whether a process lives; true also when it is another user's. */
@@ -54,8 +56,14 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
   }
 }
 
+/** sd_watchdog_enabled(3). What is no positive number is not heard: systemd then ends the unit. */
+function watchdogMs(microseconds: string | undefined): number | null {
+  return microseconds !== undefined && /^[1-9]\d{3,15}$/.test(microseconds) ? Number(microseconds) / 1000 : null;
+}
+
 export function realMachine(): Machine {
   const out = (descriptor: number) => (text: string) => writeAll(descriptor, Buffer.from(text));
+  let telling = false;
   return {
     uid: process.getuid?.() ?? -1,
     pid: process.pid,
@@ -84,10 +92,16 @@ export function realMachine(): Machine {
     },
     notify(...words) {
       const socket = process.env["NOTIFY_SOCKET"];
-      if (socket === undefined) return;
+      // One at a time: when systemd takes none, there is no use in more.
+      if (socket === undefined || telling) return;
+      telling = true;
       const child = spawn("/usr/bin/systemd-notify", words, { stdio: "ignore", env: { NOTIFY_SOCKET: socket } });
       child.on("error", (error) => out(2)(`warn: systemd could not be told: ${error.message}\n`));
+      child.on("close", () => {
+        telling = false;
+      });
     },
+    watchdogMs: watchdogMs(process.env["WATCHDOG_USEC"]),
     giveBack: () => {
       Bun.gc(true);
       Bun.shrink();

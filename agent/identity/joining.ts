@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Config } from "../config.ts";
-import { readToken } from "../wire/token.ts";
+import { readToken, readTokenForm } from "../wire/token.ts";
 import { type EnrolmentFault, enrolmentFault } from "./fault.ts";
 import type { Stored } from "./store.ts";
 
@@ -43,7 +43,11 @@ export function joiningBy(
     const code = claims.expired ? "token-expired" : "token-form";
     const fault = enrolmentFault(code, `Cannot enrol: ${claims.fault}.`, claims.hint);
     if (!claims.expired || !proves) return fault;
-    return wanted === undefined ? withoutPin(fault) : { ...alone, tokenSha256: digestOf(text) };
+    if (wanted === undefined) return withoutPin(fault);
+    // It goes along if it is this control plane's: by a clock that is right, it may be good.
+    const form = readTokenForm(text);
+    const token = "fault" in form || form.sha !== wanted ? null : text;
+    return { ...alone, token, tokenSha256: digestOf(text) };
   }
   if (wanted !== undefined && wanted !== claims.sha) {
     return enrolmentFault(

@@ -1,34 +1,24 @@
-import { readFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import type { TokenClaims } from "../../agent/wire/protocol.ts";
-import { readTokenForm } from "../../agent/wire/token.ts";
-import { thumbprint } from "../../agent/wire/trust.ts";
 import { writeDurably } from "../files.ts";
-import type { SignerOptions } from "../signer.ts";
-import { clusterName, readStatements } from "../statement.ts";
-import { nowSeconds } from "../store.ts";
-import { Complaint, seconds } from "../terminal.ts";
+import { clusterName } from "../statement.ts";
+import { Complaint } from "../terminal.ts";
 import { userdata } from "../userdata/document.ts";
 import { type MachineConfig, machineConfig, machinePolicy, ownersPath } from "../userdata/machineConfig.ts";
 import { binaryPlace, installScript, localGroupsText, unitText } from "../userdata/script.ts";
 import { withSigner } from "./signing.ts";
-import { out, withStore } from "./state.ts";
-import { mintToken } from "./token.ts";
+import { out } from "./state.ts";
+import { type JoinOptions, joinOf, read } from "./userdataJoin.ts";
 
 const CANNOT = "render user-data";
 const AFTER = `
 The machine fetches the executable, checks its SHA-256, places it with config, policy, token and unit, and starts the unit. Its image needs
 systemd, cloud-init, and curl (or the cloud's own program for s3:// and gs://). What is printed holds the join token.`;
 
-type Options = SignerOptions & {
+type Options = JoinOptions & {
   cluster: string;
   provider: MachineConfig["provider"];
   sha256: string;
   binary?: string;
-  token?: string;
-  dir?: string;
-  ttl: string;
-  trustSha256?: string;
   config?: string;
   policy?: string;
   on?: boolean;
@@ -55,6 +45,11 @@ export function addUserdata(top: Command): void {
       .option("--token <file>", "the join token; - for stdin")
       .option("--dir <folder>", "or the control plane's folder, to make one")
       .option("--ttl <duration>", "how long one made here is good, at most 24h", "1h")
+      .option(
+        "--enrol <url>",
+        "or no token, on a cloud: https://HOST:PORT of a control plane that admits the machine by its platform",
+      )
+      .option("--root-sha256 <hex>", "with --enrol: the control plane's root")
       .option("--trust-sha256 <thumbprint>", "of the first command key (default with --dir: the one that it knows)")
       .option("--config <file>", "further fields of reeve.yaml: the provider's own, owner, egress, witnesses, …")
       .option("--policy <file>", "the policy, where the owner's folder is a directory of the machine")
@@ -87,60 +82,10 @@ async function render(options: Options): Promise<void> {
   });
   if (options.out === undefined) out(rendered);
   else writeDurably(options.out, rendered, 0o600);
-  const until = new Date(claims.exp * 1000).toISOString();
+  if (join.until === null) return;
+  const until = new Date(join.until * 1000).toISOString();
   process.stderr.write(
     `warning: it holds a join token for ${cluster}, which whoever reads it can use once, until ${until}; so can what runs on the machine\n`,
-  );
-}
-
-type Join = { readonly token: string; readonly claims: TokenClaims; readonly trustSha256: string };
-
-/** The token, and whom it joins: one that was made elsewhere, or a new one. */
-async function joinOf(options: Options, cluster: string): Promise<Join> {
-  const { token, dir, trustSha256 } = options;
-  if ((token === undefined) === (dir === undefined))
-    throw new Complaint(
-      2,
-      CANNOT,
-      "not exactly one of --token and --dir is given",
-      "--token FILE, or --dir FOLDER to make one.",
-    );
-  if (dir !== undefined) {
-    const made = await mintToken(dir, cluster, seconds(options.ttl, CANNOT), options);
-    return { ...made, trustSha256: trustSha256 ?? (await firstThumbprint(dir, cluster)) };
-  }
-  if (trustSha256 === undefined)
-    throw new Complaint(
-      2,
-      CANNOT,
-      "nobody says whose commands the machine takes",
-      "Give --trust-sha256, which `reeve-control keys` prints.",
-    );
-  const text = read(token === "-" ? 0 : (token ?? ""))
-    .toString("latin1")
-    .trim();
-  const claims = readTokenForm(text);
-  if ("fault" in claims) throw new Complaint(6, CANNOT, claims.fault, claims.hint);
-  if (claims.sub !== cluster)
-    throw new Complaint(
-      6,
-      CANNOT,
-      `the token is for the cluster ${claims.sub}`,
-      `Ask the vendor for one for ${cluster}.`,
-    );
-  if (claims.exp <= nowSeconds())
-    throw new Complaint(6, CANNOT, "the token has expired", "Ask the vendor for a new one (`reeve-control token`).");
-  return { token: text, claims, trustSha256 };
-}
-
-async function firstThumbprint(dir: string, cluster: string): Promise<string> {
-  const first = (await withStore(dir, (store) => store.transaction((sql) => readStatements(sql, cluster))))[0];
-  if (first !== undefined) return thumbprint(first.x);
-  throw new Complaint(
-    3,
-    CANNOT,
-    `there is no trust statement for ${cluster} yet, so no command key is known`,
-    "Give --keys FOLDER (or --signer) to sign the first, or --trust-sha256.",
   );
 }
 
@@ -161,13 +106,4 @@ function policyOf(bytes: Buffer | null, on: boolean, owner: string | null, confi
     "the machine would have no policy",
     "Give --policy FILE, or a bucket as the owner's folder in --config.",
   );
-}
-
-function read(file: string | 0): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    const code = String((error as { code?: unknown }).code);
-    throw new Complaint(4, CANNOT, `${file} cannot be read (${code})`, "Name a file that this user may read.");
-  }
 }

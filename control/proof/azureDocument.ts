@@ -6,6 +6,7 @@ import type { Certificate } from "@peculiar/asn1-x509";
 import { z } from "zod";
 import { isStrictDer } from "../../agent/wire/der.ts";
 import { decodeUtf8 } from "../../agent/wire/jws.ts";
+import { jsonOf } from "./json.ts";
 
 /** What an attested document says, and the certificate (DER) of the key that signed it. That certificate is not judged yet. */
 export type Attested = {
@@ -58,7 +59,7 @@ export function readDocument(der: Uint8Array): Attested | string {
   const bytes = new Uint8Array(content);
   if (!isSignedBy(bytes, new Uint8Array(signer.signature.buffer), certificate))
     return "its document's signature is wrong";
-  const said = Content.safeParse(jsonOf(bytes));
+  const said = Content.safeParse(jsonOf(decodeUtf8(bytes) ?? ""));
   if (!said.success) return "its document does not say which machine it is of";
   const { nonce, subscriptionId: subscription, vmId: vm, timeStamp } = said.data;
   const times = { createdMs: momentMs(timeStamp.createdOn), expiresMs: momentMs(timeStamp.expiresOn) };
@@ -121,14 +122,6 @@ function isSignedBy(content: Uint8Array, signature: Uint8Array, certificate: Uin
   } catch {
     // No certificate, or no key that can sign.
     return false;
-  }
-}
-
-function jsonOf(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(decodeUtf8(bytes) ?? "");
-  } catch {
-    return null;
   }
 }
 

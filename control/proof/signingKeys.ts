@@ -1,6 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { z } from "zod";
 import type { Answered } from "./ask.ts";
+import { jsonOf } from "./json.ts";
 
 /** An RSA public key (RFC 7518 section 6.3.1). `issuer`: whose tokens alone it signs, where the platform says so. */
 export type SigningKey = {
@@ -101,13 +102,5 @@ function isStrong({ n, e }: { readonly n: string; readonly e: string }): boolean
   } catch {
     // Whatever the numbers are, they are no RSA key.
     return false;
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

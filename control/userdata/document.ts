@@ -9,7 +9,8 @@ const MAX_USERDATA_BYTES = 16 * 1024;
 export type Placed = {
   readonly script: string;
   readonly config: string;
-  readonly token: string;
+  /** Null: the machine joins by what its platform shows. */
+  readonly token: string | null;
   readonly unit: string;
   readonly localGroups: string | null;
   readonly policy: string | null;
@@ -23,9 +24,8 @@ type File = {
   readonly encoding?: "b64";
 };
 
-const HEAD = `#cloud-config
-# Written by \`reeve-control userdata\`. Holds a join token: a secret until it is used or has expired.
-`;
+const HEAD = "#cloud-config\n# Written by `reeve-control userdata`.";
+const SECRET = " Holds a join token: a secret until it is used or has expired.";
 
 /** The cloud-config. Throws a Complaint when it is larger than a cloud takes. */
 export function userdata(placed: Placed): string {
@@ -39,7 +39,7 @@ export function userdata(placed: Placed): string {
     ],
     write_files: [
       ...staged("reeve.yaml", placed.config),
-      ...staged("token", `${placed.token}\n`),
+      ...staged("token", placed.token === null ? null : `${placed.token}\n`),
       ...staged("policy.yaml", placed.policy),
       ...staged("on", placed.on ? "on\n" : null),
       ...staged("reeve.service", placed.unit),
@@ -49,7 +49,7 @@ export function userdata(placed: Placed): string {
     ],
   };
   // cloud-init reads YAML 1.1, where more words than in 1.2 are no strings: they are quoted.
-  const text = `${HEAD}${stringify(document, { version: "1.1", lineWidth: 0, blockQuote: "literal" })}`;
+  const text = `${HEAD}${placed.token === null ? "" : SECRET}\n${stringify(document, { version: "1.1", lineWidth: 0, blockQuote: "literal" })}`;
   if (!Bun.deepEquals(parse(text, { version: "1.1" }), document))
     throw new Error("the user-data does not read as it was meant");
   const bytes = Buffer.byteLength(text);

@@ -3,7 +3,8 @@
 # Whatever fails before the unit is started, nothing is started, and this boot's `cloud-init status` is error.
 set -eu
 umask 077
-export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+# The clouds' own programs may lie beside the system's.
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:/snap/bin
 
 binary=@BINARY@
 sha256=@SHA256@
@@ -93,7 +94,9 @@ if [ -n "$owner" ]; then
 fi
 install -d -o reeve -g reeve -m 0700 "$state"
 # A state folder that came with a volume of its own has its identity already.
-[ -e "$state/identity/agent.json" ] || install -o reeve -g reeve -m 0600 "$stage/token" "$state/join-token"
+if [ -f "$stage/token" ] && [ ! -e "$state/identity/agent.json" ]; then
+  install -o reeve -g reeve -m 0600 "$stage/token" "$state/join-token"
+fi
 place local-groups.conf /etc/systemd/system/reeve.service.d/local-groups.conf
 place reeve.service /etc/systemd/system/reeve.service
 sync

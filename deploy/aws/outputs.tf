@@ -33,3 +33,8 @@ output "reeve_aws" {
     aws: { account: "${data.aws_caller_identity.current.account_id}", role: "${local.role_name}", region: ${data.aws_region.current.id}, partition: ${data.aws_partition.current.partition} }
   EOT
 }
+
+output "admit" {
+  description = "Whom the vendor admits by what AWS says of a machine: `reeve-control admit CLUSTER --aws`."
+  value       = "${data.aws_caller_identity.current.account_id}/${local.role_name}"
+}

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { kill } from "node:process";
+import { CallFailed } from "../provider.ts";
 
 /** A process for good: a pid is used again, a pid with its start time (proc(5), stat field 22, clock ticks since boot) is not. */
 export type ProcessId = { readonly pid: number; readonly start: string };
@@ -15,14 +16,16 @@ function gone(error: unknown): boolean {
   return code === "ENOENT" || code === "ESRCH";
 }
 
-/** The process that has this pid now; null for none, and for one that is dead but not yet waited for. */
+/**
+ * The process that has this pid now; null for none, and for one that is dead but not yet waited for. Throws CallFailed when /proc hides one
+ * that we may signal, as a unit with ProtectProc= or PrivateUsers= does: taken for dead, it would be started once more.
+ */
 export function processAt(pid: number): SeenProcess | null {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch (error) {
-    if (gone(error)) return null;
-    throw error;
+  const stat = statOf(pid) ?? (signalable(pid) ? statOf(pid) : null);
+  if (stat === null) {
+    if (signalable(pid))
+      throw new CallFailed("hidden", `process ${pid} lives, and the agent's unit hides it: local-groups.conf`, "none");
+    return null;
   }
   // The name (field 2) may hold anything, also spaces and brackets: the fields begin after the last bracket.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
@@ -30,6 +33,26 @@ export function processAt(pid: number): SeenProcess | null {
   if (session === undefined || start === undefined) throw new Error("/proc/PID/stat has another form");
   if (state === "Z" || state === "X") return null;
   return { pid, start, session: Number(session) };
+}
+
+function statOf(pid: number): string | null {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch (error) {
+    if (gone(error)) return null;
+    throw error;
+  }
+}
+
+/** Another user's process that has the pid by now is none of ours: EPERM. */
+function signalable(pid: number): boolean {
+  try {
+    kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (gone(error) || (error instanceof Error && "code" in error && error.code === "EPERM")) return false;
+    throw error;
+  }
 }
 
 export function lives(process: ProcessId): boolean {

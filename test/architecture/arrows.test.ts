@@ -82,8 +82,16 @@ const ARROWS: readonly Area[] = [
     ours: ["control/", "policy/", "agent/wire/", "agent/audit/", "agent/limits.ts", "agent/commands/completion.ts"],
     others: { not: NEVER },
   },
+  // Manual pages and completions are written from the very trees that read the command lines.
+  {
+    area: "build/package",
+    ours: ["build/", "agent/main.ts", "agent/commands/completion/", "control/main.ts"],
+    others: { not: [] },
+  },
   // One page of docs/ is written from the closed union of refusals.
   { area: "build/", ours: ["build/", "policy/"], others: { not: [] } },
+  // The mode that the unit ships is put on by the same launcher for the bench and for the tests.
+  { area: "bench/mdwe.ts", ours: ["bench/", "build/hardened/"], others: { not: [] } },
   { area: "bench/", ours: ["bench/", "agent/", "policy/", "providers/", "control/"], others: { not: [] } },
   { area: "test/", ours: ["test/", "build/", "agent/", "policy/", "providers/", "control/"], others: { not: [] } },
 ];

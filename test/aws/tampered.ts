@@ -47,4 +47,5 @@ Bun.plugin({
     );
   },
 });
-await import("../../agent/main.ts");
+const { main } = await import("../../agent/main.ts");
+await main();

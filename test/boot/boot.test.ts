@@ -4,7 +4,7 @@ import { ran } from "./ran.ts";
 import { NO_MACHINE } from "./skipped.ts";
 import { makeWorld, type World } from "./world.ts";
 
-const PATIENCE_MS = 400_000;
+const PATIENCE_MS = 900_000;
 /** Whatever the installation places, and what the agent makes of it once. */
 const PLACED = ["/usr/local/bin", "/etc/reeve", "/etc/systemd/system", "/etc/passwd", "/var/lib/reeve/identity"];
 

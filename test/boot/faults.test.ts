@@ -7,7 +7,7 @@ import { ran, until } from "./ran.ts";
 import { NO_MACHINE } from "./skipped.ts";
 import { makeWorld, type World } from "./world.ts";
 
-const PATIENCE_MS = 400_000;
+const PATIENCE_MS = 900_000;
 let world: World | null = null;
 let machine: Machine | null = null;
 afterEach(async () => {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { requireDebian } from "../tools.ts";
-import { CLEAN, ended, type Ran, ran, until } from "./ran.ts";
+import { CLEAN, ended, must, type Ran, ran, until } from "./ran.ts";
 import { childOf, nspawn, type Stage } from "./stage.ts";
 
 /** What an image of the cloud would bring: where the seed is, and that no locale is generated (Debian's package asks for en_US, which a bare system has not). */
@@ -22,6 +22,8 @@ export type Machine = {
   at(path: string): string;
   /** As when its power button is pressed. */
   powerOff(): Promise<void>;
+  /** As when its power is cut: nothing in it gets another instruction. */
+  cut(): Promise<void>;
   end(): Promise<void>;
 };
 /** `cloud-init status`, and what the boot's stages wrote. */
@@ -102,8 +104,12 @@ export function makeMachine(stage: Stage, userData: string): Machine {
     async powerOff() {
       if (outer === null || !running()) return;
       await inside("systemctl", "poweroff");
-      await Promise.race([ended(outer), Bun.sleep(60_000)]);
+      await Promise.race([ended(outer), Bun.sleep(180_000)]);
       if (running()) throw new Error(`the machine does not power off: ${words()}`);
+    },
+    async cut() {
+      await must(...stage.enter, "sh", "-c", 'echo 1 >"$0/cgroup.kill"', stage.cgroup);
+      if (outer !== null) await ended(outer);
     },
     async end() {
       outer?.kill("SIGKILL");

@@ -7,38 +7,28 @@ import { join } from "node:path";
 import { type Proof, STS } from "../../agent/wire/proof.ts";
 import { makeNonces } from "../../control/renew.ts";
 import { signedForSts } from "../../providers/aws/sign.ts";
-import { providerLines, rulesFor } from "../aws/stage.ts";
-import { type Moto, startMoto } from "../aws/world/moto.ts";
-import { type World as Cloud, startWorld } from "../aws/world/world.ts";
+import type { World as Cloud } from "../aws/world/world.ts";
 import { call, makeKey } from "../control/client.ts";
-import { CONTROL, type Machine, type Ran, running, type World as Vendor, world } from "../e2e/world.ts";
+import { CONTROL, type Machine, type Ran, running, type World as Vendor } from "../e2e/world.ts";
 import { python } from "../python.ts";
 import { ask, type Bind, bindingOf, type Caller, callerOf, enrolBy, nonceOf, proverOf } from "./attacker.ts";
-import { type Front, STS_HOST, startFront } from "./sts.ts";
+import { type AwsSide, awsSide, vendorOf } from "./awsStage.ts";
+import { type Front, STS_HOST } from "./sts.ts";
 
-let moto: Moto;
+let aws: AwsSide;
 let cloud: Cloud;
 let front: Front;
 let vendor: Vendor;
 let caller: Caller;
 beforeAll(async () => {
-  moto = await startMoto();
-  cloud = await startWorld(moto);
-  front = await startFront(cloud.endpoints.sts);
-  vendor = await world({
-    rules: rulesFor(cloud),
-    place: `{ cloud: aws, account: "${cloud.account}", region: ${cloud.region} }`,
-    provider: providerLines(cloud),
-    serveFlags: ["--proofs", front.file],
-    rootPinned: true,
-  });
+  aws = await awsSide();
+  ({ cloud, front } = aws);
+  vendor = await vendorOf(aws, { rootPinned: true });
   caller = callerOf(vendor.ports.enrol, vendor.root);
 }, 600_000);
 afterAll(async () => {
   await vendor?.end();
-  await front?.stop();
-  await cloud?.stop();
-  await moto?.stop();
+  await aws?.stop();
 }, 60_000);
 
 /** Not blocking: this process serves STS and the metadata service. */
@@ -132,7 +122,7 @@ test("a machine that replaces it joins by its proof alone, as the next epoch; on
   await until("the fourth is ready", async () => (await status(burnt)).epoch === 4);
   expect(await admission()).toMatchObject({ used: 2 });
   expect(await alarms("token-theft")).toBe(0);
-}, 240_000);
+}, 480_000);
 
 test("over the budget nobody joins, the fleet shows it, and the machine waits until an operator admits it again", async () => {
   await admit("--budget", "0");
@@ -148,7 +138,7 @@ test("over the budget nobody joins, the fleet shows it, and the machine waits un
   expect(said.stdout).toContain("1 of 1 times left without a human\n  said maria@vendor.example");
   await until("it went on by itself", async () => (await status(over)).epoch === 5);
   expect(await admission()).toMatchObject({ used: 1, budget: 1 });
-}, 240_000);
+}, 480_000);
 
 test("a lost answer is given again for the same key with a fresh proof, and uses no budget, until the certificate's first use", async () => {
   await admit();

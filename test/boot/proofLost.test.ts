@@ -1,10 +1,8 @@
 /** An enrolment by a proof that is cut off anywhere: the agent's own code and a real control plane in one process, moto's STS behind them. */
-import "reflect-metadata";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as x509 from "@peculiar/x509";
 import { Config } from "../../agent/config.ts";
 import { realNetwork } from "../../agent/host/network.ts";
 import { DIRECT } from "../../agent/host/proxy.ts";
@@ -13,7 +11,6 @@ import { isEnrolmentFault } from "../../agent/identity/fault.ts";
 import { loadOrEnrol } from "../../agent/identity/load.ts";
 import { ReportAnswer } from "../../agent/wire/protocol.ts";
 import { admitPrincipal, readAdmission } from "../../control/admissions.ts";
-import { issuerOf } from "../../control/certificates.ts";
 import { highestEpoch } from "../../control/epoch.ts";
 import { readFleet } from "../../control/fleet.ts";
 import { initKey } from "../../control/keyFolder.ts";
@@ -24,42 +21,37 @@ import { openSqlite } from "../../control/sqlite.ts";
 import { readCluster, type Store } from "../../control/store.ts";
 import { makeToken } from "../../control/token.ts";
 import type { Provider } from "../../providers/provider.ts";
-import { type Moto, startMoto } from "../aws/world/moto.ts";
-import { type World as Cloud, startWorld } from "../aws/world/world.ts";
 import { enrolled, Fate, faulted, Killed, ownerOf, UID } from "../identity/world.ts";
+import { age } from "./aged.ts";
 import { proverOf } from "./attacker.ts";
-import { type Front, startFront } from "./sts.ts";
+import { type AwsSide, awsSide } from "./awsStage.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "reeve-lost-"));
 const dir = join(folder, "control");
-let moto: Moto;
-let cloud: Cloud;
-let front: Front;
+let aws: AwsSide;
 let serving: Serving;
 let store: Store;
 let prove: NonNullable<Provider["prove"]>;
 let pin: string;
 let clusters = 0;
 beforeAll(async () => {
-  moto = await startMoto();
-  cloud = await startWorld(moto);
-  front = await startFront(cloud.endpoints.sts);
+  aws = await awsSide();
   pin = (await initKey(join(folder, "keys"), "cmd-test")).thumbprint;
   const at = "127.0.0.1:0";
-  const proofs = readPlaces(front.file);
+  const proofs = readPlaces(aws.front.file);
   serving = await serve({ dir, enrol: at, agents: at, trustDomain: undefined, bind: undefined, proofs });
   store = await openSqlite(join(dir, "state.db"));
-  prove = await proverOf(cloud);
+  prove = await proverOf(aws.cloud);
 }, 600_000);
 afterAll(async () => {
   await serving?.stop();
   store?.close();
-  await front?.stop();
-  await cloud?.stop();
-  await moto?.stop();
+  await aws?.stop();
   rmSync(folder, { recursive: true, force: true });
 }, 60_000);
 
+/** `root`: whether the config names it. `ahead`: of the machine's clock, in milliseconds. */
+type How = { readonly root?: boolean; readonly prove?: Provider["prove"]; readonly ahead?: number };
 /** A machine of a cluster of its own, which the control plane admits by its role. */
 async function machineOf(cluster: string) {
   const state = mkdtempSync(join(folder, "machine-"));
@@ -80,9 +72,10 @@ async function machineOf(cluster: string) {
   return {
     token,
     identity: join(state, "state/identity"),
-    async start(fate: Fate | null = null, how: { root?: boolean; prove?: Provider["prove"] } = {}) {
-      const { root = true, prove: by = prove } = how;
-      const [host, net, ours] = [realHost(), realNetwork(DIRECT), config(root)];
+    async start(fate: Fate | null = null, how: How = {}) {
+      const { root = true, prove: by = prove, ahead = 0 } = how;
+      const [real, net, ours] = [realHost(), realNetwork(DIRECT), config(root)];
+      const host = { ...real, clock: { ...real.clock, now: () => real.clock.now() + ahead } };
       const result = await loadOrEnrol({
         host: fate === null ? host : { ...host, disk: fate.disk(host.disk) },
         net: fate === null ? net : fate.net(net),
@@ -102,7 +95,7 @@ const opened: { close(): void }[] = [];
 
 async function newCluster(): Promise<string> {
   const cluster = `c${++clusters}`;
-  const principal = { platform: "aws", place: cloud.account, who: cloud.role } as const;
+  const principal = { platform: "aws", place: aws.cloud.account, who: aws.cloud.role } as const;
   await admitPrincipal(store, { cluster, principal, budget: 3, by: "maria", why: "test" });
   return cluster;
 }
@@ -184,7 +177,7 @@ test("cut off at any write or send, a first enrolment by token and proof ends wi
   );
   // state, identity, pin, connect, nonce, pending, send, root, agent, pending's and token's removal
   expect(points).toBe(11);
-}, 240_000);
+}, 480_000);
 
 test("cut off at any write or send, a replacement by proof alone is one epoch more and one of the budget", async () => {
   const points = await cutOff(
@@ -198,50 +191,17 @@ test("cut off at any write or send, a replacement by proof alone is one epoch mo
     },
   );
   expect(points).toBe(10);
-}, 240_000);
+}, 480_000);
 
-/** Its certificate becomes one that ended nine days ago, for both sides: a leaf of the same key by the same root. */
-async function age(cluster: string, machine: Machine): Promise<void> {
-  const file = `${machine.identity}/agent.json`;
-  const stored = JSON.parse(readFileSync(file, "utf8")) as {
-    epoch: number;
-    current: { chain: string[] };
-    next: unknown;
-  };
-  const issuer = await issuerOf(
-    readFileSync(join(dir, "ca/root.pem"), "utf8"),
-    readFileSync(join(dir, "ca/root.key"), "utf8"),
-  );
-  const leaf = new x509.X509Certificate(Buffer.from(stored.current.chain[0] ?? "", "base64"));
-  const aged = await x509.X509CertificateGenerator.create({
-    serialNumber: leaf.serialNumber,
-    subject: leaf.subject,
-    issuer: issuer.certificate.subject,
-    notBefore: new Date(Date.now() - 10 * 86_400_000),
-    notAfter: new Date(Date.now() - 9 * 86_400_000),
-    signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
-    publicKey: await leaf.publicKey.export(),
-    signingKey: issuer.key,
-    extensions: leaf.extensions,
-  });
-  const chain = [Buffer.from(aged.rawData).toString("base64"), stored.current.chain[1] ?? ""];
-  writeFileSync(file, JSON.stringify({ ...stored, current: { ...stored.current, chain } }));
-  await store.transaction((sql) =>
-    sql.run(
-      "update certificates set chain = $1, not_after = $2 where cluster = $3 and epoch = $4",
-      JSON.stringify(chain),
-      Math.floor(Date.now() / 1000) - 9 * 86_400,
-      cluster,
-      stored.epoch,
-    ),
-  );
-}
+/** Its certificate becomes one that ended nine days ago. */
+const aged = (cluster: string, machine: Machine): Promise<void> =>
+  age({ dir, store }, cluster, machine.identity, Date.now() - 9 * 86_400_000);
 
 test("cut off at any write or send, an agent past its grace enrols anew as the next epoch, once, and is never fenced by its own doing", async () => {
   const points = await cutOff(
     async () => {
       const { cluster, first } = await joinedCluster();
-      await age(cluster, first);
+      await aged(cluster, first);
       return { cluster, machine: first };
     },
     async (cluster, machine) => {
@@ -251,11 +211,11 @@ test("cut off at any write or send, an agent past its grace enrols anew as the n
   );
   // connect, nonce, renewal; pin, connect, nonce, pending, send, root, agent, pending's removal
   expect(points).toBe(11);
-}, 240_000);
+}, 480_000);
 
 test("past its grace a machine that was replaced meanwhile stays fenced, and one without a platform hears what to do", async () => {
   const { cluster, first } = await joinedCluster();
-  await age(cluster, first);
+  await aged(cluster, first);
   // Nothing is asked of the control plane before something is due: the fault comes with the renewal.
   const alone = enrolled(await first.start(null, { prove: null }));
   expect(await alone.renewIfDue()).toMatchObject({ fault: { fault: "expired", exit: 6 } });
@@ -264,11 +224,11 @@ test("past its grace a machine that was replaced meanwhile stays fenced, and one
   expect(await standing(cluster)).toMatchObject({ epoch: 2, used: 1 });
 });
 
-test("past its grace a copy from before a renewal does not enrol: the control plane knows a newer certificate", async () => {
+test("past its grace a copy from before a renewal does not enrol: it is fenced, for the control plane knows a newer certificate", async () => {
   const { cluster, first } = await joinedCluster();
-  await age(cluster, first);
+  await aged(cluster, first);
   await store.transaction((sql) => sql.run("update certificates set slot = 'old' where cluster = $1", cluster));
-  expect(faulted(await first.start())).toMatchObject({ fault: "expired", exit: 6 });
+  expect(faulted(await first.start())).toMatchObject({ fault: "fenced", exit: 6 });
   expect(await standing(cluster)).toMatchObject({ epoch: 1, used: 0 });
 });
 
@@ -308,17 +268,24 @@ test("without a token, or with one that has expired, the config must name the ro
   expect(missing).toMatchObject({ fault: "token-missing", exit: 6 });
   expect(missing.message).toContain("the config must name the control plane's root");
   expect(missing.hint).toContain("control_plane.root_sha256");
-  const token = await newToken(cluster);
-  const [header, payload, signature] = token.split(".");
-  const claims = JSON.parse(Buffer.from(payload ?? "", "base64url").toString()) as { iat: number; exp: number };
-  const old = { ...claims, exp: claims.exp - 90_000, iat: claims.iat - 90_000 };
-  const text = [header, Buffer.from(JSON.stringify(old)).toString("base64url"), signature].join(".");
-  writeFileSync(machine.token, text, { mode: 0o600 });
+  const { token } = await makeToken(dir, cluster, 1, null);
+  writeFileSync(machine.token, token, { mode: 0o600 });
+  const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as { exp: number };
+  while (Date.now() < exp * 1000) await Bun.sleep(50);
   expect(faulted(await machine.start(null, { root: false }))).toMatchObject({ fault: "token-expired", exit: 6 });
   expect(faulted(await machine.start(null, { prove: null }))).toMatchObject({ fault: "token-expired", exit: 6 });
   expect(await speaks(machine)).toBe(2);
   expect(existsSync(machine.token)).toBe(false);
   expect(await standing(cluster)).toMatchObject({ used: 1 });
+});
+
+test("a token that has expired by this machine's clock alone goes along with the proof: the control plane's clock decides", async () => {
+  const cluster = await newCluster();
+  const machine = await machineOf(cluster);
+  writeFileSync(machine.token, await newToken(cluster), { mode: 0o600 });
+  const ahead = enrolled(await machine.start(null, { ahead: 2 * 3_600_000 }));
+  expect(ahead.epoch).toBe(1);
+  expect(await standing(cluster)).toMatchObject({ epoch: 1, used: 0 });
 });
 
 test("a proof for one control plane is worth nothing at another: a root that the config does not name is sent nothing", async () => {

@@ -2,7 +2,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 
 /** All that a child is given of our environment: nothing that could bend how an executable starts or whom it trusts. */
 export const CLEAN: Readonly<Record<string, string>> = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LANG: "C.UTF-8" };
-const PATIENCE_MS = 60_000;
+/** For one command, and for one thing to become so: a machine may be eight times slower than an idle one. */
+const COMMAND_MS = 120_000;
+const PATIENCE_MS = 300_000;
 
 export type Ran = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
@@ -10,7 +12,7 @@ export type Ran = { readonly code: number | null; readonly stdout: string; reado
 export function ran(argv: readonly string[], input = ""): Promise<Ran> {
   const [program = "", ...args] = argv;
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env: CLEAN, stdio: ["pipe", "pipe", "pipe"], timeout: PATIENCE_MS });
+    const child = spawn(program, args, { env: CLEAN, stdio: ["pipe", "pipe", "pipe"], timeout: COMMAND_MS });
     let [stdout, stderr] = ["", ""];
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
@@ -39,7 +41,7 @@ export async function until<T>(
   look: () => T | null | Promise<T | null>,
   instead: () => string | Promise<string> = () => "",
 ): Promise<T> {
-  const end = performance.now() + 180_000;
+  const end = performance.now() + PATIENCE_MS;
   for (;;) {
     const found = await look();
     if (found !== null) return found;

@@ -126,4 +126,4 @@ test("what redirects, hangs, is huge, never ends, is no set of keys, fails, or i
     await issuer.stop();
     rmSync(folder, { recursive: true, force: true });
   }
-});
+}, 120_000);

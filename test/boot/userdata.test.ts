@@ -177,6 +177,23 @@ test("both pins are in the config, so that a machine whose token is used up know
   expect(same).toEqual({ config });
 });
 
+test("on a cloud it can hold no secret at all: the machine joins by what its platform shows, and is told both pins", async () => {
+  writeFileSync(path("aws.yaml"), AWS);
+  const root = "ab".repeat(32);
+  const flags = [...BASE, "--enrol", "https://control.vendor.example:8443", "--trust-sha256", pin];
+  const aws = ["--provider", "aws", "--config", path("aws.yaml"), "--policy", path("aws.policy")];
+  const made = await render(...flags, ...aws, "--root-sha256", root);
+  expect(made).toMatchObject({ code: 0, stderr: "" });
+  expect(await schema(made.stdout)).toMatchObject({ code: 0 });
+  const files = filesOf(made.stdout);
+  expect(Object.keys(files)).not.toContain("token");
+  const plane = { enrol: "https://control.vendor.example:8443", root_sha256: root, trust_sha256: pin };
+  expect(parseConfig(files["reeve.yaml"] ?? "")).toMatchObject({ config: { control_plane: plane } });
+  expect((await render(...flags, ...aws)).stderr).toContain("nobody says which control plane is the right one");
+  const local = await render(...flags, "--provider", "local", "--policy", path("local.policy"), "--root-sha256", root);
+  expect(local.stderr).toContain("a local machine has no platform");
+});
+
 test("it goes to stdout, or to a file that only its owner reads; the secret is named on stderr, never shown there", async () => {
   const made = await local();
   const token = readFileSync(path("token"), "utf8").trim();
@@ -195,7 +212,6 @@ test.each([
   [["--binary", "https://user:secret@files.example/reeve"], "holds credentials"],
   [["--binary", "https://files.example/reeve#x"], "has a fragment"],
   [["--binary", "https://files.example/\u2028"], "is no URL"],
-  [["--binary", `https://files.example/${"x".repeat(2050)}`], "is over 2048 characters"],
   [["--binary", "s3://b/$(id)"], "names no object of a bucket"],
   [["--binary", "s3://bucket/a/../reeve"], "names no object of a bucket"],
   [["--binary", "gs://BUCKET/x"], "names no object of a bucket"],
@@ -209,6 +225,7 @@ test.each([
   [["--trust-sha256", "x'\n"], "the agent would not take this config: control_plane.trust_sha256"],
   [["--provider", "hetzner"], "Cannot read the command line"],
   [["--provider", "aws"], "provider: aws needs the field aws"],
+  [["--enrol", "https://control.vendor.example:8443"], "not exactly one of --token, --dir and --enrol"],
   [["--policy", "/dev/null"], "the policy is refused"],
 ] as const)(
   "what could mean something else to a shell, to YAML or to the agent is refused: %j",
@@ -268,8 +285,26 @@ test("the shell takes every place of the executable as one word, whatever is in 
   expect([shown.stdout, shown.status]).toEqual([hostile, 0]);
 });
 
+test("a machine without the program for a bucket says so before it touches anything", async () => {
+  for (const [place, program] of [
+    ["s3://releases/reeve", "aws"],
+    ["gs://releases/reeve", "gsutil"],
+  ] as const) {
+    const script = filesOf((await local("--binary", place)).stdout)["reeve-install"] ?? "";
+    const bare = script.replace(/^export .*$/m, "PATH=/nonexistent");
+    expect(bare).not.toBe(script);
+    const ended = spawnSync("/bin/sh", [], { input: bare, encoding: "utf8", env: CLEAN });
+    expect(ended).toMatchObject({ status: 1, stdout: "" });
+    expect(ended.stderr).toStartWith(
+      `error: Cannot fetch ${place}: this machine has no program for it (${program}). Nothing was placed.\nhint: `,
+    );
+  }
+});
+
 test("over 16 KiB, which is what AWS takes, it is refused, and the hint says what to do", async () => {
   writeFileSync(path("long.policy"), policy(PLACES.local, `${`# ${"why ".repeat(18)}\n`.repeat(110)}`));
+  const place = await local("--binary", `https://files.example/${"x".repeat(2050)}`);
+  expect(place.stderr).toContain("is over 2048 characters");
   const refused = await local("--policy", path("long.policy"));
   expect(refused).toMatchObject({ code: 1, stdout: "" });
   expect(refused.stderr).toMatch(/it has \d{5} bytes, and AWS takes 16384 at most\.\nhint: .*bucket/);

@@ -86,6 +86,12 @@ describe("deploy/aws, as it is written", () => {
     expect(principals.map(({ attributes }) => [attributes["type"], written(attributes["identifiers"])])).toEqual([
       ["Service", `["ec2.\${data.aws_partition.current.dns_suffix}"]`],
     ]);
+    // Whoever has it can enrol as the agent: one profile has it, which one machine's template names.
+    expect(written(resource("aws_iam_instance_profile").attributes["role"])).toBe("aws_iam_role.agent.name");
+    const profiles = everyBlock(blocks).filter(({ type }) => type === "iam_instance_profile");
+    expect(profiles.map(({ attributes }) => written(attributes["arn"]))).toEqual([
+      "aws_iam_instance_profile.agent.arn",
+    ]);
   });
 
   test("every input is described and judged", () => {

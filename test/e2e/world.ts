@@ -12,10 +12,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { runHardened } from "../../build/hardened/hardened.ts";
 
 /** The compiled executables, started as their users would: with an environment of their own. */
 const DIST = resolve(import.meta.dir, "../../dist");
 export const REEVE = join(DIST, "reeve");
+/** The agent in the mode that its unit gives it: without memory that becomes executable, so without the runtime's JIT. */
+export const AGENT = runHardened(REEVE);
 export const CONTROL = join(DIST, "reeve-control");
 const CLEAN = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 
@@ -175,7 +178,7 @@ export async function world(options: WorldOptions = {}): Promise<World> {
       config: mine("reeve.yaml"),
       token: mine("token"),
       startAgent(...before) {
-        const [program = REEVE, ...args] = [...before, REEVE, "run", "--config", one.config];
+        const [program = AGENT, ...args] = [...before, AGENT, "run", "--config", one.config];
         const child = spawn(program, args, { env: CLEAN, stdio: ["ignore", "ignore", "pipe"] });
         child.stderr?.on("data", (chunk: Buffer) => {
           if (existsSync(folder)) writeFileSync(mine("agent.err"), chunk, { flag: "a" });

@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CONTROL, type Ran, REEVE, ran, type World } from "../e2e/world.ts";
+import { AGENT, CONTROL, type Ran, REEVE, ran, type World } from "../e2e/world.ts";
 
 /** Another cluster of the same vendor: a machine of its own with the compiled agent on it. */
 export type Customer = {
@@ -59,7 +59,7 @@ local: { groups: { brokers: { command: [${w.folder}/workload, "{n}"], stop_secon
       chmodSync(path("owner/policy.yaml"), 0o644);
     },
     start(...before) {
-      const [program = REEVE, ...args] = [...before, REEVE, "run", "--config", self.config];
+      const [program = AGENT, ...args] = [...before, AGENT, "run", "--config", self.config];
       const child = spawn(program, args, {
         env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
         stdio: ["ignore", "ignore", "pipe"],

@@ -1,3 +1,4 @@
+import { inDns } from "../../acme.ts";
 import type { Policy, Rule } from "../../policy.ts";
 import { GCP_OPERATIONS, type Scope } from "./operations.ts";
 
@@ -50,10 +51,10 @@ function whereOf(
   }
 }
 
-/** One binding a resource, for all rules about it, in the order of their names. */
+/** One binding a resource, for all rules about it, in the order of their names. A rule whose certificates are proven in DNS (ACME) needs the zone. */
 export function bindingsOf(place: GcpPlace, rules: readonly Rule[]): readonly Binding[] {
   const found = new Map<string, Binding>();
-  for (const rule of [...rules].sort((a, b) => (a.id < b.id ? -1 : 1))) {
+  for (const rule of rules.map(inDns).sort((a, b) => (a.id < b.id ? -1 : 1))) {
     const where = whereOf(place, rule);
     const before = found.get(where.resource) ?? { ...where, condition: null, permissions: [], rules: [] };
     const permissions = [...new Set([...before.permissions, ...permissionsOf(rule)])].sort();

@@ -1,8 +1,10 @@
+import type { Action } from "../../asked.ts";
 import type { Policy } from "../../policy.ts";
+import { certificateNeeds } from "../acme.ts";
 
 /** What one should know of the rendered roles and cannot see in them: where they are bound and why there, and what IAM cannot say. */
 export function notesOf(policy: Policy): readonly string[] {
-  const has = (allow: string): boolean => policy.rules.some((rule) => rule.allow === allow);
+  const has = (action: Action): boolean => certificateNeeds(policy).actions.includes(action);
   return [
     ...(has("scale")
       ? [

@@ -1,3 +1,4 @@
+import { inDns } from "../../acme.ts";
 import type { Policy, Rule } from "../../policy.ts";
 import type { Fault } from "../cloud.ts";
 import { type Binding, bindingsOf, type GcpPlace } from "./bindings.ts";
@@ -53,7 +54,7 @@ export function gcpPermissions(
 ): Rendered | { readonly faults: readonly Fault[] } {
   const { place } = policy;
   if (place.cloud !== "gcp") throw new Error("the file's place is not on Google Cloud");
-  const faults = policy.rules.map((rule) => resourceFault(place, rule)).filter((fault) => fault !== null);
+  const faults = policy.rules.map((rule) => resourceFault(place, inDns(rule))).filter((fault) => fault !== null);
   if (faults.length > 0) return { faults };
   const roles: Role[] = [];
   for (const binding of [...bindingsOf(place, policy.rules), ...(bucket === null ? [] : bucketBindings(bucket))]) {
