@@ -245,6 +245,7 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
       notify: () => undefined,
       giveBack: () => undefined,
       alive: () => true,
+      watchdogMs: null,
     };
     const net = networkOf({
       time,
