@@ -58,6 +58,8 @@ const Egress = z.strictObject({
     .default({}),
 });
 
+const SIZE = /^[1-9]\d{0,5}(?:KiB|MiB)$/;
+
 /** /etc/reeve/reeve.yaml: as strict as the policy. docs/OPERATIONS.md names every field. */
 export const Config = z
   .strictObject({
@@ -96,8 +98,8 @@ export const Config = z
         ),
         segment: z
           .string()
-          .regex(/^[1-9]\d{0,5}(?:KiB|MiB)$/, "a size such as 16MiB")
-          .refine((text) => bytesOf(text) <= MAX_SEGMENT_SETTING_BYTES, "at most 64MiB"),
+          .regex(SIZE, "a size such as 16MiB")
+          .refine((text) => !SIZE.test(text) || bytesOf(text) <= MAX_SEGMENT_SETTING_BYTES, "at most 64MiB"),
         segment_age: LogTime.default("7d"),
       })
       .default({ retention: "400d", segment: "16MiB", segment_age: "7d" }),

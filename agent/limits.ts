@@ -6,6 +6,8 @@ export const CLOCK_SKEW_SECONDS = 60;
 export const CLOCK_JUMP_MAX_SECONDS = 60;
 export const MAX_COMMANDS_PER_POLL = 16;
 export const MAX_COMMANDS_PER_HOUR = 600;
+/** What an hour's commands may cost the owner's disk: 600 refusals of full length. A longer command counts for more of them. */
+export const MAX_INTAKE_BYTES_PER_HOUR = MAX_COMMANDS_PER_HOUR * 2048;
 export const MAX_RUNNING_COMMANDS = 8;
 export const COMMAND_DEADLINE_SECONDS = 300;
 export const MAX_ENTRY_BYTES = 64 * 1024 - 1;
@@ -29,6 +31,11 @@ export const LOG_KEPT_MIN_MS = 8 * 24 * 3600 * 1000;
 export const BALLAST_BYTES = 1024 * 1024;
 export const POLL_HOLD_SECONDS = 20;
 export const REQUEST_TIMEOUT_SECONDS = 30;
+/** While an answer is due: a connection on which so many PINGs in a row went unanswered is dead. */
+export const PING_EVERY_SECONDS = 5;
+export const PINGS_UNANSWERED_MAX = 3;
+/** A poll's answer that was waited for longer than this says nothing of now: commands in it wait for one more round trip. */
+export const CONTACT_FRESH_SECONDS = 1;
 /** How long the control plane may take until it holds an intent: before that nothing is called. */
 export const INTENT_HEARD_SECONDS = 60;
 export const BACKOFF_MIN_SECONDS = 1;
@@ -40,6 +47,8 @@ export const MAX_CSR_NAMES = 64;
 export const MAX_CSR_NAMES_BYTES = 4096;
 /** Refused trust statements on record: more are refused without an entry of their own. */
 export const MAX_REFUSED_TRUST_PER_HOUR = 16;
+/** Trust statements that begin to wait: each is on record whole, up to MAX_TRUST_BYTES. */
+export const MAX_WAITING_TRUST_PER_HOUR = 2;
 /** Ids that the vendor took back and that are remembered; the oldest go first. */
 export const MAX_CANCELLED = 4096;
 /** One armored SSH signature. The longest that is taken, ECDSA P-521, has about 700. */

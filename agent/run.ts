@@ -13,7 +13,7 @@ import { dispatcher } from "./dispatch.ts";
 import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
-import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED } from "./limits.ts";
+import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED, MAX_COMMANDS_PER_HOUR } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { NO_KEEPER, segmentKeeper } from "./owner/keepSegments.ts";
@@ -70,6 +70,8 @@ export async function run(agent: Started): Promise<number> {
     policy: null,
     log: null,
     witnesses: [],
+    intake: { taken: 0, of: MAX_COMMANDS_PER_HOUR, full: false },
+    refused: { commands: 0, unread: 0, trust: 0 },
     out_of_contact: null,
     last_contact: null,
     waiting: [],
@@ -336,6 +338,7 @@ async function serve(
       log: { size: log.size, root: log.checkpoint().split("\n")[2] ?? "" },
       witnesses: watched.status(),
       running: dispatch.running(),
+      intake: { ...dispatch.taken(), of: MAX_COMMANDS_PER_HOUR },
     });
   const rest = resting(agent.giveBack);
   const look = async (): Promise<void> => {
@@ -451,7 +454,7 @@ function finish(
   if (ended.why === "fenced") {
     say("error", "Cannot go on: the control plane has fenced this agent.", {
       said: ended.message,
-      hint: "If another machine was enrolled for this cluster, this one has done its work; else run `reeve leave` and join with a new token.",
+      hint: "If another machine was enrolled for this cluster, this one has done its work. If two hold its identity (a cloned disk, a restored snapshot): delete the copy. To go on here: `reeve leave`, and a new join token.",
     });
     return 6;
   }

@@ -38,6 +38,10 @@ export type Status = {
   readonly log: { readonly size: number; readonly root: string } | null;
   readonly witnesses: readonly WitnessStatus[];
   readonly running: number;
+  /** Commands that were taken in within the last hour, and how many may be; `full` also when their bytes are as many as may be. */
+  readonly intake: { readonly taken: number; readonly of: number; readonly full: boolean };
+  /** What was refused since the log began: commands, of them those that nobody's key signed or that could not be read, trust statements. */
+  readonly refused: { readonly commands: number; readonly unread: number; readonly trust: number };
   readonly waiting: readonly WaitingStatus[];
   readonly rates: readonly RateStatus[];
   /** The newest commands, oldest first. */
@@ -46,11 +50,11 @@ export type Status = {
 
 /** What the log's memory and the policy say at this moment. `now`: milliseconds. Pure. */
 export function remembered(
-  memory: Pick<Memory, "waiting" | "trust" | "recent">,
+  memory: Pick<Memory, "waiting" | "trust" | "recent" | "counts">,
   history: Memory["history"],
   policy: Pick<Policy, "rules" | "people"> | null,
   now: number,
-): Pick<Status, "waiting" | "rates" | "recent"> {
+): Pick<Status, "waiting" | "rates" | "recent" | "refused"> {
   const yes = (signatures: ReadonlyMap<string, { readonly person: string | null }>): string[] => [
     ...new Set([...signatures.values()].flatMap(({ person }) => person ?? [])),
   ];
@@ -86,7 +90,10 @@ export function remembered(
     times: rate.times,
     per: rate.per,
   }));
-  return { waiting: [...commands, ...statement], rates, recent: memory.recent };
+  const count = (kind: "refused" | "rejected" | "trust-refused"): number => memory.counts.get(kind) ?? 0;
+  const unread = count("rejected");
+  const refused = { commands: count("refused") + unread, unread, trust: count("trust-refused") };
+  return { waiting: [...commands, ...statement], rates, recent: memory.recent, refused };
 }
 
 /** What the log does not reach back to counts as used up, as the policy has it. */

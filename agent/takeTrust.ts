@@ -1,5 +1,5 @@
 import type { Identity } from "./identity/identity.ts";
-import { MAX_REFUSED_TRUST_PER_HOUR, MAX_TRUST_PER_HOUR } from "./limits.ts";
+import { MAX_REFUSED_TRUST_PER_HOUR, MAX_TRUST_PER_HOUR, MAX_WAITING_TRUST_PER_HOUR } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { approvalBody } from "./owner/approvals.ts";
 import { type Consent, ownersConsent } from "./owner/consent.ts";
@@ -68,7 +68,7 @@ export async function takeTrust(
     const { version, digest } = statement;
     if (road.log.memory.trust?.digest !== digest) {
       intake.waiting = intake.waiting.filter((time) => time > now - HOUR_MS);
-      if (intake.waiting.length >= MAX_REFUSED_TRUST_PER_HOUR) return false;
+      if (intake.waiting.length >= MAX_WAITING_TRUST_PER_HOUR) return false;
       intake.waiting = [...intake.waiting, now];
       const changes = statement.changes.slice(0, 64).map((change) => change.slice(0, 512));
       write(road, { kind: "trust-waiting", version, digest, statement: statement.statement, changes });

@@ -13,9 +13,8 @@ import {
   treeOf,
   treeState,
 } from "../agent/audit/tree.ts";
-import { parseCanonical } from "../agent/wire/canonical.ts";
+import { namesPrototype, parseCanonical } from "../agent/wire/canonical.ts";
 import { logOrigin, spiffeId } from "../agent/wire/names.ts";
-import { namesPrototype } from "../agent/wire/parse.ts";
 import type { ReportRequest } from "../agent/wire/protocol.ts";
 import { fenceCopies, noteHead } from "./copies.ts";
 import { Faulted } from "./fault.ts";

@@ -50,16 +50,27 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const verify = proofVerifier(options.proofs ?? PLACES);
   const plane = { store, authority, witness, trustDomain, verify, enrolUrl: "", agentsUrl: "" };
   const settings = { redeliverSeconds: options.redeliverSeconds ?? REDELIVER_SECONDS };
-  const agents = await bind(
-    agentsApp(plane, wake, settings),
-    plane,
-    options.bind ?? agentsAt.host,
-    agentsAt.port,
-    authority.clientRoots,
-  );
-  plane.agentsUrl = `https://${withPort(options.agents, agents.port)}`;
-  const enrolment = await bind(enrolmentApp(plane), plane, options.bind ?? enrolAt.host, enrolAt.port, null);
-  plane.enrolUrl = `https://${withPort(options.enrol, enrolment.port)}`;
+  const opened: { close(): Promise<void> }[] = [];
+  const stop = async (): Promise<void> => {
+    stopping.abort();
+    await Promise.all(opened.map((listener) => listener.close()));
+    await store.transaction(async () => undefined);
+    store.close();
+  };
+  const open = async (app: Parameters<typeof listen>[0], at: Place, clients: readonly string[] | null) => {
+    const listener = await bind(app, plane, options.bind ?? at.host, at.port, clients);
+    opened.push(listener);
+    return listener.port;
+  };
+  try {
+    const port = await open(agentsApp(plane, wake, settings), agentsAt, authority.clientRoots);
+    plane.agentsUrl = `https://${withPort(options.agents, port)}`;
+    plane.enrolUrl = `https://${withPort(options.enrol, await open(enrolmentApp(plane), enrolAt, null))}`;
+  } catch (error) {
+    // Whoever cannot listen ends: what still watches the state would keep the process.
+    await stop();
+    throw error;
+  }
   await store.transaction(async (sql) => {
     await writeMeta(sql, "enrol_url", plane.enrolUrl);
     await writeMeta(sql, "agents_url", plane.agentsUrl);
@@ -71,12 +82,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       root_sha256: authority.rootSha256,
       trust_domain: trustDomain,
     },
-    async stop() {
-      stopping.abort();
-      await Promise.all([agents.close(), enrolment.close()]);
-      await store.transaction(async () => undefined);
-      store.close();
-    },
+    stop,
   };
 }
 
@@ -116,7 +122,8 @@ async function settleTrustDomain(store: Store, wanted: string | undefined): Prom
   });
 }
 
-function address(text: string): { readonly host: string; readonly port: number } {
+type Place = { readonly host: string; readonly port: number };
+function address(text: string): Place {
   const match = /^(\[[0-9a-f:]+\]|[a-zA-Z0-9.-]+):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
   if (match === null || port > 65535)

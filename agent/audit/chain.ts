@@ -1,9 +1,6 @@
 import "reflect-metadata";
-import {
-  BasicConstraintsExtension,
-  X509Certificate as Certificate,
-  SubjectAlternativeNameExtension,
-} from "@peculiar/x509";
+import { X509Certificate as Certificate, SubjectAlternativeNameExtension } from "@peculiar/x509";
+import { certificateFault } from "../wire/certificateFault.ts";
 
 /** Whether a chain of certificates leads to an authority, by WebCrypto alone: the page of `audit ui` judges by the same code as the agent. */
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -19,32 +16,23 @@ export function certificatesOf(pem: string): Certificate[] {
   });
 }
 
-/** The root, of the ones given, that the chain (leaf first) leads to by signatures that were valid at `date`. */
+/** The root, of the ones given, that the chain (leaf first) leads to by signatures and certificates that were good at `date`. */
 export async function rootOfChain(
   chain: readonly Certificate[],
   roots: readonly Certificate[],
   date: number,
 ): Promise<Certificate | null> {
   for (const [at, certificate] of chain.entries()) {
-    if (!wasValid(certificate, date) || (at > 0 && !isAuthority(certificate))) return null;
+    if (certificateFault(certificate, at, date) !== null) return null;
     for (const root of roots) {
-      if (!wasValid(root, date) || !isAuthority(root)) continue;
       // A root that is itself in the chain ends it; being at place 0 it would be its own agent.
       if (at > 0 && root.equal(certificate)) return root;
-      if (await isSignedBy(certificate, root)) return root;
+      if (certificateFault(root, at + 1, date) === null && (await isSignedBy(certificate, root))) return root;
     }
     const issuer = chain[at + 1];
     if (issuer === undefined || !(await isSignedBy(certificate, issuer))) return null;
   }
   return null;
-}
-
-function wasValid(certificate: Certificate, date: number): boolean {
-  return certificate.notBefore.getTime() <= date && date <= certificate.notAfter.getTime();
-}
-
-function isAuthority(certificate: Certificate): boolean {
-  return certificate.getExtension(BasicConstraintsExtension)?.ca === true;
 }
 
 async function isSignedBy(certificate: Certificate, issuer: Certificate): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { MAX_ENTRY_BYTES } from "../limits.ts";
-import { canonical, type Json } from "../wire/canonical.ts";
+import { canonical, type Json, namesPrototype } from "../wire/canonical.ts";
 import { Entry } from "./entry.ts";
 
 const MAX_DEPTH = 64;
@@ -20,6 +20,8 @@ export function readLine(line: string): { readonly entry: Entry } | { readonly f
     return { fault: "not-json" };
   }
   if (!isCanonical(value, line)) return { fault: "not-canonical" };
+  // Seldom looked for: a line has no such word but in a name or in what somebody said.
+  if (line.includes("__proto__") && namesPrototype(value)) return { fault: "schema" };
   const parsed = Entry.safeParse(value);
   return parsed.success ? { entry: parsed.data } : { fault: "schema" };
 }

@@ -1,4 +1,5 @@
 import { canonical, parseCanonical } from "../wire/canonical.ts";
+import { decodeUtf8 } from "../wire/jws.ts";
 import type { Entry } from "./entry.ts";
 import { readLine } from "./line.ts";
 import { keyOfEpoch, maySign } from "./logKeys.ts";
@@ -58,8 +59,9 @@ function hashesFrom(texts: readonly unknown[]): Buffer[] | null {
 
 function extraOf(base64: string): Pick<TlogProof, "entry" | "key" | "keyPath"> | null {
   const bytes = Buffer.from(base64, "base64");
-  const parsed = parseCanonical(bytes.toString("utf8"));
-  if (bytes.toString("base64") !== base64 || !("value" in parsed)) return null;
+  const text = decodeUtf8(bytes);
+  const parsed = text === null ? null : parseCanonical(text);
+  if (bytes.toString("base64") !== base64 || parsed === null || !("value" in parsed)) return null;
   const { entry, key, path, v, ...more } = parsed.value as Record<string, unknown>;
   if (v !== 1 || typeof entry !== "string" || typeof key !== "string" || Object.keys(more).length > 0) return null;
   const keyPath = Array.isArray(path) ? hashesFrom(path) : null;

@@ -131,6 +131,7 @@ export function verifyInclusion(
   root: Uint8Array,
 ): boolean {
   if (!Number.isSafeInteger(index) || !Number.isSafeInteger(size) || index < 0 || index >= size) return false;
+  if (leaf.length !== HASH_BYTES) return false;
   let at = index;
   let last = size - 1;
   let node = leaf;

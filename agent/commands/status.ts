@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { DiskError, type Host } from "../host/host.ts";
 import type { Machine } from "../host/machine.ts";
+import { MAX_COMMANDS_PER_HOUR } from "../limits.ts";
 import { directoryFolder } from "../owner/folder.ts";
 import { ownersDirectory } from "../owner/place.ts";
 import { readSwitch, type Switch } from "../owner/switch.ts";
@@ -96,9 +97,21 @@ function head(kept: Status, alive: boolean, owner: ReturnType<typeof switchNow>)
     ["log", kept.log === null ? "none" : `${kept.log.size} entries, root ${kept.log.root}`],
     ...kept.witnesses.map((one): [string, string] => ["witness", witnessText(one)]),
     ["running", String(kept.running)],
+    ["intake", intakeText(kept)],
+    ["refused", refusedText(kept)],
     ["version", kept.version],
   ];
   return lines.map(([name, value]) => `${name.padEnd(8)} ${value}`);
+}
+
+function intakeText({ intake: { taken, of, full } }: Status): string {
+  return `${taken} of ${of} commands in the last hour${!full ? "" : ": no more are asked for until some of them are older"}`;
+}
+
+function refusedText({ refused: { commands, unread, trust } }: Status): string {
+  if (commands + trust === 0) return "nothing since the log began";
+  const parts = [`${commands} commands`, ...(unread > 0 ? [`${unread} of them unreadable or by no key of ours`] : [])];
+  return `${[...parts, ...(trust > 0 ? [`${trust} trust statements`] : [])].join(", ")}, since the log began`;
 }
 
 function witnessText({ name, required, size, at, failing }: Status["witnesses"][number]): string {
@@ -139,7 +152,9 @@ function readStatus(host: Host, path: string): Status {
   try {
     const kept = JSON.parse(new TextDecoder().decode(host.disk.read(path, MAX_STATUS_BYTES).bytes)) as Status;
     // A file that an older version left has less in it.
-    return { ...{ waiting: [], rates: [], recent: [], witnesses: [], last_contact: null }, ...kept };
+    const intake = { taken: 0, of: MAX_COMMANDS_PER_HOUR, full: false };
+    const refused = { commands: 0, unread: 0, trust: 0 };
+    return { ...{ waiting: [], rates: [], recent: [], witnesses: [], last_contact: null, intake, refused }, ...kept };
   } catch (error) {
     if (!(error instanceof DiskError) && !(error instanceof SyntaxError)) throw error;
     const because =

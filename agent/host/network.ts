@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
 import { isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from "node:tls";
+import { PING_EVERY_SECONDS, PINGS_UNANSWERED_MAX } from "../limits.ts";
 import { type Egress, proxyFor, tunnel } from "./proxy.ts";
 import { type Place, placeOf, reasonOf, type Unreachable, type Wait, withinWait } from "./socket.ts";
 
@@ -137,6 +138,7 @@ function lineOver(socket: TLSSocket, url: string): Line {
   const underWay = new Set<(result: Unreachable) => void>();
   const shut = () => {
     closed = true;
+    clearInterval(pulse);
     if (!session.destroyed) session.destroy();
     socket.destroy();
     for (const end of underWay) end({ unreachable: why });
@@ -145,6 +147,21 @@ function lineOver(socket: TLSSocket, url: string): Line {
     why = reasonOf(error);
     shut();
   };
+  // A long poll is silent by its nature: without a PING (RFC 9113 section 6.7) a connection that a firewall has cut looks like one.
+  // Counted by unanswered ones, not by time: what held this process up held the answers up too.
+  let unanswered = 0;
+  const pulse = setInterval(() => {
+    if (closed || underWay.size === 0) return;
+    if (unanswered >= PINGS_UNANSWERED_MAX) {
+      why = "timeout";
+      return shut();
+    }
+    unanswered++;
+    session.ping(() => {
+      unanswered = 0;
+    });
+  }, PING_EVERY_SECONDS * 1000);
+  pulse.unref();
   session.on("error", onError);
   socket.on("error", onError);
   session.once("close", shut);

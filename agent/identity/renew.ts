@@ -135,5 +135,14 @@ function refusedRenewal(code: FaultCode, words: string): Renewal {
       ),
     };
   }
+  if (code === "expired") {
+    return {
+      fault: enrolmentFault(
+        "refused",
+        `Cannot renew: by the control plane's clock the certificate is past its grace, by this machine's it is not (${words}).`,
+        "Compare the two clocks. If this machine's is behind: set it right. Else: `reeve leave`, and a new join token from the vendor.",
+      ),
+    };
+  }
   return { unreachable: `answer: ${code}` };
 }

@@ -59,3 +59,9 @@ export function parseCanonical(
     return { fault: "parse.number" };
   }
 }
+
+/** True when a key `__proto__` stands anywhere: a validator may skip it, so it is looked for by name. */
+export function namesPrototype(value: Json): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.entries(value).some(([key, item]) => key === "__proto__" || namesPrototype(item as Json));
+}

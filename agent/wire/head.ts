@@ -1,7 +1,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { z } from "zod";
 import { MAX_HEAD_BYTES } from "../limits.ts";
-import { canonical, type Json, parseCanonical } from "./canonical.ts";
+import { canonical, type Json, namesPrototype, parseCanonical } from "./canonical.ts";
 import { decodeUtf8, splitJws } from "./jws.ts";
 import { ClusterName, CommandId, logOrigin } from "./names.ts";
 import { checkChain } from "./x509.ts";
@@ -67,7 +67,7 @@ export function openHead(
   if (parts === null || header?.success !== true) return { bad: "it is no head" };
   const payload = decodeUtf8(parts.payload);
   const parsed = payload === null ? { fault: "utf-8" } : parseCanonical(payload);
-  const claims = "value" in parsed ? Claims.safeParse(parsed.value) : null;
+  const claims = "value" in parsed && !namesPrototype(parsed.value) ? Claims.safeParse(parsed.value) : null;
   if (claims?.success !== true) return { bad: "its words are none that a head has" };
   const chain = header.data.x5c.map((der) => new Uint8Array(Buffer.from(der, "base64")));
   const checked = checkChain(chain, at.roots, claims.data.time);

@@ -1,6 +1,6 @@
 import { ACTIONS, type Asked } from "../../policy/asked.ts";
 import { type Refusal, type RefusalCode, refuse } from "../../policy/refusal.ts";
-import { type Json, parseCanonical } from "./canonical.ts";
+import { type Json, namesPrototype, parseCanonical } from "./canonical.ts";
 import { CommandClaims } from "./command.ts";
 import type { Signed } from "./envelope.ts";
 
@@ -37,12 +37,6 @@ export function parse(signed: Signed): Command | Refusal {
   }
   const claims = result.data;
   return { signed, claims, asked: { action: claims.action, args: claims.args } as Asked } as Command;
-}
-
-/** True when a key `__proto__` stands anywhere: a validator may skip it, so it is looked for by name. */
-export function namesPrototype(value: Json): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return Object.entries(value).some(([key, item]) => key === "__proto__" || namesPrototype(item as Json));
 }
 
 function hasUnknownAction(value: Json): boolean {

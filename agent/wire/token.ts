@@ -1,7 +1,6 @@
 import { CLOCK_SKEW_SECONDS, MAX_TOKEN_BYTES, TOKEN_LIFETIME_MAX_SECONDS } from "../limits.ts";
-import { parseCanonical } from "./canonical.ts";
+import { namesPrototype, parseCanonical } from "./canonical.ts";
 import { decodeUtf8, splitJws } from "./jws.ts";
-import { namesPrototype } from "./parse.ts";
 import { TokenClaims } from "./protocol.ts";
 
 export type TokenContext = {

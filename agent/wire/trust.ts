@@ -1,9 +1,8 @@
 import { calculateJwkThumbprint } from "jose";
 import { type Refusal, type RefusalCode, refuse } from "../../policy/refusal.ts";
 import { MAX_TRUST_BYTES } from "../limits.ts";
-import { parseCanonical } from "./canonical.ts";
+import { namesPrototype, parseCanonical } from "./canonical.ts";
 import { decodeUtf8, signedBy, splitJws } from "./jws.ts";
-import { namesPrototype } from "./parse.ts";
 import { TrustClaims } from "./protocol.ts";
 
 const HEADER =

@@ -1,16 +1,9 @@
 import "reflect-metadata";
 import { X509Certificate as NodeCertificate } from "node:crypto";
-import {
-  BasicConstraintsExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  X509Certificate,
-} from "@peculiar/x509";
-import { CLOCK_SKEW_SECONDS } from "../limits.ts";
+import { SubjectAlternativeNameExtension, X509Certificate } from "@peculiar/x509";
+import { certificateFault } from "./certificateFault.ts";
 import { isStrictDer } from "./der.ts";
 
-const UNDERSTOOD = new Set(["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.37"]);
 const MAX_CHAIN = 4;
 
 /** A leaf whose chain to a trusted root was checked. */
@@ -27,7 +20,7 @@ export type CheckedLeaf = {
 
 /**
  * Checks a chain, leaf first and root last, against trusted roots by their bytes (RFC 5280 section 6, as far as reeve's chains go:
- * signatures, names, CA flags, path lengths, key usage, no critical extension that is not understood). `atMs`: the moment it must be valid
+ * signatures, names, and what certificateFault says of each). `atMs`: the moment it must be valid
  * at; null leaves validity to the caller. Returns a short reason, in our own words, for what does not hold.
  */
 export function checkChain(
@@ -47,7 +40,7 @@ export function checkChain(
     for (const [index, certificate] of certificates.entries()) {
       const issuer = nodes[Math.min(index + 1, nodes.length - 1)];
       const bad =
-        faultOf(certificate, index, atMs) ??
+        certificateFault(certificate, index, atMs) ??
         (issuer !== undefined && isIssuedBy(nodes[index], issuer) ? null : "a signature in the chain is wrong");
       if (bad !== null) return { bad };
     }
@@ -60,24 +53,6 @@ export function checkChain(
 
 function isIssuedBy(certificate: NodeCertificate | undefined, issuer: NodeCertificate): boolean {
   return certificate?.checkIssued(issuer) === true && certificate.verify(issuer.publicKey);
-}
-
-/** `below`: 0 for the leaf, else how many certificates stand below a CA. */
-function faultOf(certificate: X509Certificate, below: number, atMs: number | null): string | null {
-  if (atMs !== null && atMs + CLOCK_SKEW_SECONDS * 1000 < certificate.notBefore.getTime()) return "not yet valid";
-  if (atMs !== null && atMs > certificate.notAfter.getTime()) return "expired";
-  const oids = certificate.extensions.map((extension) => extension.type);
-  if (new Set(oids).size !== oids.length) return "an extension stands twice";
-  if (certificate.extensions.some((extension) => extension.critical && !UNDERSTOOD.has(extension.type))) {
-    return "a critical extension is not understood";
-  }
-  const basic = certificate.getExtension(BasicConstraintsExtension);
-  const usage = certificate.getExtension(KeyUsagesExtension);
-  if (below === 0) return basic?.ca === true ? "the leaf is a CA" : null;
-  if (basic?.ca !== true) return "an issuer is not a CA";
-  if (basic.pathLength !== undefined && basic.pathLength < below - 1) return "the chain is longer than a CA allows";
-  if (usage !== null && (usage.usages & KeyUsageFlags.keyCertSign) === 0) return "an issuer may not sign certificates";
-  return null;
 }
 
 function leafFacts(leaf: X509Certificate): CheckedLeaf {

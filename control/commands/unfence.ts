@@ -22,7 +22,8 @@ export function addUnfence(top: Command): void {
     const cluster = clusterName(options.cluster);
     const { by, why } = options;
     const done = await withStore(options.dir, (store) => unfence(store, cluster, options.epoch, by, why));
-    const words = `epoch ${done.epoch} of ${done.cluster} acts; epoch ${done.fenced} is fenced, and what it had in hand is unknown\n`;
+    const other = done.fenced === done.epoch ? "" : ` epoch ${done.fenced} is fenced, and`;
+    const words = `epoch ${done.epoch} of ${done.cluster} acts;${other} what was in hand is unknown\n`;
     out(options.json ? `${JSON.stringify(done)}\n` : words);
   });
 }

@@ -5,8 +5,7 @@ import { parseCheckpoint, verifyNote } from "../../agent/audit/note.ts";
 import { leafHash, verifyInclusion } from "../../agent/audit/tree.ts";
 import { type Naming, vouch } from "../../agent/audit/vouch.ts";
 import { MAX_ENTRY_BYTES } from "../../agent/limits.ts";
-import { parseCanonical } from "../../agent/wire/canonical.ts";
-import { namesPrototype } from "../../agent/wire/parse.ts";
+import { namesPrototype, parseCanonical } from "../../agent/wire/canonical.ts";
 import { nowSeconds } from "../store.ts";
 import { type Refused, refused } from "./refused.ts";
 

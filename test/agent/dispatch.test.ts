@@ -1,7 +1,13 @@
 import { expect, test } from "bun:test";
 import type { EntryBody } from "../../agent/audit/entry.ts";
 import { dispatcher } from "../../agent/dispatch.ts";
-import { MAX_COMMANDS_PER_HOUR, MAX_COMMANDS_PER_POLL, MAX_RUNNING_COMMANDS } from "../../agent/limits.ts";
+import {
+  MAX_COMMAND_BYTES,
+  MAX_COMMANDS_PER_HOUR,
+  MAX_COMMANDS_PER_POLL,
+  MAX_INTAKE_BYTES_PER_HOUR,
+  MAX_RUNNING_COMMANDS,
+} from "../../agent/limits.ts";
 import type { Road } from "../../agent/road.ts";
 
 function road(stopping = false) {
@@ -57,6 +63,24 @@ test("at most 600 commands an hour are taken in, dry runs too; each unreadable o
   pass(3_599_999);
   expect(dispatch.room()).toBe(0);
   pass(2);
+  expect(dispatch.room()).toBeGreaterThan(0);
+});
+
+test("long commands use up the hour's bytes: what they can add to the log stays that of 600 refusals", async () => {
+  const { of, written, pass } = road();
+  const dispatch = dispatcher(of, (error) => {
+    throw error;
+  });
+  const long = "x".repeat(2 * MAX_COMMAND_BYTES);
+  for (let polls = 0; polls < 100; polls++) {
+    dispatch.accept(Array.from({ length: 8 }, (_, at) => `${polls} ${at} ${long}`));
+    await dispatch.idle();
+  }
+  expect(written.length).toBe(Math.floor(MAX_INTAKE_BYTES_PER_HOUR / (2 * MAX_COMMAND_BYTES + 512)));
+  // One that did not fit ends the asking: it would be handed out again at once.
+  expect(dispatch.taken()).toEqual({ taken: written.length, full: true });
+  expect(dispatch.room()).toBe(0);
+  pass(3_600_001);
   expect(dispatch.room()).toBeGreaterThan(0);
 });
 

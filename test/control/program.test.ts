@@ -40,6 +40,25 @@ async function startServe(
   return { child, ready: JSON.parse(Buffer.from(value).toString()) as Record<"enrol" | "agents", string> };
 }
 
+test("serve that cannot listen on either address says so and ends", async () => {
+  const base = mkdtempSync(join(tmpdir(), "reeve-listen-"));
+  const { child, ready } = await startServe(join(base, "first"));
+  try {
+    for (const at of [
+      ["--enrol", ready.enrol, "--agents", "127.0.0.1:0"],
+      ["--enrol", "127.0.0.1:0", "--agents", ready.enrol],
+    ]) {
+      const { exit, err } = run("serve", "--dir", join(base, "second"), ...at);
+      expect(exit).toBe(5);
+      expect(err).toContain("EADDRINUSE");
+    }
+  } finally {
+    child.kill("SIGKILL");
+    await child.exited;
+    rmSync(base, { recursive: true });
+  }
+}, 60_000);
+
 test("everything survives kill -9 of the running server: epoch, certificate, entries, commands", async () => {
   const base = mkdtempSync(join(tmpdir(), "reeve-kill-"));
   const dir = join(base, "d");

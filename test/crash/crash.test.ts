@@ -2,12 +2,14 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { REEVE, ran, send, type World, world } from "../e2e/world.ts";
+import { sample } from "./sample.ts";
 import { CALLS, enumerate } from "./trace.ts";
 
 /**
  * Kills the compiled agent at each call of one command's road that writes, syncs, renames, unlinks or sends: the calls are enumerated from a
  * trace of a run that was left alone, then each gets a run that ends exactly there. After a restart the log must be whole.
  */
+const MAX_POINTS = 24;
 let w: World;
 beforeAll(async () => {
   w = await world();
@@ -45,7 +47,8 @@ test("kill -9 at each write, sync, rename and send: every intent gets one outcom
 
   let died = 0;
   let wanted = 2;
-  for (const { call, when } of points) {
+  const chosen = sample(points, MAX_POINTS);
+  for (const { call, when } of chosen) {
     rmSync(join(w.folder, "runtime/status.json"), { force: true });
     wanted = wanted === 2 ? 1 : 2;
     const sent = w.vendor(
@@ -105,7 +108,9 @@ test("kill -9 at each write, sync, rename and send: every intent gets one outcom
     expect(w.pids().length).toBeLessThanOrEqual(2);
     if (wanted !== 1 && wanted !== 2) wanted = 2;
   }
-  console.log(`      ${points.length} points enumerated, ${died} killed the agent there, all survived`);
-  expect(died).toBeGreaterThan(points.length / 2);
+  console.log(
+    `      ${points.length} points enumerated, ${chosen.length} tried, ${died} killed the agent there, all survived`,
+  );
+  expect(died).toBeGreaterThan(chosen.length / 2);
   expect(w.reeve(["audit", "verify"], "--ca", w.root).code).toBe(11);
 }, 900_000);

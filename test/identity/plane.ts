@@ -101,6 +101,7 @@ export function trustStatement(
   signer: CommandKey,
   keys: readonly CommandKey[],
   roots: readonly Uint8Array[],
+  witnesses: readonly CommandKey[] = [],
 ): string {
   return jws(
     { alg: "Ed25519", jwk: { crv: "Ed25519", kty: "OKP", x: signer.x }, typ: "reeve-trust+jwt" },
@@ -111,14 +112,14 @@ export function trustStatement(
       iat: 1_700_000_000,
       roots: roots.map((root) => Buffer.from(root).toString("base64")),
       command_keys: keys.map(({ kid, x }) => ({ kid, x })),
-      witness_keys: [],
+      witness_keys: witnesses.map(({ kid, x }) => ({ kid, x })),
     },
     signer.privateKey,
   );
 }
 
 export type Issued = { readonly spki: string; readonly chain: readonly string[]; readonly serial: string };
-type Reply = { readonly status: number; readonly body: unknown; readonly headers?: Record<string, string> };
+export type Reply = { readonly status: number; readonly body: unknown; readonly headers?: Record<string, string> };
 export type Plane = Awaited<ReturnType<typeof startPlane>>;
 
 export async function startPlane(now: () => number = Date.now) {
@@ -145,7 +146,7 @@ export async function startPlane(now: () => number = Date.now) {
     /** How many answers are dropped after the request took effect. */
     lose: 0,
     /** Instead of what it would answer. */
-    script: null as ((path: string) => Reply | null | Promise<Reply | null>) | null,
+    script: null as ((path: string, body: string) => Reply | null | Promise<Reply | null>) | null,
     epoch: 1,
     current: null as Issued | null,
     next: null as Issued | null,
@@ -284,8 +285,9 @@ export async function startPlane(now: () => number = Date.now) {
       const parts: Buffer[] = [];
       request.on("data", (part: Buffer) => parts.push(part));
       request.on("end", async () => {
-        const scripted = await plane.script?.(request.url);
-        const reply = scripted ?? (await handler(request, Buffer.concat(parts).toString(), raw));
+        const body = Buffer.concat(parts).toString();
+        const scripted = await plane.script?.(request.url, body);
+        const reply = scripted ?? (await handler(request, body, raw));
         if (plane.lose > 0 && request.url !== "/v1/nonce") {
           plane.lose--;
           request.stream.session?.destroy();
