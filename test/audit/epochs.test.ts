@@ -201,9 +201,11 @@ test("an epoch names the nearest one before it that is here; those between are n
   const two = await logOf(2, one.heads[2] ?? "", ["c"]);
   const skips = await logOf(3, one.heads[2] ?? "", ["d"]);
   expect(await looked({ 1: one.folder, 2: two.folder }, skips.folder)).toEqual({
-    exit: 13,
-    says: "epoch 3: its entry 0 names a head of epoch 1, and the log of epoch 2 is here",
-    joins: ["first", "held", "contradicts"],
+    exit: 12,
+    says:
+      "epoch 3: begins with the head of the first 2 entries of epoch 1 and passes over epoch 2, which is here " +
+      "(two enrolments at once, an unfencing, or a log that is kept out of the chain: ask who enrolled it)",
+    joins: ["first", "held", "unknown"],
   });
   const never = "(taken away, or never begun: an enrolment that ended before it opened a log leaves none)";
   expect(await looked({ 1: one.folder }, skips.folder)).toEqual({

@@ -10,8 +10,8 @@ export type LogHere = { readonly epoch: number | null; readonly folder: string; 
 
 /**
  * How an epoch hangs together with the one that its entry 0 names. `first`: the cluster's first, which names none. `held`: the named head is
- * that of the first `size` entries of the epoch right before. `unknown`: those entries, or epochs between, are not all here. `none`: a later
- * epoch that names no head. `contradicts`: the entries that are here come to another head, a nearer epoch is here than the one that is named,
+ * that of the first `size` entries of the epoch right before. `unknown`: those entries, or epochs between, are not all here, or an epoch
+ * between is here and passed over. `none`: a later epoch that names no head. `contradicts`: the entries that are here come to another head,
  * the log is of another epoch or cluster than where it lies, or another log of the same epoch says something else.
  */
 export type Link = {
@@ -57,13 +57,6 @@ export function linkOf(disk: Disk, log: LogHere, here: readonly LogHere[]): Link
     const words = `its entry 0 names a head of ${named.origin}, which is none of this cluster's before it`;
     return said("contradicts", words, before);
   }
-  const nearest = Math.max(0, ...here.flatMap((one) => (one.epoch !== null && one.epoch < epoch ? one.epoch : [])));
-  if (of < nearest)
-    return said(
-      "contradicts",
-      `its entry 0 names a head of epoch ${of}, and the log of epoch ${nearest} is here`,
-      before,
-    );
   const what = `the first ${named.size} entries of epoch ${of}`;
   const root = longestRoot(disk, here, of, named.size);
   if (root !== null && !root.equals(named.root))
@@ -72,6 +65,17 @@ export function linkOf(disk: Disk, log: LogHere, here: readonly LogHere[]): Link
   if (root === null) {
     const more = gone === null ? "" : `; nothing of ${gone}`;
     return said("unknown", `its entry 0 names the head of ${what}, which are not all here${more}`, before);
+  }
+  const passed = here
+    .filter((one) => one.epoch !== null && one.epoch > of && one.epoch < epoch)
+    .map((one) => one.epoch);
+  if (passed.length > 0) {
+    const why = "two enrolments at once, an unfencing, or a log that is kept out of the chain: ask who enrolled it";
+    return said(
+      "unknown",
+      `begins with the head of ${what} and passes over epoch ${passed.join(", ")}, which is here (${why})`,
+      before,
+    );
   }
   if (gone !== null) return said("unknown", `begins with the head of ${what}; nothing of ${gone}`, before);
   return said("held", `begins with the head of ${what}`, before);
