@@ -4,7 +4,7 @@ import { readMeta, type Sql, writeMeta } from "./store.ts";
 /**
  * What came first, as this server saw it: no clock is asked, for one that is set would turn order round. A moment of an earlier start of
  * `serve` is before everything of this one; one server at a time works on a store. Held here, not read again: a second server that could not
- * listen has raised the number too.
+ * listen has raised the number too. By the store's one `Sql`, for a process may serve on several.
  */
 const starts = new WeakMap<Sql, number>();
 
