@@ -91,7 +91,7 @@ describe("what the policy shares, through the compiled executables", () => {
       const everything = (): string =>
         plane.recorded.map((call) => `${call.path}${call.headers}${call.body}`).join("\n");
       expect(new Set(plane.recorded.map((call) => call.path))).toEqual(
-        new Set(["/v1/enroll", "/v1/commands", "/v1/reports", "/v1/witness"]),
+        new Set(["/v1/nonce", "/v1/enroll", "/v1/commands", "/v1/reports", "/v1/witness"]),
       );
       expect(everything()).not.toContain(SECRET);
       expect(everything()).not.toContain("count: {");
