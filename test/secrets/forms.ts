@@ -5,7 +5,9 @@ import { join, relative } from "node:path";
 /** Raw bytes, hex, and base64 and base64url wherever in a longer text they begin. */
 export function formsOf(bytes: Buffer): Buffer[] {
   const shifted = [0, 1, 2].map((shift) => {
-    const text = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64").replaceAll("=", "");
+    const text = Buffer.concat([Buffer.alloc(shift), bytes])
+      .toString("base64")
+      .replaceAll("=", "");
     // The first and the last characters depend on what stands beside.
     return text.slice(shift === 0 ? 0 : shift + 1, -1);
   });
@@ -14,13 +16,13 @@ export function formsOf(bytes: Buffer): Buffer[] {
   return [bytes, ...[...texts, ...url].map((text) => Buffer.from(text))];
 }
 
-/** A private key in PEM: the seed or scalar in each form, and the lines of the PEM that hold some of it. */
+/** A private key in PEM: the seed or scalar in each form, and so the lines of the PEM that hold some of it. */
 export function formsOfKey(pem: string): Buffer[] {
   const { d } = createPrivateKey(pem).export({ format: "jwk" });
   if (typeof d !== "string") throw new Error("the key has no private part");
   // PKCS #8 of Ed25519 has one line; of P-256 three, the last of which is of the public key alone.
   const lines = pem.split("\n").filter((line) => line !== "" && !line.startsWith("-----"));
-  return [...formsOf(Buffer.from(d, "base64url")), ...lines.slice(0, 2).map((line) => Buffer.from(line))];
+  return [...formsOf(Buffer.from(d, "base64url")), ...lines.slice(0, 2).flatMap((line) => formsOf(Buffer.from(line)))];
 }
 
 /** Everything there is to read: a name for it, and its bytes. */
