@@ -120,7 +120,11 @@ export function reporter(to: Contact): Reporter {
       // Once this is to end nobody releases who waits.
       to.stop.aborted || (next !== null && next >= to.log.size)
         ? Promise.resolve()
-        : new Promise((resolve) => waiting.push(resolve)),
+        : new Promise((resolve) => {
+            waiting.push(resolve);
+            // Not every entry wakes: a segment that grew old begins with one of its own, and nobody would hand it in.
+            wakeUp();
+          }),
     async holds(index) {
       if (next !== null && index < next) return null;
       if (to.stop.aborted) return ENDING;

@@ -131,6 +131,7 @@ const NEEDED = [
   { program: "java", debian: "default-jre-headless" },
   { program: "mvn", debian: "maven" },
   { program: "objcopy", debian: "binutils" },
+  { program: "bsdtar", debian: "libarchive-tools" },
   { program: "rpmbuild", debian: "rpm" },
   { program: "/usr/lib/python3/dist-packages/botocore/data", debian: "python3-botocore" },
   { program: "/usr/include/stdlib.h", debian: "libc6-dev" },

@@ -149,7 +149,10 @@ export function readCheckpoints(disk: Disk, folder: string, name: string = CHECK
   const path = `${folder}/${name}`;
   if (!disk.exists(path)) return { notes: [], torn: 0, bad: null };
   const bytes = disk.read(path, MAX_CHECKPOINTS_FILE_BYTES).bytes;
-  const text = Buffer.from(bytes).toString("utf8");
+  const whole = Buffer.from(bytes).toString("utf8");
+  // The file is never synced: where the power went before its bytes were down but after its length was, they read as NUL. No note has one.
+  const hole = whole.indexOf("\0");
+  const text = hole < 0 ? whole : whole.slice(0, hole);
   // A note is its text, an empty line, its signature lines; then an empty line again.
   const parts = text.split("\n\n");
   const tail = parts.pop() ?? "";
@@ -157,9 +160,10 @@ export function readCheckpoints(disk: Disk, folder: string, name: string = CHECK
   for (let at = 0; at + 1 < parts.length; at += 2) notes.push(`${parts[at]}\n\n${parts[at + 1]}\n`);
   const cut = parts.length % 2 === 1 ? `${parts[parts.length - 1]}\n\n${tail}` : tail;
   // What a cut leaves is the beginning of a note; with signatures and its end it is a whole one, and none of ours.
-  if (cut.includes("\u2014") && cut.endsWith("\n\n")) notes.push(cut.slice(0, -1));
+  if (hole < 0 && cut.includes("\u2014") && cut.endsWith("\n\n")) notes.push(cut.slice(0, -1));
   const bad = notes.findIndex((note) => parseCheckpoint(note) === null);
-  return { notes, torn: Buffer.byteLength(cut), bad: bad < 0 ? null : bad };
+  const torn = Buffer.byteLength(cut) + Buffer.byteLength(whole) - Buffer.byteLength(text);
+  return { notes, torn, bad: bad < 0 ? null : bad };
 }
 
 export function checkpointRecord(note: string): string {

@@ -92,7 +92,16 @@ const RECENT_COMMANDS = 10;
 /** In entries: looking at every id costs, and forgetting late is harmless. */
 const FORGET_EVERY = 2048;
 
-/** `since`: see History; it is not from the log. */
+/**
+ * A log remembers nothing before its first entry. `since` is when the enrolment began: an answer that was long in coming left the machine before
+ * it the whole while to act, and what that did counts.
+ */
+function remembersSince(since: number | null, first: EpochEntry | null): number | null {
+  const began = first === null ? null : timeOf(first.time);
+  return since === null || began === null ? since : Math.max(since, began);
+}
+
+/** `since`: see History; no earlier than the log's first entry, else it is not from the log. */
 export function emptyMemory(since: number | null): Memory {
   const memory: Fold = {
     history: { intents: new Map(), since, revision: 0 },
@@ -125,6 +134,7 @@ export function fold(memory: Memory, entry: Entry): void {
   switch (entry.kind) {
     case "epoch":
       into.first ??= entry;
+      into.history.since = remembersSince(into.history.since, into.first);
       into.logKey = keyOfEpoch(entry);
       return;
     case "segment":
@@ -310,7 +320,7 @@ export function memoryOf(value: Json, since: number | null): Memory {
   const memory: Fold = {
     history: {
       intents: new Map(state.intents.map(([rule, times]) => [rule, [...times]])),
-      since,
+      since: remembersSince(since, state.first),
       revision: state.revision,
     },
     ids: new Map(state.ids.map(([id, digest, exp, index, kind]) => [id, { digest, exp, index, kind }])),

@@ -59,11 +59,17 @@ export async function renew(deps: RenewDeps, signal: AbortSignal | undefined): P
   return take(deps, asking, answered.signer, answered.posted.ok.chain);
 }
 
+/** What was read of a slot's chain: it is asked for with each poll, and a slot never changes. */
+const leaves = new WeakMap<Slot, CheckedLeaf>();
+
 /** A slot's own chain, checked when it was stored; its validity is the caller's question. */
 export function leafOf(slot: Slot): CheckedLeaf {
+  const known = leaves.get(slot);
+  if (known !== undefined) return known;
   const chain = slot.chain.map((der) => new Uint8Array(Buffer.from(der, "base64")));
   const checked = checkChain(chain, chain.slice(-1), null);
   if ("bad" in checked) throw new Error(`a stored chain does not hold: ${checked.bad}`);
+  leaves.set(slot, checked.leaf);
   return checked.leaf;
 }
 

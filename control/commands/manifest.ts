@@ -62,7 +62,7 @@ function addCreate(manifest: Command): void {
       .option("--digest <named>", "NAME=SHA256, the digest of an image's own bytes; needed with an SBOM", pair, [])
       .requiredOption("--parameters <file>", "YAML: cluster, place, images, groups, zones, authorities, names, policy")
       .requiredOption("--says <words>", "your own name for it, such as the release")
-      .option("--files <folder>", "keep the list of each root file system's files there, IMAGE.files, for verify")
+      .option("--files <folder>", "keep the list of each root file system's files there, IMAGE.mtree, for verify")
       .option("--agent <named>", "VERSION=PATH, the agent's executable that belongs to it", onePair),
   ).action((options: CreateFlags) => {
     const digests = new Map(options.digest);
@@ -92,7 +92,7 @@ function addCreate(manifest: Command): void {
 
 function keepLists(folder: string, found: readonly Found[]): void {
   for (const { image, list } of found)
-    if (list !== null) writeFileSync(join(folder, `${image.name}.files`), list, { mode: 0o644 });
+    if (list !== null) writeFileSync(join(folder, `${image.name}.mtree`), list, { mode: 0o644 });
 }
 
 function addCopy(manifest: Command): void {

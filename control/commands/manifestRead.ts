@@ -68,7 +68,7 @@ function addVerify(manifest: Command): void {
       pair,
       [],
     )
-    .option("--files <folder>", "with the IMAGE.files that `create --files` kept: names each file that differs")
+    .option("--files <folder>", "with the IMAGE.mtree that `create --files` kept: names each file that differs")
     .option("--json", "print JSON")
     .action((file: string, options: VerifyFlags) => {
       const read = readManifestFile(file);
@@ -87,7 +87,7 @@ function addVerify(manifest: Command): void {
 }
 
 function listFile(folder: string | undefined, image: string): string | null {
-  return folder === undefined ? null : readFileSync(join(folder, `${image}.files`), "utf8");
+  return folder === undefined ? null : readFileSync(join(folder, `${image}.mtree`), "utf8");
 }
 
 function gather(text: string, before: string[]): string[] {

@@ -1,6 +1,7 @@
 import { type Content, digestOfText } from "../../agent/wire/manifest.ts";
 import { Complaint } from "../terminal.ts";
 import { type Changed, packageDifferences } from "./diff.ts";
+import { splitLine } from "./rootfs/mtree.ts";
 import { scanRoot } from "./rootfs/scan.ts";
 
 /** How a root file system compares with an image of a manifest. */
@@ -43,7 +44,7 @@ export function compareRoot(content: Content, name: string, folder: string, list
 }
 
 function fileDifferences(from: string, to: string): string[] {
-  const [before, after] = [digestsOf(from), digestsOf(to)];
+  const [before, after] = [entriesOf(from), entriesOf(to)];
   const paths = [...new Set([...before.keys(), ...after.keys()])].sort();
   return paths.flatMap((path) => {
     const [was, is] = [before.get(path), after.get(path)];
@@ -52,8 +53,11 @@ function fileDifferences(from: string, to: string): string[] {
   });
 }
 
-/** Lines `HEX  PATH`. */
-function digestsOf(list: string): Map<string, string> {
-  const lines = list.split("\n").filter((line) => line !== "");
-  return new Map(lines.map((line) => [line.slice(66), line.slice(0, 64)]));
+function entriesOf(list: string): Map<string, string> {
+  return new Map(
+    list
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(splitLine),
+  );
 }

@@ -18,7 +18,7 @@ export type Found = {
   readonly image: Image;
   /** Software without a package URL, which is therefore not in the manifest. */
   readonly nameless: readonly string[];
-  /** A root's files, as `sha256sum` prints them; null for an SBOM. */
+  /** What is in a root, as mtree(5) has it; null for an SBOM. */
   readonly list: string | null;
 };
 

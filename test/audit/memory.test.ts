@@ -52,6 +52,31 @@ test("an intent is open until its outcome, and the highest revision in force is 
   expect(memory.policy).toEqual({ digest: policy, revision: 0, code: "policy.invalid" });
 });
 
+test("a later epoch's log remembers nothing before its first entry, however long before that its enrolment began", () => {
+  const first = (): Entry =>
+    entry(
+      {
+        kind: "epoch",
+        origin: "o",
+        log_keys: [{ key: "k", from: 0 }],
+        chain: [],
+        signature: "s",
+        before: null,
+        config: "c",
+      },
+      0,
+    );
+  const memory = emptyMemory(START - 3600_000);
+  fold(memory, first());
+  expect(memory.history.since).toBe(START);
+  const again = memoryOf(JSON.parse(canonical(memoryState(memory))), START - 3600_000);
+  expect(again.history.since).toBe(START);
+  // The first epoch has nothing before it.
+  const whole = emptyMemory(null);
+  fold(whole, first());
+  expect(whole.history.since).toBeNull();
+});
+
 test("a memory comes out of its file as it went in, and goes on the same", () => {
   const memory = emptyMemory(null);
   const bodies = [intent(ONE), refused(TWO), started, { kind: "switch", on: false, why: "x" } as EntryBody];

@@ -275,7 +275,7 @@ describe("verify", () => {
     expect(changed.out).toMatch(
       /~ pkg:npm\/zod [\d.]+ -> 9\.9\.9\n {2}file \+ app\/left-behind\n {2}file ~ app\/node_modules\/zod\/package.json\n$/,
     );
-    writeFileSync(at("lists/broker.files"), "");
+    writeFileSync(at("lists/broker.mtree"), "");
     expect(verify()).toMatchObject({ code: 3 });
   });
 });

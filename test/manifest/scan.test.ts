@@ -1,6 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
@@ -111,12 +122,82 @@ describe("a root file system", () => {
     expect(of("rpm")).toEqual(["pkg:rpm/debian/tool@1.5-3?arch=noarch&epoch=2"]);
   });
 
-  test("its digest is that of what sha256sum prints for each file; links are not followed, and a running machine's folders left out", () => {
-    const script = "find . -type f -not -path './proc/*' -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum";
-    const list = ran("bash", ["-euc", script], { cwd: root });
-    expect(found.list).toBe(list);
-    expect(found.digest).toBe(`sha256:${ran("bash", ["-euc", `${script} | sha256sum`], { cwd: root }).slice(0, 64)}`);
-    expect(found.list).not.toContain("passwd");
+  test("its list is what libarchive's mtree says of everything in it, and its digest is of that list", () => {
+    requireDebian({ bsdtar: "libarchive-tools" });
+    const options = ["--format=mtree", "--options=!all,type,mode,uid,gid,link,sha256"];
+    const said = ran("bsdtar", ["-cf", "-", ...options, "-C", root, "."]);
+    expect(said).toContain("sha256digest=");
+    expect(tokens(found.list)).toEqual(tokens(said).filter(([path]) => path !== "."));
+    expect(found.digest).toBe(`sha256:${new Bun.CryptoHasher("sha256").update(found.list).digest("hex")}`);
+  });
+
+  test("whatever is changed in it changes its digest: where a link leads, modes, owners, folders, what lies in tmp, names that pretend", () => {
+    const folder = mkdtempSync(join(tmpdir(), "reeve-hostile-"));
+    const begin = (): void => {
+      rmSync(folder, { recursive: true, force: true });
+      for (const name of ["bin", "tmp"]) mkdirSync(join(folder, name), { recursive: true });
+      writeFileSync(join(folder, "bin/dash"), "dash");
+      writeFileSync(join(folder, "bin/guard"), "guard");
+      symlinkSync("dash", join(folder, "bin/sh"));
+    };
+    const changes: readonly (readonly [string, () => void])[] = [
+      [
+        "a link leads elsewhere",
+        () => {
+          rmSync(join(folder, "bin/sh"));
+          symlinkSync("/tmp/evil", join(folder, "bin/sh"));
+        },
+      ],
+      ["set-uid", () => chmodSync(join(folder, "bin/dash"), 0o4755)],
+      ["another owner", () => chownSync(join(folder, "bin/dash"), 1, 1)],
+      ["something in tmp", () => writeFileSync(join(folder, "tmp/x"), "")],
+      ["an empty folder", () => mkdirSync(join(folder, "etc"))],
+      ["a pipe", () => ran("mkfifo", [join(folder, "pipe")])],
+      [
+        "one name that reads as two files",
+        () => {
+          const lines = scanRoot(folder).list.split("\n");
+          const [dash, guard] = ["dash", "guard"].map(
+            (name) => lines.find((line) => line.startsWith(`./bin/${name} `)) ?? "",
+          );
+          for (const name of ["dash", "guard"]) rmSync(join(folder, "bin", name));
+          const pretends = `dash${dash?.slice("./bin/dash".length)}\n${guard?.split(" ")[0]}`.replaceAll("/", "_");
+          writeFileSync(join(folder, "bin", pretends), "guard");
+        },
+      ],
+    ];
+    begin();
+    const before = scanRoot(folder).digest;
+    begin();
+    expect(scanRoot(folder).digest).toBe(before);
+    for (const [what, change] of changes) {
+      begin();
+      change();
+      expect([what, scanRoot(folder).digest === before]).toEqual([what, false]);
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  test("a hostile root leads nothing out of it, holds nothing up, and hides no package", () => {
+    const folder = mkdtempSync(join(tmpdir(), "reeve-hostile-"));
+    const outside = mkdtempSync(join(tmpdir(), "reeve-outside-"));
+    cpSync(join(root, "var/lib/rpm"), outside, { recursive: true });
+    const held = (): string => ran("bash", ["-euc", "ls; cat *"], { cwd: outside });
+    const before = held();
+    mkdirSync(join(folder, "var/lib"), { recursive: true });
+    symlinkSync(outside, join(folder, "var/lib/rpm"));
+    expect(scanRoot(folder).packages).toEqual([]);
+    expect(held()).toBe(before);
+    rmSync(join(folder, "var/lib/rpm"));
+    mkdirSync(join(folder, "var/lib/rpm"));
+    ran("mkfifo", [join(folder, "var/lib/rpm/rpmdb.sqlite")]);
+    writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x0a])]), "x");
+    expect(scanRoot(folder)).toMatchObject({ packages: [], list: expect.stringContaining("./\\377\\012 type=file ") });
+    mkdirSync(join(folder, "node_modules/x"), { recursive: true });
+    writeFileSync(join(folder, "node_modules/x/package.json"), '{"name":"x","version":"\\ud800"}');
+    expect(() => scanRoot(folder)).toThrow("Cannot look into node_modules/x/package.json: what it names is no package");
+    expect(() => scanRoot(join(folder, "nowhere"))).toThrow("it is no folder");
+    for (const one of [folder, outside]) rmSync(one, { recursive: true });
   });
 
   test("a Rust program that cargo-auditable wrote names its crates; what only looks so names none", () => {
@@ -133,6 +214,20 @@ describe("a root file system", () => {
     for (const length of [0, 3, 63, 64, good.length - 1]) expect(rustCrates(good.subarray(0, length))).toEqual([]);
   });
 });
+
+/** Path and keywords of each line, whatever their order and escapes. */
+function tokens(list: string): (readonly [string, readonly string[]])[] {
+  const plain = (text: string): string =>
+    text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+  return list
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line): readonly [string, readonly string[]] => {
+      const [path = "", ...words] = line.split(" ").filter((word) => word !== "");
+      return [plain(path), words.map(plain).sort()];
+    })
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
 
 /** An ELF file of one section and the names of sections, made by objcopy: not by who reads it. */
 function elf(section: string, bytes: Buffer): Buffer {

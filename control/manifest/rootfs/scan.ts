@@ -1,39 +1,49 @@
 import { createHash } from "node:crypto";
+import { Complaint } from "../../terminal.ts";
 import { inOrder } from "../purl.ts";
 import { debianPackages, distributionOf } from "./debian.ts";
 import { FINDERS, goModules, rustCrates } from "./languages.ts";
+import { mtreeLine } from "./mtree.ts";
 import { rpmPackages } from "./rpm.ts";
 import { rootTree } from "./tree.ts";
 
 export type Scan = {
   readonly packages: readonly string[];
-  /** `sha256:` over lines `HEX  PATH` of every plain file, in the order of the paths' bytes: what sha256sum prints, and checks. */
+  /** `sha256:` over the list. */
   readonly digest: string;
-  /** The lines themselves. */
+  /** Everything in the root, an mtree(5) line each, in the order of their bytes: kind, mode, owner, contents, where links lead. */
   readonly list: string;
 };
 
 /**
  * What is in a root file system: packages of dpkg and rpm, of npm and pip, modules of Go executables and crates of Rust ones that say so, and
- * the digest of its files. Nothing in it is run. What no package database and no executable tells is only in the list of files.
+ * the digest of all that is there. Nothing in it is run. Throws a Complaint for what cannot be read.
  */
 export function scanRoot(root: string): Scan {
   const tree = rootTree(root);
-  const packages = [...debianPackages(tree), ...rpmPackages(root, distributionOf(tree))];
-  const found: { path: Buffer; line: string }[] = [];
-  for (const { path, executable } of tree.files()) {
-    const bytes = tree.read(path);
-    // It went while we read: a root that changes has no digest.
-    if (bytes === null) throw new Error(`${path} changed while it was read`);
-    found.push({ path: Buffer.from(path), line: `${createHash("sha256").update(bytes).digest("hex")}  ${path}\n` });
-    for (const finder of FINDERS) if (finder.of(path)) packages.push(...finder.packages(path, bytes));
-    if (executable) packages.push(...goModules(bytes), ...rustCrates(bytes));
+  const packages = [...debianPackages(tree), ...rpmPackages(tree, distributionOf(tree))];
+  const lines: string[] = [];
+  for (const entry of tree.entries()) {
+    lines.push(mtreeLine(entry));
+    if (entry.kind === "file")
+      packages.push(...packagesOf(entry.path, (entry.mode & 0o111) !== 0, () => tree.read(entry.path)));
   }
-  found.sort((a, b) => a.path.compare(b.path));
-  const list = found.map(({ line }) => line).join("");
-  return {
-    packages: inOrder(packages),
-    digest: `sha256:${createHash("sha256").update(list).digest("hex")}`,
-    list,
-  };
+  const list = lines.sort().join("");
+  return { packages: inOrder(packages), digest: `sha256:${createHash("sha256").update(list).digest("hex")}`, list };
+}
+
+function packagesOf(path: string, executable: boolean, read: () => Buffer | null): string[] {
+  const finders = FINDERS.filter((finder) => finder.of(path));
+  if (finders.length === 0 && !executable) return [];
+  const cannot = (why: string): Complaint =>
+    new Complaint(3, `look into ${path}`, why, "Mend the image, or give an SBOM of it instead.");
+  const bytes = read();
+  if (bytes === null) throw cannot("it changed while it was read");
+  try {
+    const found = finders.flatMap((finder) => finder.packages(path, bytes));
+    return executable ? [...found, ...goModules(bytes), ...rustCrates(bytes)] : found;
+  } catch (error) {
+    // A name or a version that no package URL can hold: a package that is not named must not be passed over.
+    throw cannot(`what it names is no package: ${error instanceof Error ? error.message : error}`);
+  }
 }

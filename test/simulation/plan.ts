@@ -1,0 +1,113 @@
+import { type Chance, chance } from "./random.ts";
+
+/**
+ * What happens to a world, drawn from its seed before anything runs: so that a plan with some of it left out is a plan too. Times are
+ * milliseconds from the world's beginning. `seed`: what the happening itself draws from.
+ */
+export const KINDS = [
+  "send",
+  "cancel",
+  "replay",
+  "hostile",
+  "switch-off",
+  "switch-on",
+  "policy",
+  "approve",
+  "weather",
+  "cut",
+  "plane-down",
+  "plane-restart",
+  "state-fails",
+  "kill",
+  "power",
+  "disk-fault",
+  "disk-full",
+  "cloud",
+  "others",
+  "clock",
+  "restart",
+  "freeze",
+  "replace",
+] as const;
+export type Kind = (typeof KINDS)[number];
+export type Happening = { readonly at: number; readonly kind: Kind; readonly seed: number };
+/** Between bursts the agent's machine stands still, as one that a hypervisor stopped: hours pass in a moment. */
+export type Burst = { readonly from: number; readonly to: number };
+export type Plan = {
+  readonly seed: number;
+  readonly bursts: readonly Burst[];
+  readonly happenings: readonly Happening[];
+  /** How old a segment becomes, and how long a closed one is kept. */
+  readonly log: { readonly segmentAge: string; readonly retention: "400d" | "8d" };
+};
+
+/** How often each kind happens in a burst, where a world has it at all. */
+const OFTEN: Readonly<Record<Kind, number>> = {
+  send: 7,
+  cancel: 0.3,
+  replay: 0.4,
+  hostile: 0.5,
+  "switch-off": 0.6,
+  "switch-on": 0.1,
+  policy: 0.5,
+  approve: 2.5,
+  weather: 0.4,
+  cut: 0.3,
+  "plane-down": 0.2,
+  "plane-restart": 0.2,
+  "state-fails": 0.2,
+  kill: 0.4,
+  power: 0.3,
+  "disk-fault": 0.6,
+  "disk-full": 0.15,
+  cloud: 0.8,
+  others: 0.3,
+  clock: 0.1,
+  restart: 0.15,
+  freeze: 0.2,
+  replace: 0.15,
+};
+/** Without these nothing would be looked at. */
+const ALWAYS: readonly Kind[] = ["send", "switch-on"];
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+/** Each world has about half of the kinds (swarm testing): what one fault hides from another comes to light in the worlds without it. */
+export function planOf(seed: number): Plan {
+  const draw = chance(seed).fork("plan");
+  const kinds = KINDS.filter((kind) => ALWAYS.includes(kind) || draw.odds(0.5));
+  const bursts: Burst[] = [];
+  const happenings: Happening[] = [];
+  let now = 0;
+  for (let number = draw.int(4, 9); number > 0; number--) {
+    const length = draw.int(40, 200) * 1000;
+    bursts.push({ from: now, to: now + length });
+    for (const kind of kinds)
+      for (let count = countOf(OFTEN[kind], draw); count > 0; count--)
+        happenings.push({ at: now + draw.int(0, length), kind, seed: draw.int(0, 2 ** 31) });
+    now += length + hopOf(draw);
+  }
+  happenings.sort((one, other) => one.at - other.at);
+  return {
+    seed,
+    bursts,
+    happenings,
+    log: { segmentAge: draw.pick(["1h", "1h", "5h", "7d"]), retention: draw.pick(["400d", "400d", "8d"]) },
+  };
+}
+
+function hopOf(draw: Chance): number {
+  const roll = draw.int(0, 9);
+  if (roll < 3) return draw.int(1, 30) * MINUTE;
+  if (roll < 4) return draw.int(30, 180) * MINUTE;
+  if (roll < 7) return draw.int(4, 30) * HOUR;
+  // An identity outlives its certificate by the grace of seven days.
+  return draw.int(24, 140) * HOUR;
+}
+
+/** A whole number whose mean is `mean`. */
+function countOf(mean: number, draw: Chance): number {
+  let count = 0;
+  for (let left = mean * 2; left > 0; left--) if (draw.odds(Math.min(1, left) * 0.5)) count++;
+  return count;
+}

@@ -1,0 +1,187 @@
+import { verifyLog } from "../../agent/audit/verify.ts";
+import { diskOf } from "./disk.ts";
+import { AUDIT, entriesOf, openIntents } from "./entries.ts";
+import type { Stage } from "./happen.ts";
+import type { Machine } from "./machine.ts";
+import { CALM } from "./net.ts";
+import { putFile } from "./storage.ts";
+import { currentEpoch } from "./vendor.ts";
+
+const MINUTE = 60_000;
+/** `audit verify`: whole, and cosigned by the control plane; or whole, and nobody was asked yet. */
+const WHOLE: readonly number[] = [10, 11];
+/** What is here is whole, and older segments were dropped: where the config lets them be. */
+const INCOMPLETE = 12;
+
+/** Called after each step of the world: whatever the cloud has done was begun by a command, and is on record on its machine for good. */
+export function looked({ oracle, cloud }: Stage): void {
+  if (cloud.applied.size > oracle.acted) oracle.acts(cloud.applied);
+}
+
+/**
+ * The faults stop. The newest agent comes to rest, carries out a last command, ends when it is told to, and its log is held to what the
+ * cloud, the control plane and `audit verify` say. Gives lines for the trace: what the log holds.
+ */
+export async function finish(stage: Stage): Promise<string[]> {
+  const { time, oracle, weather, cloud, plan } = stage;
+  stage.say("faults stop");
+  stage.hostileUntil = 0;
+  Object.assign(weather, CALM);
+  Object.assign(cloud.weather, { throttle: 0, silent: 0, lag: 0 });
+  stage.plane.failIn(Number.POSITIVE_INFINITY);
+  const newest = stage.machines.at(-1);
+  if (newest === undefined) throw new Error("a world without a machine");
+  for (const machine of stage.machines) {
+    machine.faults = [];
+    machine.storage.free = Number.POSITIVE_INFINITY;
+    machine.cut = false;
+    machine.clock = 0;
+  }
+  calmOwner(stage, newest);
+  await helped(stage, newest);
+  await time.run(time.now() + 1.5 * MINUTE);
+  // Rates that a machine without a memory counts as used up are free again after their window.
+  for (const machine of stage.machines) machine.freeze();
+  await time.run(time.now() + 70 * MINUTE);
+  for (const machine of stage.machines) machine.thaw();
+  await helped(stage, newest);
+  await time.run(time.now() + MINUTE);
+  if (oracle.violations.length > 0) return [];
+  await lastCommand(stage, newest, plan.seed);
+  newest.stop();
+  await time.settle();
+  await time.run(time.now() + MINUTE);
+  if (oracle.violations.length > 0) return [];
+  if (newest.ended?.code !== 0) oracle.violate("liveness", `told to stop, it ended with ${newest.ended?.code}`);
+  for (const machine of stage.machines) truthful(stage, machine, machine === newest);
+  await verified(stage, newest);
+  await enrolledOnce(stage);
+  await handedIn(stage, newest);
+  return stage.machines.flatMap((machine) => entriesOf(machine, false).map((one) => lineOf(machine, one)));
+}
+
+/** What an operator does when a machine does not run: starts it, with a new join token where it says that its own has expired. */
+export async function helped(stage: Stage, machine: Machine): Promise<void> {
+  await stage.time.settle();
+  if (machine.process !== null) return;
+  if (machine.ended?.code === 6 && machine.said.trimEnd().split("\n").at(-1)?.includes('"token-expired"') === true) {
+    const token = await settled(stage, stage.plane.newToken(86_400));
+    putFile(machine.storage, "/etc/reeve/token", token, 0o600);
+  }
+  machine.start();
+  await stage.time.settle();
+}
+
+function calmOwner({ owner }: Stage, machine: Machine): void {
+  const rate = { times: 50, per: "hour" } as const;
+  owner.put(machine, {
+    revision: owner.revision + 1,
+    rules: [{ id: "last", allow: "scale", group: "workers", min: 0, max: 50, up: 50, down: 50, rate, need: 0 }],
+  });
+  // Taken away and put back: the owner's resume, also after the clock jumped.
+  owner.turn(machine, false);
+  owner.turn(machine, true);
+}
+
+/** An honest agent is never locked out. */
+async function lastCommand(stage: Stage, machine: Machine, seed: number): Promise<void> {
+  const { vendor, time, oracle } = stage;
+  const sent = vendor.send({ action: "scale", group: "workers", count: 40 + (seed % 9) }, 86_400, false);
+  await time.settle();
+  const command = await sent;
+  await time.run(time.now() + MINUTE);
+  const row = (await settled(stage, vendor.rows())).find(({ id }) => id === command?.id);
+  if (row?.state === "succeeded") return;
+  const why = machine.process === null ? `ended with ${machine.ended?.code}` : "it runs";
+  oracle.violate(
+    "liveness",
+    `${machine.name}: the last command is ${row?.state ?? "not sent"} (${row?.code}); ${why}: ${machine.said.slice(-600)}`,
+  );
+}
+
+async function settled<T>({ time }: Stage, promise: Promise<T>): Promise<T> {
+  await time.settle();
+  return promise;
+}
+
+/** Every intent has exactly one outcome, no id was decided twice, and an outcome says what the cloud knows. */
+function truthful({ oracle, cloud }: Stage, machine: Machine, rested: boolean): void {
+  const entries = entriesOf(machine, false);
+  const seen = new Set<string>();
+  for (const one of entries) {
+    if (one.kind !== "intent" && one.kind !== "outcome") continue;
+    const name = `${one.kind} ${one.command}`;
+    if (seen.has(name)) oracle.violate("3 outcome", `${machine.name}: a second ${name}`);
+    seen.add(name);
+    if (one.kind === "intent") continue;
+    if (!seen.has(`intent ${one.command}`)) oracle.violate("3 outcome", `${machine.name}: ${name} without an intent`);
+    const acted = cloud.applied.has(one.command);
+    if (one.result === "succeeded" && !acted)
+      oracle.violate("3 outcome", `${name} says succeeded, the cloud knows no such change`);
+    if (one.result === "failed" && acted)
+      oracle.violate("3 outcome", `${name} says failed (${one.code}), the cloud has done it`);
+  }
+  const open = openIntents(entries);
+  if (rested && open.length > 0)
+    oracle.violate("3 outcome", `${machine.name}: ${open[0]?.command} has no outcome at rest`);
+}
+
+/** Each epoch was given for one token, and each token that was used up has its epoch: neither is there without the other. */
+async function enrolledOnce(stage: Stage): Promise<void> {
+  const { plane, oracle } = stage;
+  const epochs = (from: string): Promise<string> =>
+    settled(
+      stage,
+      plane.store.transaction(async (sql) => {
+        const rows = await sql.rows<{ epoch: number }>(`select distinct epoch from ${from} order by epoch`);
+        return rows.map(({ epoch }) => epoch).join(" ");
+      }),
+    );
+  const issued = await epochs("certificates");
+  const used = await epochs("tokens where spki is not null");
+  const acting = String(await settled(stage, currentEpoch(plane)));
+  if (issued !== used) oracle.violate("6 token", `certificates of epochs ${issued}, tokens used for epochs ${used}`);
+  if (!issued.split(" ").includes(acting)) oracle.violate("8 one agent", `epoch ${acting} acts and was never issued`);
+}
+
+/** By the product's own `audit verify`, given the CA and no network. */
+async function verified(stage: Stage, machine: Machine): Promise<void> {
+  const { time, oracle, plane } = stage;
+  const guard = {
+    alive: () => undefined,
+    step: () => null,
+    uid: 0,
+    now: () => time.now(),
+    synced: () => undefined,
+    holder: {},
+  };
+  const disk = diskOf(machine.storage, guard);
+  const verdict = await settled(stage, verifyLog(disk, AUDIT, { ca: plane.keys.authority.rootPem }));
+  const dropped = stage.plan.log.retention === "8d" && verdict.exit === INCOMPLETE;
+  if (!WHOLE.includes(verdict.exit) && !dropped)
+    oracle.violate("log", `${machine.name}: audit verify ${verdict.exit}: ${verdict.says}`);
+}
+
+/** What the control plane holds of the log are the log's own lines. */
+async function handedIn(stage: Stage, machine: Machine): Promise<void> {
+  const { plane, oracle } = stage;
+  const epoch = await settled(stage, currentEpoch(plane));
+  const text = "select position, line from entries where epoch = $1 order by position";
+  const rows = await settled(
+    stage,
+    plane.store.transaction((sql) => sql.rows<{ line: string }>(text, epoch)),
+  );
+  const own = new Map(entriesOf(machine, false).map((one) => [one.index, one]));
+  const theirs = rows.map(({ line }) => JSON.parse(line) as { kind: string; index: number; time: string });
+  const other = theirs.find((one) => own.has(one.index) && JSON.stringify(one) !== JSON.stringify(own.get(one.index)));
+  if (other !== undefined) oracle.violate("log", `entry ${other.index} was handed in with other bytes`);
+  // Its last word is that it stops.
+  const size = 1 + Math.max(-1, ...own.keys());
+  if (size - theirs.length > 1) oracle.violate("log", `${size} entries, ${theirs.length} handed in`);
+}
+
+/** Nothing of an entry that is chance: keys, certificates, digests. */
+function lineOf(machine: Machine, one: ReturnType<typeof entriesOf>[number]): string {
+  const more = "code" in one ? ` ${one.code}` : "";
+  return `${machine.name} ${one.index} ${one.time} ${one.kind}${more}${one.kind === "outcome" ? ` ${one.result}` : ""}`;
+}

@@ -1,0 +1,65 @@
+import { expect, test } from "bun:test";
+import { spawn, spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT, toolEnvironment } from "../../build/command.ts";
+
+const FIXED_SEEDS = 24;
+const MINUTES = 60_000;
+
+/** A program of this folder; what it printed, whole. */
+function ran(program: string, ...words: string[]): Promise<{ readonly code: number | null; readonly said: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join("test/simulation", program), ...words], {
+      cwd: ROOT,
+      env: toolEnvironment(),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (chunk: Buffer) => {
+        said += chunk.toString();
+      });
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, said }));
+  });
+}
+
+/** How much the worlds were worlds: changes of the cloud that they came to. */
+function changesIn(said: string): number {
+  return Number(/(\d+) changes of the cloud/.exec(said)?.[1]);
+}
+
+test(
+  "every invariant holds in worlds of faults, and each seed decides its world",
+  async () => {
+    const { code, said } = await ran("simulate.ts", "--seeds", String(FIXED_SEEDS));
+    process.stdout.write(said);
+    expect(said).toEndWith(`\n${FIXED_SEEDS} passed, 0 failed\n`);
+    expect(code).toBe(0);
+    expect(changesIn(said)).toBeGreaterThan(2 * FIXED_SEEDS);
+  },
+  20 * MINUTES,
+);
+
+test(
+  "mistakes that the first worlds must show are found",
+  async () => {
+    const quick = ["sync-left-out", "retry-without-key", "outcome-before-call"];
+    const { code, said } = await ran("mutants.ts", ...quick);
+    process.stdout.write(said);
+    expect(said).toEndWith(`\n${quick.length} passed, 0 failed\n`);
+    expect(code).toBe(0);
+  },
+  20 * MINUTES,
+);
+
+test("every deliberate mistake still applies to the code, and there are fifteen at least", () => {
+  const folder = join(import.meta.dirname, "mutants");
+  const patches = readdirSync(folder).filter((name) => name.endsWith(".patch"));
+  expect(patches.length).toBeGreaterThanOrEqual(15);
+  for (const name of patches) {
+    const checked = spawnSync("git", ["apply", "--check", "-p1", join(folder, name)], { cwd: ROOT, encoding: "utf8" });
+    expect(`${name}: ${checked.stderr}`).toBe(`${name}: `);
+  }
+});
