@@ -12,7 +12,7 @@ import { age } from "./aged.ts";
 
 const LONG = 90;
 /** Of a first start, and of one whose certificate has an hour left, so that it is renewed at once. */
-const SYNCS = 10;
+const SYNCS = 14;
 const RENEWAL_SYNCS = 6;
 let w: World;
 beforeAll(async () => {
