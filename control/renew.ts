@@ -7,23 +7,30 @@ import { copied, copiesOf, fenceCopies } from "./copies.ts";
 import { readAgentCsr } from "./csr.ts";
 import type { Plane } from "./enrol.ts";
 import { Faulted } from "./fault.ts";
+import { isAfter, sinceStart } from "./moment.ts";
 import { becomeCurrent, type CertificateRow, fenced, findCertificate, type Peer, retire } from "./peer.ts";
 import { nowSeconds, readCluster, type Sql } from "./store.ts";
 
 const NONCE_LIFETIME_MS = 60_000;
 
 /** Single-use nonces. Those given out are not kept, so that asking for many costs nothing; those used are, until they expire. */
-export type Nonces = { make(): string; use(nonce: string): boolean };
+export type Nonces = {
+  make(): string;
+  use(nonce: string): boolean;
+  /** When a nonce that `use` took was made, by sinceStart(). */
+  madeAt(nonce: string): number;
+};
 
-/** A nonce is 8 bytes of time, 8 of chance, 16 of an HMAC whose key dies with the process. */
+/** A nonce is 6 bytes of its end, 6 of when it was made, 4 of chance, 16 of an HMAC whose key dies with the process. */
 export function makeNonces(now: () => number = Date.now): Nonces {
   const key = randomBytes(32);
   const used = new Map<string, number>();
   const tag = (head: Uint8Array): Buffer => createHmac("sha256", key).update(head).digest().subarray(0, 16);
   return {
     make() {
-      const head = Buffer.concat([Buffer.alloc(8), randomBytes(8)]);
-      head.writeBigUInt64BE(BigInt(now() + NONCE_LIFETIME_MS));
+      const head = Buffer.concat([Buffer.alloc(12), randomBytes(4)]);
+      head.writeUIntBE(now() + NONCE_LIFETIME_MS, 0, 6);
+      head.writeUIntBE(sinceStart(), 6, 6);
       return Buffer.concat([head, tag(head)]).toString("base64url");
     },
     use(nonce) {
@@ -32,11 +39,12 @@ export function makeNonces(now: () => number = Date.now): Nonces {
       if (bytes.length !== 32 || bytes.toString("base64url") !== nonce) return false;
       const head = bytes.subarray(0, 16);
       if (!timingSafeEqual(tag(head), bytes.subarray(16))) return false;
-      const until = Number(head.readBigUInt64BE());
+      const until = head.readUIntBE(0, 6);
       if (until <= now() || used.has(nonce)) return false;
       used.set(nonce, until);
       return true;
     },
+    madeAt: (nonce) => Buffer.from(nonce, "base64url").readUIntBE(6, 6),
   };
 }
 
@@ -105,8 +113,8 @@ export async function renewInGrace(
     if (cluster?.epoch !== row.epoch) throw fenced(row.epoch, cluster);
     const why = await copiesOf(sql, row);
     if (why !== null) throw copied(row.epoch, why);
-    // The nonce is younger than its answer: who signed it lives, and a newer certificate than this was used already.
-    if (row.slot === "old" && row.used_at !== null)
+    // Who signed it has lived since the nonce was made. It may come late: only when a newer certificate was used before that it is a copy's.
+    if (row.slot === "old" && row.used_at !== null && (await wasRetiredBefore(sql, row, nonces.madeAt(request.nonce))))
       return fenceCopies(sql, row, "a certificate that a newer one had replaced was shown again");
     if (row.slot === "old") throw new Faulted("certificate", "this certificate is not the current one");
     if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
@@ -120,6 +128,11 @@ export async function renewInGrace(
   // Kept, then thrown.
   if (result instanceof Faulted) throw result;
   return result;
+}
+
+async function wasRetiredBefore(sql: Sql, { serial }: CertificateRow, made: number): Promise<boolean> {
+  const [row] = await sql.rows<{ at: string }>("select at from retired_certificates where serial = $1", serial);
+  return row !== undefined && isAfter(made, row.at);
 }
 
 /** Null for bytes that are no certificate with a P-256 key: every one of ours has one. */
