@@ -35,19 +35,24 @@ function linesFrom(
     const before = index;
     for (const line of linesOf(disk, `${folder}/${segmentName(segment)}`, offset)) {
       if (index >= to) break;
+      // What is on record ended with a newline.
+      if (!line.ended) throw goneAway(index, folder);
       if (index >= from) lines.push(line.bytes.toString("utf8"));
       offset = line.offset + line.bytes.length + 1;
       index += 1;
     }
     if (index >= to) break;
     // The next segment begins with the next index.
-    if (index === before && offset === 0)
-      throw new LogDamaged(
-        `entry ${index} is gone from ${folder}: it was cut, replaced or removed under the running agent`,
-        "Restore the folder.",
-      );
+    if (index === before && offset === 0) throw goneAway(index, folder);
     segment = index;
     offset = 0;
   }
   return { lines, cursor: { index, segment, offset } };
+}
+
+function goneAway(index: number, folder: string): LogDamaged {
+  return new LogDamaged(
+    `entry ${index} is gone from ${folder}: it was cut, replaced or removed under the running agent`,
+    "Restore the folder.",
+  );
 }

@@ -59,7 +59,12 @@ export async function verifyLog(disk: Disk, folder: string, given: Given): Promi
     const heads = headsOf(disk, folder, progress.remarks);
     sources = sourcesIn(disk, folders);
     if (sources.length === 0 && heads.length === 0)
-      return verdict(progress, { ...NOTHING, exit: COULD_NOT_LOOK, says: `there is no log in ${folder}` });
+      return verdict(progress, {
+        ...NOTHING,
+        exit: COULD_NOT_LOOK,
+        absent: true,
+        says: `there is no log in ${folder}`,
+      });
     look(disk, folders, sources, heads, progress, given);
     damage = copyDamage(disk, sources);
     if (damage === null && given.against != null) {

@@ -92,7 +92,7 @@ async function verify(options: VerifyOptions, machine: Machine, provider: Provid
   const beside = state === null ? null : `${state}/identity/root.pem`;
   const against = options.against === undefined ? null : againstOf(disk, options.against);
   const how = { ca, with: options.with, witnesses, asOf: options.asOf ?? null, against };
-  const looked = await verifyEpochs(disk, folder, how).finally(() => fetched?.remove());
+  const looked = await verifyEpochs(disk, folder, how, fetched?.epoch ?? null).finally(() => fetched?.remove());
   const { verdict, chain } = looked;
   process.exitCode = chain?.exit ?? verdict.exit;
   const print = options.head ? stderr : stdout;

@@ -14,6 +14,8 @@ export type ProviderOf = (config: Config, uid: number) => Promise<Provider>;
 export type Fetched = {
   /** A folder of this run's own, until `remove`. */
   readonly folder: string;
+  /** The epoch that was asked for, in the folder itself. */
+  readonly epoch: number;
   /** What it is a copy of, for people. */
   readonly place: string;
   /** Nothing beside it can vouch for it. */
@@ -59,7 +61,7 @@ export async function fetchedFrom(
         "The first is added once it is closed.",
         COULD_NOT_LOOK,
       );
-    return { folder, place, state: null, remove };
+    return { folder, epoch, place, state: null, remove };
   } catch (error) {
     remove();
     if (!(error instanceof BucketFailed)) throw error;

@@ -380,6 +380,21 @@ test("a file that was cut, replaced, removed, moved or written to under the runn
   }
 });
 
+test("who reads a log that was cut inside a line hears so, and gets no part of a line", async () => {
+  const w = await world();
+  const log = w.open();
+  log.append([started]);
+  const path = join(w.folder, SEGMENT);
+  const whole = readFileSync(path);
+  const first = whole.indexOf(10);
+  for (const cut of [0, 1, 100, first, first + 1, first + 2, whole.length - 1]) {
+    truncateSync(path, cut);
+    expect([cut, thrownBy(() => log.lines(0, 10))]).toEqual([cut, cut === first + 1 ? "DiskError" : "LogDamaged"]);
+    writeFileSync(path, whole);
+  }
+  log.close();
+});
+
 test("the checkpoints file is held to the same", async () => {
   const w = await world();
   const log = w.open();

@@ -57,6 +57,8 @@ export type Verdict = {
   readonly exit: VerifyExit;
   /** The answer in a sentence. */
   readonly says: string;
+  /** There is no log at all: no segment and no head. A log that is damaged or cannot be read is not absent. */
+  readonly absent: boolean;
   readonly origin: string | null;
   /** Entries that were looked at, from `from` to before `size`. */
   readonly from: number;
@@ -136,6 +138,7 @@ export class Found extends Error {
 export type Ending = {
   readonly exit: VerifyExit;
   readonly says: string;
+  readonly absent?: true;
   readonly segments: number;
   readonly vouched: Vouched | null;
   readonly unvouched: string | null;
@@ -149,6 +152,7 @@ export function verdict(progress: Progress, end: Ending): Verdict {
   return {
     exit: end.exit,
     says: end.says,
+    absent: end.absent === true,
     origin: progress.origin,
     from: progress.from,
     size: tree.size,
