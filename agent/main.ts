@@ -80,11 +80,12 @@ export function programOf(): Command {
     };
   };
   runCommand(program, { host, machine, net, version: VERSION, exit, provider, askWitness });
-  doctorCommand(program, { host, machine, survey: realSurvey(), net, version: VERSION, provider }, exit);
+  const survey = realSurvey();
+  doctorCommand(program, { host, machine, survey, net, version: VERSION, provider }, exit);
   statusCommand(program, { host, machine, exit });
   ownerCommands(program, host, machine.stdout);
   approveCommand(program, { host, machine, exit });
-  leaveCommand(program, host, machine.stdout);
+  leaveCommand(program, { host, machine, survey }, machine.stdout);
   program
     .command("version")
     .description("print the version")

@@ -44,6 +44,8 @@ export type Contact = {
   readonly stop: AbortSignal;
   /** Told what the control plane holds: entries below this index. */
   handedIn(next: number): void;
+  /** Told at each step of handing in; `false` when there is nothing to hand in. */
+  reporting(works: boolean): void;
   /** Told once when contact is made or lost; `reason` is null when made. */
   contact(reason: string | null): void;
   end(ended: Ended): void;
@@ -58,8 +60,8 @@ export type Reporter = {
   run(): Promise<void>;
   /** Wakes the reporter: entries were added. */
   wake(): void;
-  /** Resolves when all entries of this moment are handed in, or an attempt failed. */
-  flushed(): Promise<void>;
+  /** Resolves when all entries of this moment are handed in, or an attempt failed. `step`: told at each report that was taken meanwhile. */
+  flushed(step?: () => void): Promise<void>;
   /**
    * Null once the control plane holds the entry at this index, so that no copy of this agent can have another in its place. Else why it
    * does not, after INTENT_HEARD_SECONDS or when this agent is to end.
@@ -71,11 +73,11 @@ export type Reporter = {
 export function reporter(to: Contact): Reporter {
   let next: number | null = null;
   let wakeUp = (): void => undefined;
-  let waiting: (() => void)[] = [];
+  let waiting: { readonly step: (() => void) | undefined; resolve(): void }[] = [];
   const release = (): void => {
     const done = waiting;
     waiting = [];
-    for (const resolve of done) resolve();
+    for (const one of done) one.resolve();
   };
   const wait = backoff(to.host.random);
   const expecting = new Set<{ readonly index: number; end(why: string | null): void }>();
@@ -108,6 +110,7 @@ export function reporter(to: Contact): Reporter {
     to.handedIn(next);
     for (const one of expecting) if (one.index < answer.ok.next) one.end(null);
     to.contact(null);
+    for (const one of waiting) one.step?.();
     // Who asks again for what was just handed in, or for older entries, is answered, but not as fast as it asks.
     if (next < from || (entries.length > 0 && next === from)) return false;
     wait.reset();
@@ -116,12 +119,12 @@ export function reporter(to: Contact): Reporter {
 
   return {
     wake: () => wakeUp(),
-    flushed: () =>
+    flushed: (step) =>
       // Once this is to end nobody releases who waits.
       to.stop.aborted || (next !== null && next >= to.log.size)
         ? Promise.resolve()
         : new Promise((resolve) => {
-            waiting.push(resolve);
+            waiting.push({ step, resolve });
             // Not every entry wakes: a segment that grew old begins with one of its own, and nobody would hand it in.
             wakeUp();
           }),
@@ -148,6 +151,7 @@ export function reporter(to: Contact): Reporter {
       while (!to.stop.aborted) {
         if (next !== null && next >= to.log.size) {
           release();
+          to.reporting(false);
           await new Promise<void>((resolve) => {
             const end = (): void => {
               to.stop.removeEventListener("abort", end);
@@ -158,6 +162,7 @@ export function reporter(to: Contact): Reporter {
           });
           continue;
         }
+        to.reporting(true);
         if (await once()) continue;
         release();
         await pause(to, wait.next());
@@ -195,6 +200,8 @@ export type Poller = {
   state(): Pick<PollRequest, "state" | "reason" | "epoch" | "process" | "trust_version" | "version">;
   /** Before each poll: renewal, the hourly checkpoint, what the owner changed. */
   before(): Promise<void>;
+  /** While it waits for what is on record to be handed in: some of it was. */
+  step(): void;
   trust(statements: readonly string[]): Promise<void>;
   cancel(ids: readonly string[]): void;
   /** Resolves when the witnesses have seen what is on record, as far as a command depends on it. */
@@ -219,7 +226,7 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
   let silent = true;
   while (!to.stop.aborted) {
     await agent.before();
-    await reports.flushed();
+    await reports.flushed(agent.step);
     await agent.settled();
     if (to.stop.aborted) return;
     const take = agent.heldBack() === null ? dispatch.room() : 0;

@@ -1,13 +1,16 @@
 import type { Clock } from "./host/host.ts";
 import { LOOP_SILENT_MAX_SECONDS, STOP_DEADLINE_SECONDS } from "./limits.ts";
 
-/** The loops that an agent is of no use without: it talks with the control plane, and looks at what the owner does. */
+/** The loops that an agent is of no use without: it talks with the control plane, and looks at what the owner does. They never rest. */
 const LOOPS = ["contact", "look"] as const;
-export type LoopName = (typeof LOOPS)[number];
+/** `report` hands in the log's entries. It counts while there are some. */
+export type LoopName = (typeof LOOPS)[number] | "report";
 
 export type Pulse = {
   /** This loop has come one step further. */
   beat(loop: LoopName): void;
+  /** This loop has nothing to do: its silence means nothing until its next beat. */
+  rest(loop: "report"): void;
   /** The loops end now: what runs is finished first, for STOP_DEADLINE_SECONDS at most. */
   ending(): void;
   /** Why systemd is to be told nothing: which loop has not come further, and for how long. Null while all do. */
@@ -22,6 +25,7 @@ export function pulse(monotonic: () => number): Pulse {
   let endingSince: number | null = null;
   return {
     beat: (name) => void last.set(name, monotonic()),
+    rest: (name) => void last.delete(name),
     ending() {
       endingSince ??= monotonic();
     },

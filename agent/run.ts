@@ -288,10 +288,8 @@ async function serve(
     stop: stop.signal,
     post: identity.session.post.bind(identity.session),
     // Only what lies in the owner's bucket too may be dropped once its retention is over.
-    handedIn(next: number) {
-      heart.beat("contact");
-      log.handedIn(Math.min(next, keeper.next() ?? next));
-    },
+    handedIn: (next: number) => log.handedIn(Math.min(next, keeper.next() ?? next)),
+    reporting: (works: boolean) => (works ? heart.beat("report") : heart.rest("report")),
     contact(reason: string | null) {
       if (reason !== null && lost === null)
         say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
@@ -377,6 +375,7 @@ async function serve(
       // A head may have been signed without an entry.
       watched.wake();
     },
+    step: () => heart.beat("contact"),
     settled: () => watched.settled(),
     heldBack: () => watched.heldBack(),
     async trust(statements) {

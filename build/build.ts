@@ -1,5 +1,5 @@
 /**
- * `bun run build [--native-only]`: both executables for this machine's processor and for the other one, and dist/SHA256SUMS.
+ * `bun run build [--native-only]`: both executables for this machine's processor and for the other one, an SBOM of each, and dist/SHA256SUMS.
  * The output's file name is part of its bytes, the folder is not: so each is made under its final name elsewhere and moved in.
  */
 import { spawnSync } from "node:child_process";
@@ -9,6 +9,9 @@ import { arch } from "node:os";
 import { join } from "node:path";
 import { bundling } from "./bundling.ts";
 import { fail, ROOT, toolEnvironment } from "./command.ts";
+import { lockOfRoot } from "./supply/lock.ts";
+import { pagePlaces } from "./supply/page.ts";
+import { type Metafile, placesIn, sbomOf } from "./supply/sbom.ts";
 
 const PROGRAMS = [
   { name: "reeve", entry: "agent/start.ts" },
@@ -28,15 +31,19 @@ function native(): Architecture {
   return here;
 }
 
-/** Makes one executable at `to`; ends the process when it cannot. */
+/** Makes one executable at `to`, and beside it the bundler's account of it; ends the process when it cannot. */
 function compile(entry: string, to: string, architecture: Architecture): void {
   if (!existsSync(join(ROOT, entry)))
     fail(`Cannot build ${to}: ${entry} is not there.`, "Is this the whole of the sources?");
-  const made = spawnSync(process.execPath, bundling(entry, to, architecture, versionOf(ROOT)), {
-    cwd: ROOT,
-    env: toolEnvironment(),
-    encoding: "utf8",
-  });
+  const made = spawnSync(
+    process.execPath,
+    [...bundling(entry, to, architecture, versionOf(ROOT)), `--metafile=${to}.json`],
+    {
+      cwd: ROOT,
+      env: toolEnvironment(),
+      encoding: "utf8",
+    },
+  );
   if (made.status === 0 && existsSync(to)) return;
   process.stderr.write(`${made.stdout}${made.stderr}`);
   fail(
@@ -51,7 +58,14 @@ function sha256(path: string): string {
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
-function build(nativeOnly: boolean): void {
+/** The SBOM of what was compiled to `from`, at `to`. */
+function describe(name: string, from: string, to: string, pages: readonly string[]): void {
+  const metafile = JSON.parse(readFileSync(`${from}.json`, "utf8")) as Metafile;
+  const places = [...new Set([...placesIn(metafile), ...pages])];
+  writeFileSync(to, sbomOf(name, versionOf(ROOT), places, lockOfRoot()));
+}
+
+async function build(nativeOnly: boolean): Promise<void> {
   const here = native();
   const there: Architecture = here === "x64" ? "arm64" : "x64";
   const dist = join(ROOT, "dist");
@@ -59,11 +73,16 @@ function build(nativeOnly: boolean): void {
   mkdirSync(scratch, { recursive: true });
   process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
   const made: string[] = [];
+  const pages = await pagePlaces();
   for (const architecture of nativeOnly ? [here] : [here, there]) {
     for (const { name, entry } of PROGRAMS) {
       const final = architecture === here ? name : `${name}-linux-${architecture}`;
       compile(entry, join(scratch, final), architecture);
       made.push(final);
+      if (architecture !== here) continue;
+      const sbom = `${name}.cdx.json`;
+      describe(name, join(scratch, final), join(scratch, sbom), name === "reeve" ? pages : []);
+      made.push(sbom);
     }
   }
   // Moved in only when all are made: a build that fails leaves the last one whole.
@@ -74,4 +93,4 @@ function build(nativeOnly: boolean): void {
   process.stdout.write(sums);
 }
 
-build(process.argv.includes("--native-only"));
+await build(process.argv.includes("--native-only"));

@@ -28,5 +28,5 @@ const made = await Bun.build({
   throw: false,
 });
 for (const message of made.logs) console.error(String(message));
-if (metafile !== null) writeFileSync(metafile, JSON.stringify(made.metafile));
+if (metafile !== null && made.success) writeFileSync(metafile, JSON.stringify(made.metafile));
 process.exit(made.success ? 0 : 1);

@@ -11,6 +11,7 @@ const SOURCES = [
   "agent",
   "build",
   "control",
+  "deploy",
   "policy",
   "providers",
   "node_modules",

@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
 import { readFileSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
+import { notifier } from "./notify.ts";
 
 /** The process's surroundings: what only main hands out. */
 export type Machine = {
@@ -25,7 +25,7 @@ export type Machine = {
   stderr(text: string): void;
   /** SIGTERM and SIGINT. */
   onTerminate(then: () => void): void;
-  /** Tells systemd, where it asked to be told. A child does it: the runtime has no unix datagrams. */
+  /** Tells systemd, where it asked to be told. */
   notify(...words: string[]): void;
   /** Milliseconds within which systemd wants to hear `WATCHDOG=1`; null when it does not watch. */
   readonly watchdogMs: number | null;
@@ -63,7 +63,6 @@ function watchdogMs(microseconds: string | undefined): number | null {
 
 export function realMachine(): Machine {
   const out = (descriptor: number) => (text: string) => writeAll(descriptor, Buffer.from(text));
-  let telling = false;
   return {
     uid: process.getuid?.() ?? -1,
     pid: process.pid,
@@ -90,17 +89,7 @@ export function realMachine(): Machine {
       process.once("SIGTERM", then);
       process.once("SIGINT", then);
     },
-    notify(...words) {
-      const socket = process.env["NOTIFY_SOCKET"];
-      // One at a time: when systemd takes none, there is no use in more.
-      if (socket === undefined || telling) return;
-      telling = true;
-      const child = spawn("/usr/bin/systemd-notify", words, { stdio: "ignore", env: { NOTIFY_SOCKET: socket } });
-      child.on("error", (error) => out(2)(`warn: systemd could not be told: ${error.message}\n`));
-      child.on("close", () => {
-        telling = false;
-      });
-    },
+    notify: notifier(process.env["NOTIFY_SOCKET"], out(2)),
     watchdogMs: watchdogMs(process.env["WATCHDOG_USEC"]),
     giveBack: () => {
       Bun.gc(true);

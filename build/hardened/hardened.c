@@ -1,5 +1,6 @@
 /* Starts a program as a unit with MemoryDenyWriteExecute= does: no memory becomes executable that was writable. The filter is systemd's:
- * mmap and shmat that ask for both, mprotect and pkey_mprotect that ask to execute, end with EPERM. It is inherited and cannot be lifted.
+ * mmap and shmat that ask for both, mprotect and pkey_mprotect that ask to execute, end with EPERM; so do io_uring and memfd_create, which the
+ * unit refuses too. It is inherited and cannot be lifted.
  *   hardened PROGRAM [ARGUMENT...]
  * Built with -DRUN_ONLY='"PATH"' it stands in for that program, and does so for its command `run` alone; it then has that program's name. */
 #include <errno.h>
@@ -23,6 +24,7 @@
 #define REFUSE(call, argument, bits)                                                                                   \
   UNLESS((call), 5), WORD(args[argument]), BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (bits)),                                 \
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (bits), 0, 1), ANSWER(SECCOMP_RET_ERRNO | EPERM), WORD(nr)
+#define DENY(call) UNLESS((call), 1), ANSWER(SECCOMP_RET_ERRNO | EPERM)
 
 static int harden(void) {
   struct sock_filter filter[] = {
@@ -31,6 +33,10 @@ static int harden(void) {
       REFUSE(__NR_mprotect, 2, PROT_EXEC),
       REFUSE(__NR_pkey_mprotect, 2, PROT_EXEC),
       REFUSE(__NR_shmat, 2, SHM_EXEC),
+      DENY(__NR_io_uring_setup),
+      DENY(__NR_io_uring_enter),
+      DENY(__NR_io_uring_register),
+      DENY(__NR_memfd_create),
       ANSWER(SECCOMP_RET_ALLOW),
   };
   struct sock_fprog program = {sizeof filter / sizeof *filter, filter};

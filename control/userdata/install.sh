@@ -36,19 +36,23 @@ command -v "$with" >/dev/null ||
   fail "Cannot fetch $binary: this machine has no program for it ($with). Nothing was placed." \
     "Take an image that has it, or name the executable by https://."
 
-# A file of over 512 MiB is none of ours: whoever sends it does not fill the disk.
+# A file of over 512 MiB is none of ours, and whoever sends it a byte at a time is not waited for: neither disk nor boot is held up.
+# Python is given https alone, as curl is: a redirect to anything else ends it.
 fetch() (
   ulimit -f 1048576
+  limit='timeout -k 10 900'
   case $with in
     curl)
-      curl --fail --silent --show-error --location --proto '=https' --proto-redir '=https' --tlsv1.2 --max-redirs 5 --globoff \
-        --connect-timeout 10 --speed-limit 1024 --speed-time 30 --output "$1" -- "$binary" ;;
+      $limit curl --fail --silent --show-error --location --proto '=https' --proto-redir '=https' --tlsv1.2 --max-redirs 5 --globoff \
+        --connect-timeout 10 --max-time 900 --speed-limit 1024 --speed-time 30 --output "$1" -- "$binary" ;;
     *python*)
-      "$with" -c 'import shutil, sys, urllib.request
-with urllib.request.urlopen(sys.argv[1], timeout=30) as a, open(sys.argv[2], "wb") as b: shutil.copyfileobj(a, b)' "$binary" "$1" ;;
-    aws) aws s3 cp --only-show-errors "$binary" "$1" ;;
-    gcloud) gcloud storage cp "$binary" "$1" ;;
-    gsutil) gsutil -q cp "$binary" "$1" ;;
+      $limit "$with" -c 'import shutil, sys, urllib.request as u
+o = u.OpenerDirector()
+for h in u.ProxyHandler, u.HTTPSHandler, u.HTTPDefaultErrorHandler, u.HTTPRedirectHandler, u.HTTPErrorProcessor, u.UnknownHandler: o.add_handler(h())
+with o.open(sys.argv[1], timeout=30) as a, open(sys.argv[2], "wb") as b: shutil.copyfileobj(a, b)' "$binary" "$1" ;;
+    aws) $limit aws s3 cp --only-show-errors "$binary" "$1" ;;
+    gcloud) $limit gcloud storage cp "$binary" "$1" ;;
+    gsutil) $limit gsutil -q cp "$binary" "$1" ;;
     cp) cp -- "$binary" "$1" ;;
   esac
 )
@@ -84,18 +88,25 @@ chmod 0755 "$program"
 id -u reeve >/dev/null 2>&1 || systemd-sysusers --inline 'u reeve - "runs reeve" / /usr/sbin/nologin'
 
 # Each file is copied, so that a stop anywhere in between finds it again at the next boot.
-place() { if [ -f "$stage/$1" ]; then install -D -o 0 -g 0 -m 0644 "$stage/$1" "$2"; fi; }
+place() { if [ -f "$stage/$1" ]; then install -D -T -o 0 -g 0 -m 0644 "$stage/$1" "$2"; fi; }
 install -d -o 0 -g 0 -m 0755 /etc/reeve
 place reeve.yaml /etc/reeve/reeve.yaml
 if [ -n "$owner" ]; then
   install -d -o 0 -g 0 -m 0755 "$owner"
-  place policy.yaml "$owner/policy.yaml"
-  place on "$owner/on"
+  # A disk that has a policy has an owner who decided: a restored snapshot gets neither the older policy back nor an `on` that was deleted.
+  # The policy comes last and whole, so that a stop before it leaves a machine that is still new.
+  if [ ! -e "$owner/policy.yaml" ] && [ ! -L "$owner/policy.yaml" ]; then
+    place on "$owner/on"
+    place policy.yaml "$owner/.policy.yaml.new"
+    sync
+    [ ! -f "$owner/.policy.yaml.new" ] || mv -T "$owner/.policy.yaml.new" "$owner/policy.yaml"
+  fi
 fi
 install -d -o reeve -g reeve -m 0700 "$state"
 # A state folder that came with a volume of its own has its identity already.
 if [ -f "$stage/token" ] && [ ! -e "$state/identity/agent.json" ]; then
-  install -o reeve -g reeve -m 0600 "$stage/token" "$state/join-token"
+  # The folder is the agent's own, and may hold a link by this name: so this is done with its rights, never with root's.
+  setpriv --reuid=reeve --regid=reeve --clear-groups sh -c 'rm -f -- "$1" && cat >"$1"' sh "$state/join-token" <"$stage/token"
 fi
 place local-groups.conf /etc/systemd/system/reeve.service.d/local-groups.conf
 place reeve.service /etc/systemd/system/reeve.service

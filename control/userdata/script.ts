@@ -62,6 +62,9 @@ export function quoted(text: string): string {
 /** Printable ASCII that a URL may hold; no quote, space, backslash or control character. RFC 3986's marks, percent-escapes among them. */
 const URL_WORD = /^[A-Za-z0-9._~:/?#[\]@!$&()*+,;=%-]+$/;
 const BUCKET = /^(?:s3|gs):\/\/[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](?:\/[A-Za-z0-9._=+-]+)+$/;
+/** What a presigned URL of S3, Cloud Storage (V4, V2) or Azure (SAS) has in its query. */
+const SIGNED = /^(?:x-amz-.*|x-goog-.*|sig|signature)$/i;
+const IS_SIGNED = "is signed, and the signature would stay readable: in user-data, in the process list and in logs";
 const MAX_PLACE_CHARS = 2048;
 
 /** The place of the executable as it was written, when it is one that the machine can be told of. */
@@ -72,7 +75,9 @@ export function binaryPlace(text: string): string {
     2,
     "render user-data",
     `--binary ${why}`,
-    "Write https://HOST/PATH, s3://BUCKET/KEY, gs://BUCKET/OBJECT, or an absolute path of the image.",
+    why === IS_SIGNED
+      ? "Its SHA-256 is checked, so that the URL need not be secret. Name the bucket (s3://BUCKET/KEY, gs://BUCKET/OBJECT), which the machine reads by its own role, or a URL without a signature."
+      : "Write https://HOST/PATH, s3://BUCKET/KEY, gs://BUCKET/OBJECT, or an absolute path of the image.",
   );
 }
 
@@ -86,6 +91,7 @@ function placeFault(text: string): string | null {
   if (url === null || url.hostname === "") return "is no URL";
   if (`${url.username}${url.password}` !== "" || text.includes("@"))
     return "holds credentials, which would stay readable";
+  if ([...url.searchParams.keys()].some((name) => SIGNED.test(name))) return IS_SIGNED;
   return url.hash === "" && !text.includes("#") ? null : "has a fragment";
 }
 

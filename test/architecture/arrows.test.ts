@@ -88,6 +88,12 @@ const ARROWS: readonly Area[] = [
     ours: ["build/", "agent/main.ts", "agent/commands/completion/", "control/main.ts"],
     others: { not: [] },
   },
+  // An SBOM spells packages as manifests do, and a release is signed as commands are.
+  {
+    area: "build/supply/",
+    ours: ["build/", "control/manifest/purl.ts", "control/signer.ts", "control/terminal.ts"],
+    others: { not: [] },
+  },
   // One page of docs/ is written from the closed union of refusals.
   { area: "build/", ours: ["build/", "policy/"], others: { not: [] } },
   // The mode that the unit ships is put on by the same launcher for the bench and for the tests.

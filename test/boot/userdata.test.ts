@@ -1,6 +1,17 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
@@ -211,6 +222,11 @@ test.each([
   [["--binary", "https://files.example/$(id)\nruncmd: [id]"], "is no URL"],
   [["--binary", "https://user:secret@files.example/reeve"], "holds credentials"],
   [["--binary", "https://files.example/reeve#x"], "has a fragment"],
+  [["--binary", "https://b.s3.amazonaws.com/reeve?X-Amz-Signature=00"], "is signed"],
+  [["--binary", "https://b.s3.amazonaws.com/reeve?a=1&%58-amz-security-token=00"], "is signed"],
+  [["--binary", "https://storage.googleapis.com/b/reeve?X-Goog-Signature=00"], "is signed"],
+  [["--binary", "https://a.blob.core.windows.net/c/reeve?sv=1&sig=00"], "is signed"],
+  [["--binary", "https://b.s3.amazonaws.com/reeve?Expires=1&Signature=00"], "is signed"],
   [["--binary", "https://files.example/\u2028"], "is no URL"],
   [["--binary", "s3://b/$(id)"], "names no object of a bucket"],
   [["--binary", "s3://bucket/a/../reeve"], "names no object of a bucket"],
@@ -283,6 +299,112 @@ test("the shell takes every place of the executable as one word, whatever is in 
   const head = script.slice(0, script.indexOf("\nsay()"));
   const shown = spawnSync("/bin/sh", [], { input: `${head}\nprintf %s "$binary"`, encoding: "utf8", env: CLEAN });
   expect([shown.stdout, shown.status]).toEqual([hostile, 0]);
+});
+
+/** What the script places, as root, on a disk below `disk` in place of the machine's own, with uid 65534 for the agent's user. */
+async function placed(disk: string): Promise<Ran> {
+  const script = filesOf((await local("--on")).stdout)["reeve-install"] ?? "";
+  const from = script.indexOf("# Each file is copied");
+  const part = script
+    .slice(from, script.indexOf("place local-groups.conf"))
+    .replaceAll("/etc/reeve", `${disk}/etc`)
+    .replaceAll("-o reeve -g reeve", "-o 65534 -g 65534")
+    .replaceAll("--reuid=reeve --regid=reeve", "--reuid=65534 --regid=65534");
+  expect(from).toBeGreaterThan(0);
+  expect(part).toContain("join-token");
+  const values = `set -eu; umask 077; stage=${disk}/stage; state=${disk}/state; owner=${disk}/owner`;
+  return ran(["/bin/sh", "-c", `${values}\n${part}`]);
+}
+
+/** A disk with what cloud-init has written for the script. */
+function newDisk(): string {
+  const disk = mkdtempSync(join(folder, "disk-"));
+  chmodSync(folder, 0o755);
+  chmodSync(disk, 0o755);
+  mkdirSync(join(disk, "stage"), { mode: 0o700 });
+  for (const name of ["token", "policy.yaml", "on", "reeve.yaml"])
+    writeFileSync(join(disk, "stage", name), `new ${name}\n`, { mode: 0o600 });
+  return disk;
+}
+
+const asRoot = test.skipIf(process.getuid?.() !== 0);
+
+asRoot("root places the token in the agent's folder without following what lies there by its name", async () => {
+  const disk = newDisk();
+  mkdirSync(join(disk, "state"), { mode: 0o700 });
+  mkdirSync(join(disk, "roots"), { mode: 0o700 });
+  symlinkSync(join(disk, "roots"), join(disk, "state/join-token"));
+  expect(await placed(disk)).toMatchObject({ code: 0, stderr: "" });
+  expect(readdirSync(join(disk, "roots"))).toEqual([]);
+  expect(readFileSync(join(disk, "state/join-token"), "utf8")).toBe("new token\n");
+  const stat = lstatSync(join(disk, "state/join-token"));
+  expect([stat.isFile(), stat.uid, stat.mode & 0o777]).toEqual([true, 65534, 0o600]);
+  // A file of root's behind the link is not touched either.
+  rmSync(join(disk, "state/join-token"));
+  writeFileSync(join(disk, "roots/file"), "root's");
+  symlinkSync(join(disk, "roots/file"), join(disk, "state/join-token"));
+  expect((await placed(disk)).code).toBe(0);
+  expect(readFileSync(join(disk, "roots/file"), "utf8")).toBe("root's");
+});
+
+asRoot("a disk that has a policy keeps it, and an `on` that its owner deleted stays deleted", async () => {
+  const disk = newDisk();
+  expect(await placed(disk)).toMatchObject({ code: 0, stderr: "" });
+  expect(readdirSync(join(disk, "owner")).toSorted()).toEqual(["on", "policy.yaml"]);
+  expect(readFileSync(join(disk, "owner/policy.yaml"), "utf8")).toBe("new policy.yaml\n");
+  expect(statSync(join(disk, "owner/policy.yaml")).mode & 0o777).toBe(0o644);
+  writeFileSync(join(disk, "owner/policy.yaml"), "the owner's\n");
+  rmSync(join(disk, "owner/on"));
+  expect((await placed(disk)).code).toBe(0);
+  expect(readdirSync(join(disk, "owner"))).toEqual(["policy.yaml"]);
+  expect(readFileSync(join(disk, "owner/policy.yaml"), "utf8")).toBe("the owner's\n");
+});
+
+test("Python follows a redirect to https, and to nothing else", async () => {
+  requireDebian({ openssl: "openssl" });
+  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  const files = ["-keyout", path("tls.key"), "-out", path("tls.crt")];
+  await must("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", ...names, ...files);
+  const asked: string[] = [];
+  const plain = Bun.serve({ port: 0, fetch: () => new Response(String(asked.push("plain"))) });
+  const server = Bun.serve({
+    port: 0,
+    tls: { key: Bun.file(path("tls.key")), cert: Bun.file(path("tls.crt")) },
+    fetch(request, { port }) {
+      const to = new URL(request.url).pathname;
+      if (to === "/file") return new Response("the file");
+      return Response.redirect(to === "/down" ? `http://localhost:${plain.port}/` : `https://localhost:${port}/file`);
+    },
+  });
+  try {
+    const script = filesOf((await local("--binary", "https://files.example/reeve")).stdout)["reeve-install"] ?? "";
+    const program = /-c '(import [^']+)' "\$binary"/.exec(script)?.[1] ?? "";
+    const fetched = (to: string) =>
+      ran([
+        ...["/usr/bin/env", `SSL_CERT_FILE=${path("tls.crt")}`, "/usr/bin/python3", "-c", program],
+        ...[`https://localhost:${server.port}${to}`, path("fetched")],
+      ]);
+    expect(await fetched("/over")).toMatchObject({ code: 0, stderr: "" });
+    expect(readFileSync(path("fetched"), "utf8")).toBe("the file");
+    expect((await fetched("/down")).code).toBe(1);
+    expect(asked).toEqual([]);
+  } finally {
+    await Promise.all([server.stop(true), plain.stop(true)]);
+  }
+}, 60_000);
+
+test("no fetch goes on for ever", async () => {
+  const script = filesOf((await local("--binary", "https://files.example/reeve")).stdout)["reeve-install"] ?? "";
+  const body = script.slice(
+    script.indexOf("case $with in\n    curl"),
+    script.indexOf("\n)\n", script.indexOf("fetch() (")),
+  );
+  const programs = body
+    .split("\n")
+    .filter((line) => /^\s+(?:\S+\) )?(?:\$limit )?(?:curl|"\$with"|aws|gcloud|gsutil) /.test(line));
+  expect(programs.length).toBe(5);
+  expect(programs.filter((line) => !line.includes("$limit "))).toEqual([]);
+  expect(script).toContain("limit='timeout -k 10 900'");
 });
 
 test("a machine without the program for a bucket says so before it touches anything", async () => {

@@ -5,10 +5,14 @@ import json
 import mmap
 import os
 import socket
+import subprocess
 import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 SYS_PTRACE = {"x86_64": 101, "aarch64": 117}[os.uname().machine]
+# Of every architecture; enter and register follow.
+IO_URING_SETUP = 425
+WRITABLE = ["/var/lib/reeve", "/run/reeve", "/tmp", "/var/tmp", "/dev/shm"]
 PTRACE_ATTACH = 16
 MNT_DETACH = 2
 
@@ -32,6 +36,18 @@ def listen(host):
         one.listen()
 
 
+def run_from(folder):
+    """Runs a program that the agent itself wrote: "done" when it ran."""
+    path = folder + "/probe-program"
+    with open("/bin/true", "rb") as true, open(path, "wb") as copy:
+        copy.write(true.read())
+    os.chmod(path, 0o700)
+    try:
+        subprocess.run([path], check=True)
+    finally:
+        os.unlink(path)
+
+
 def be_root():
     os.setuid(0)
 
@@ -49,6 +65,11 @@ TRIES = {
     "write its own status": lambda: make("/run/reeve/probe"),
     "read the vendor's keys": lambda: os.listdir("/root"),
     "listen": lambda: listen("127.0.0.1"),
+    "set up io_uring": lambda: call(libc.syscall(IO_URING_SETUP, 1, ctypes.create_string_buffer(120))),
+    "enter io_uring": lambda: call(libc.syscall(IO_URING_SETUP + 1, -1, 0, 0, 0, None, 0)),
+    "register with io_uring": lambda: call(libc.syscall(IO_URING_SETUP + 2, -1, 0, None, 0)),
+    "make a file of memory": lambda: os.memfd_create("probe"),
+    **{f"run a program of its own from {folder}": lambda folder=folder: run_from(folder) for folder in WRITABLE},
     "open a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0),
     "open a netlink socket": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0),
     "open an internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),

@@ -72,6 +72,21 @@ onMachine("in the unit's sandbox it cannot listen, trace, mount, become another 
   expect(notEnded(["EPERM", "EACCES", "EAFNOSUPPORT", "ENOENT", "EINVAL"], tries)).toEqual([]);
 });
 
+onMachine("in the unit's sandbox it cannot do by io_uring what is refused by a system call of its own", () => {
+  expect(notEnded(["EPERM"], ["set up io_uring", "enter io_uring", "register with io_uring"])).toEqual([]);
+});
+
+onMachine("in the unit's sandbox it cannot run a program that it wrote itself, into a file or into memory", () => {
+  const folders = ["/var/lib/reeve", "/run/reeve", "/tmp", "/var/tmp", "/dev/shm"];
+  expect(
+    notEnded(
+      ["EACCES"],
+      folders.map((folder) => `run a program of its own from ${folder}`),
+    ),
+  ).toEqual([]);
+  expect(notEnded(["EPERM"], ["make a file of memory"])).toEqual([]);
+});
+
 onMachine("executable, config, policy and unit belong to root, and nobody else may write them or beside them", () => {
   const paths =
     "/usr/bin/reeve /usr/bin /etc/reeve /etc/reeve/reeve.yaml /etc/reeve/owner /etc/reeve/owner/policy.yaml /etc/reeve/owner/on /usr/lib/systemd/system/reeve.service /usr/lib/systemd/system";

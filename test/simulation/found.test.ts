@@ -32,6 +32,7 @@ test("whoever waits for entries to be handed in is not left waiting by an entry 
     say: nothing,
     stop: stop.signal,
     handedIn: nothing,
+    reporting: nothing,
     contact: nothing,
     end: nothing,
   };
