@@ -7,6 +7,7 @@ import { copied, copiesOf, fenceCopies } from "./copies.ts";
 import { readAgentCsr } from "./csr.ts";
 import type { Plane } from "./enrol.ts";
 import { Faulted } from "./fault.ts";
+import { isAfter, sinceStart } from "./moment.ts";
 import { becomeCurrent, type CertificateRow, fenced, findCertificate, type Peer, retire } from "./peer.ts";
 import { nowSeconds, readCluster, type Sql } from "./store.ts";
 
@@ -16,15 +17,26 @@ const NONCE_LIFETIME_MS = 60_000;
  * Single-use nonces. Those given out are not kept, so that asking for many costs nothing; those used are, for at least as long as they live.
  * `kept`: how many. No use looks at more than one.
  */
-export type Nonces = { make(): string; use(nonce: string): boolean; kept(): number };
+export type Nonces = {
+  make(): string;
+  use(nonce: string): boolean;
+  kept(): number;
+  /** When a nonce that `use` took was made, by sinceStart(). */
+  madeAt(nonce: string): number;
+};
 
-/** A nonce is 8 bytes of time, 8 of chance, 16 of an HMAC whose key dies with the process. `now`: milliseconds that only rise. */
+/**
+ * A nonce is 6 bytes of its end, 8 of when it was made, 2 of its number, 16 of an HMAC whose key dies with the process. `now`: milliseconds
+ * that only rise.
+ */
 export function makeNonces(now: () => number = () => Math.floor(performance.now())): Nonces {
   const key = randomBytes(32);
   // Used since `turnedAt`, and in the lifetime before.
   let used = new Set<string>();
   let before = new Set<string>();
   let turnedAt = now();
+  // Two of one microsecond differ by it; nobody guesses one, for the HMAC.
+  let number = 0;
   const turn = (): void => {
     const since = now() - turnedAt;
     if (since < NONCE_LIFETIME_MS) return;
@@ -35,8 +47,11 @@ export function makeNonces(now: () => number = () => Math.floor(performance.now(
   const tag = (head: Uint8Array): Buffer => createHmac("sha256", key).update(head).digest().subarray(0, 16);
   return {
     make() {
-      const head = Buffer.concat([Buffer.alloc(8), randomBytes(8)]);
-      head.writeBigUInt64BE(BigInt(now() + NONCE_LIFETIME_MS));
+      const head = Buffer.alloc(16);
+      head.writeUIntBE(now() + NONCE_LIFETIME_MS, 0, 6);
+      head.writeBigUInt64BE(BigInt(sinceStart()), 6);
+      head.writeUInt16BE(number, 14);
+      number = (number + 1) % 65_536;
       return Buffer.concat([head, tag(head)]).toString("base64url");
     },
     use(nonce) {
@@ -45,12 +60,13 @@ export function makeNonces(now: () => number = () => Math.floor(performance.now(
       if (bytes.length !== 32 || bytes.toString("base64url") !== nonce) return false;
       const head = bytes.subarray(0, 16);
       if (!timingSafeEqual(tag(head), bytes.subarray(16))) return false;
-      const until = Number(head.readBigUInt64BE());
+      const until = head.readUIntBE(0, 6);
       if (until <= now() || used.has(nonce) || before.has(nonce)) return false;
       used.add(nonce);
       return true;
     },
     kept: () => used.size + before.size,
+    madeAt: (nonce) => Number(Buffer.from(nonce, "base64url").readBigUInt64BE(6)),
   };
 }
 
@@ -119,8 +135,8 @@ export async function renewInGrace(
     if (cluster?.epoch !== row.epoch) throw fenced(row.epoch, cluster);
     const why = await copiesOf(sql, row);
     if (why !== null) throw copied(row.epoch, why);
-    // The nonce is younger than its answer: who signed it lives, and a newer certificate than this was used already.
-    if (row.slot === "old" && row.used_at !== null)
+    // Who signed it has lived since the nonce was made. It may come late: only when a newer certificate was used before that it is a copy's.
+    if (row.slot === "old" && row.used_at !== null && (await wasRetiredBefore(sql, row, nonces.madeAt(request.nonce))))
       return fenceCopies(sql, row, "a certificate that a newer one had replaced was shown again");
     if (row.slot === "old") throw new Faulted("certificate", "this certificate is not the current one");
     if (row.not_after + CERTIFICATE_GRACE_SECONDS < nowSeconds())
@@ -134,6 +150,11 @@ export async function renewInGrace(
   // Kept, then thrown.
   if (result instanceof Faulted) throw result;
   return result;
+}
+
+async function wasRetiredBefore(sql: Sql, { serial }: CertificateRow, made: number): Promise<boolean> {
+  const [row] = await sql.rows<{ at: string }>("select at from retired_certificates where serial = $1", serial);
+  return row !== undefined && isAfter(sql, made, row.at);
 }
 
 /** Null for bytes that are no certificate with a P-256 key: every one of ours has one. */

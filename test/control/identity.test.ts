@@ -161,6 +161,23 @@ test("an expired certificate renews for 7 days, by proof of its key over a nonce
   expect((await grace(agent)).answer.body["code"]).toBe("fenced");
 });
 
+test("a renewal in grace that comes late, after a newer certificate was used, is refused and fences nobody; one over a later nonce is a copy's", async () => {
+  const agent = await enrolled(world);
+  expect((await agent.report(0)).status).toBe(200);
+  const older = { key: agent.key, chain: agent.chain };
+  const asked = await call(world.serving.ready.enrol, "/v1/nonce", undefined, { ca: world.rootPem });
+  const early = String(asked.body["nonce"]);
+  const key = await makeKey();
+  const renewed = await agent.post("/v1/renew", { csr: await makeCsr(key) });
+  agent.key = key;
+  agent.chain = renewed.body["chain"] as string[];
+  expect((await agent.poll()).status).toBe(200);
+  expect((await grace(older, older.key, early)).answer.body["code"]).toBe("certificate");
+  expect((await agent.poll()).status).toBe(200);
+  expect((await grace(older)).answer.body["code"]).toBe("fenced");
+  expect((await agent.poll()).body["code"]).toBe("fenced");
+});
+
 test("a nonce is good once and for a minute, and only here", () => {
   let now = 1_000_000;
   const nonces = makeNonces(() => now);
