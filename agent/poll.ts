@@ -60,6 +60,8 @@ export type Reporter = {
   run(): Promise<void>;
   /** Wakes the reporter: entries were added. */
   wake(): void;
+  /** The control plane answered after a silence: what could not be handed in is tried again at once. */
+  reached(): void;
   /** Resolves when all entries of this moment are handed in, or an attempt failed. `step`: told at each report that was taken meanwhile. */
   flushed(step?: () => void): Promise<void>;
   /**
@@ -73,6 +75,7 @@ export type Reporter = {
 export function reporter(to: Contact): Reporter {
   let next: number | null = null;
   let wakeUp = (): void => undefined;
+  let endPause = (): void => undefined;
   let waiting: { readonly step: (() => void) | undefined; resolve(): void }[] = [];
   const release = (): void => {
     const done = waiting;
@@ -119,6 +122,7 @@ export function reporter(to: Contact): Reporter {
 
   return {
     wake: () => wakeUp(),
+    reached: () => endPause(),
     flushed: (step) =>
       // Once this is to end nobody releases who waits.
       to.stop.aborted || (next !== null && next >= to.log.size)
@@ -165,7 +169,13 @@ export function reporter(to: Contact): Reporter {
         to.reporting(true);
         if (await once()) continue;
         release();
-        await pause(to, wait.next());
+        const reached = new AbortController();
+        endPause = () => {
+          wait.reset();
+          reached.abort();
+        };
+        await to.host.clock.sleep(wait.next(), AbortSignal.any([to.stop, reached.signal]));
+        endPause = () => undefined;
       }
       release();
     },
@@ -258,6 +268,8 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
       }
       agent.cancel(again.ok.cancel);
     }
+    // Else an intent might wait for a pause of the reporter's to end, longer than it may.
+    if (silent) reports.reached();
     silent = false;
     wait.reset();
     to.contact(null);
