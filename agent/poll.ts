@@ -87,6 +87,8 @@ export function reporter(to: Contact): Reporter {
 
   async function once(): Promise<boolean> {
     const size = to.log.size;
+    // At first nobody here knows what it has: the answer to a report of nothing says so.
+    const asking = next === null;
     const from = next ?? size;
     const entries = next === null ? [] : bounded(to.log.lines(from, MAX_ENTRIES_PER_REPORT));
     if (next !== null && entries.length === 0) {
@@ -115,7 +117,7 @@ export function reporter(to: Contact): Reporter {
     to.contact(null);
     for (const one of waiting) one.step?.();
     // Who asks again for what was just handed in, or for older entries, is answered, but not as fast as it asks.
-    if (next < from || (entries.length > 0 && next === from)) return false;
+    if (!asking && (next < from || (entries.length > 0 && next === from))) return false;
     wait.reset();
     return true;
   }

@@ -47,3 +47,32 @@ test("after a silence what is on record is handed in as soon as the control plan
   stop.abort();
   await run;
 });
+
+test("a start is no pause: what was written at it is handed in right after it was asked what the control plane has", async () => {
+  const log = { size: 7, lines: () => ["{}"], checkpoint: () => "" } as unknown as Log;
+  const stop = new AbortController();
+  const froms: number[] = [];
+  const post: Post = async (_path, body) => {
+    const { from } = (typeof body === "function" ? body() : body) as { readonly from: number };
+    froms.push(from);
+    return { ok: { next: froms.length === 1 ? 4 : 7 } as never };
+  };
+  const host = realHost();
+  const nothing = (): void => undefined;
+  const sleep = async (): Promise<void> => {
+    throw new Error("it pauses");
+  };
+  const to = {
+    host: { ...host, clock: { ...host.clock, sleep } },
+    log,
+    post,
+    say: nothing,
+    stop: stop.signal,
+  } as const;
+  const handing = reporter({ ...to, handedIn: nothing, reporting: nothing, contact: nothing, end: nothing });
+  const run = handing.run();
+  await handing.flushed();
+  stop.abort();
+  await run;
+  expect(froms).toEqual([7, 4]);
+});
