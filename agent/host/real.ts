@@ -223,7 +223,9 @@ function sqlite<T>(path: string, act: () => T): T {
     const { code, message } = error as { code?: unknown; message?: unknown };
     if (typeof code !== "string" || !code.startsWith("SQLITE_")) throw error;
     const busy = code.startsWith("SQLITE_BUSY") || code.startsWith("SQLITE_LOCKED");
-    throw new DiskError(busy ? "EBUSY" : code, path, String(message));
+    // By the errno's name where there is one: whoever hears it knows what to do about that.
+    const named = busy ? "EBUSY" : code.startsWith("SQLITE_FULL") ? "ENOSPC" : code;
+    throw new DiskError(named, path, String(message));
   }
 }
 
