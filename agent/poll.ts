@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Log } from "./audit/log.ts";
 import type { WaitingEntry } from "./audit/memory.ts";
 import { backoff } from "./backoff.ts";
+import { deadlineIn } from "./deadline.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import type { Host } from "./host/host.ts";
 import {
@@ -137,20 +138,18 @@ export function reporter(to: Contact): Reporter {
     async holds(index) {
       if (next !== null && index < next) return null;
       if (to.stop.aborted) return ENDING;
-      const enough = new AbortController();
       const { promise, resolve } = Promise.withResolvers<string | null>();
       const one = { index, end: resolve };
+      const deadline = deadlineIn(to.host.clock, INTENT_HEARD_SECONDS);
+      const late = (): void => resolve("the control plane has not taken the intent");
       const ending = (): void => resolve(ENDING);
       expecting.add(one);
+      deadline.signal.addEventListener("abort", late, { once: true });
       to.stop.addEventListener("abort", ending, { once: true });
-      to.host.clock.sleep(INTENT_HEARD_SECONDS * 1000, enough.signal).then(
-        () => resolve("the control plane has not taken the intent"),
-        () => undefined,
-      );
       const why = await promise;
       expecting.delete(one);
       to.stop.removeEventListener("abort", ending);
-      enough.abort();
+      deadline.end();
       return why;
     },
     async run() {

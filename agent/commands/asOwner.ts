@@ -1,10 +1,8 @@
-import { groupsOf } from "../doctor/user.ts";
-import { DiskError, type Host } from "../host/host.ts";
+import { groupsHere } from "../doctor/look.ts";
+import type { Host } from "../host/host.ts";
 import type { Machine } from "../host/machine.ts";
 import type { Survey } from "../host/survey.ts";
 import { Complaint } from "./config.ts";
-
-const MAX_USERS_BYTES = 1024 * 1024;
 
 export type Rights = {
   readonly host: Host;
@@ -22,8 +20,7 @@ export function asOwnerOf<T>(rights: Rights, folder: string, cannot: string, act
   if (kind !== "directory")
     throw new Complaint(cannot, `${folder} is not a folder`, "See what lies there: nothing was changed.", 4);
   if (rights.machine.uid !== 0 || uid === 0) return act();
-  const groups = groupsOf(uid, text(disk, "/etc/passwd"), text(disk, "/etc/group"));
-  const back = rights.survey.actAs(uid, [...new Set([...groups, gid])]);
+  const back = rights.survey.actAs(uid, [...new Set([...groupsHere(disk, uid), gid])]);
   if (typeof back !== "function")
     throw new Complaint(
       cannot,
@@ -35,15 +32,5 @@ export function asOwnerOf<T>(rights: Rights, folder: string, cannot: string, act
     return act();
   } finally {
     back();
-  }
-}
-
-function text(disk: Host["disk"], path: string): string {
-  try {
-    return new TextDecoder().decode(disk.read(path, MAX_USERS_BYTES).bytes);
-  } catch (error) {
-    // No such file: the user has the folder's group alone.
-    if (error instanceof DiskError) return "";
-    throw error;
   }
 }

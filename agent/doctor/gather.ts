@@ -2,7 +2,6 @@ import type { Rule } from "../../policy/policy.ts";
 import { warnings } from "../../policy/sentences.ts";
 import type { Config } from "../config.ts";
 import { forbiddenNames } from "../environment.ts";
-import type { Host } from "../host/host.ts";
 import { NAMES } from "../identity/store.ts";
 import { DOCTOR_PROVIDER_SECONDS } from "../limits.ts";
 import { directoryFolder } from "../owner/folder.ts";
@@ -15,10 +14,9 @@ import { identityFact } from "./gatherIdentity.ts";
 import { logFact } from "./gatherLog.ts";
 import { networkFact } from "./gatherNetwork.ts";
 import { statusFact } from "./gatherStatus.ts";
-import { attempt, folderFacts, orLate, pathFact } from "./look.ts";
-import { type AgentUser, groupsOf } from "./user.ts";
+import { attempt, folderFacts, groupsHere, orLate, pathFact } from "./look.ts";
+import type { AgentUser } from "./user.ts";
 
-const MAX_USERS_BYTES = 1024 * 1024;
 const TIMESYNC = "/run/systemd/timesync/synchronized";
 const SERVICES: Readonly<Record<string, string>> = {
   chronyd: "chrony",
@@ -72,7 +70,7 @@ export async function gather<T>(deps: DoctorDeps, path: string, more: (facts: Fa
 
 /** Whom the state folder belongs to: the agent refuses to run as anybody else. */
 function agentUser({ host, machine }: DoctorDeps, config: Config | null): AgentUser {
-  const groups = (uid: number): readonly number[] => groupsOf(uid, text(host, "/etc/passwd"), text(host, "/etc/group"));
+  const groups = (uid: number): readonly number[] => groupsHere(host.disk, uid);
   const state = config === null ? null : pathFact(host.disk, config.state);
   if (state?.stat?.kind === "directory") {
     const { uid, gid } = state.stat;
@@ -83,11 +81,6 @@ function agentUser({ host, machine }: DoctorDeps, config: Config | null): AgentU
       ? "who else it may be stands in the config"
       : `there is no ${config.state} yet that would say who else it is`;
   return { uid: machine.uid, gids: groups(machine.uid), by };
-}
-
-function text({ disk }: Host, path: string): string {
-  const read = attempt(() => disk.read(path, MAX_USERS_BYTES).bytes);
-  return "value" in read ? new TextDecoder().decode(read.value) : "";
 }
 
 function takeRights({ machine, survey }: DoctorDeps, user: AgentUser): [Ran["rights"], () => void] {

@@ -1,5 +1,5 @@
 import { type Disk, DiskError } from "../host/host.ts";
-import { foldersOf, type PathFact } from "./user.ts";
+import { foldersOf, groupsOf, type PathFact } from "./user.ts";
 
 /** A value, or the errno's name of why there is none. */
 export function attempt<T>(act: () => T): { readonly value: T } | { readonly code: string } {
@@ -66,4 +66,15 @@ export async function orLate<T>(
   } finally {
     enough.abort();
   }
+}
+
+const MAX_USERS_BYTES = 1024 * 1024;
+
+/** The groups of a user by this machine's own files; none where they are not to be read. */
+export function groupsHere(disk: Disk, uid: number): readonly number[] {
+  const text = (path: string): string => {
+    const read = attempt(() => disk.read(path, MAX_USERS_BYTES).bytes);
+    return "value" in read ? new TextDecoder().decode(read.value) : "";
+  };
+  return groupsOf(uid, text("/etc/passwd"), text("/etc/group"));
 }

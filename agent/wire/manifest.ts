@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { DNS_NAME, ID } from "../../policy/names.ts";
 import { MAX_MANIFEST_DEPTH } from "../limits.ts";
 import { canonical, type Json, parseCanonical } from "./canonical.ts";
+import { digestOf } from "./envelope.ts";
 import { ClusterName, Count, ResourceName, Words } from "./names.ts";
 
 /**
@@ -84,11 +84,7 @@ export type Manifest = z.infer<typeof Manifest>;
 
 /** The cluster's checksum: SHA-256 of the canonical content. A copy with other parameters has the same one. */
 export function checksumOf(content: Content): string {
-  return digestOfText(canonical(content as Json, MAX_MANIFEST_DEPTH));
-}
-
-export function digestOfText(text: string): string {
-  return `sha256:${createHash("sha256").update(text, "utf8").digest("hex")}`;
+  return digestOf(canonical(content as Json, MAX_MANIFEST_DEPTH));
 }
 
 /** The text that is signed: one line. */
@@ -105,7 +101,7 @@ export function readManifest(text: string): ReadManifest {
   const parsed = text.endsWith("\n") ? parseCanonical(line, MAX_MANIFEST_DEPTH) : { fault: "no newline" };
   if ("fault" in parsed) return { fault: "its text is not one line of canonical JSON (RFC 8785)" };
   const manifest = Manifest.safeParse(parsed.value);
-  if (manifest.success) return { manifest: manifest.data, digest: digestOfText(line) };
+  if (manifest.success) return { manifest: manifest.data, digest: digestOf(line) };
   const issue = manifest.error.issues[0];
   return { fault: `${issue?.path.map(String).join(".") || "it"}: ${issue?.message ?? "not of its form"}` };
 }

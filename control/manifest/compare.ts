@@ -1,4 +1,5 @@
-import { type Content, digestOfText } from "../../agent/wire/manifest.ts";
+import { digestOf } from "../../agent/wire/envelope.ts";
+import type { Content } from "../../agent/wire/manifest.ts";
 import { Complaint } from "../terminal.ts";
 import { type Changed, packageDifferences } from "./diff.ts";
 import { splitLine } from "./rootfs/mtree.ts";
@@ -25,7 +26,7 @@ export function compareRoot(content: Content, name: string, folder: string, list
       `the manifest has no image ${name}`,
       `It has ${content.images.map((one) => one.name).join(", ")}.`,
     );
-  if (list !== null && digestOfText(list) !== image.digest)
+  if (list !== null && digestOf(list) !== image.digest)
     throw new Complaint(
       3,
       "verify",

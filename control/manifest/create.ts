@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import type { z } from "zod";
-import { type Content, Image, Manifest, Parameters } from "../../agent/wire/manifest.ts";
-import { strictYaml } from "../../policy/yaml.ts";
+import { digestOf } from "../../agent/wire/envelope.ts";
+import { type Content, Digest, Image, Manifest, Parameters } from "../../agent/wire/manifest.ts";
+import { readStrict } from "../strictFile.ts";
 import { Complaint } from "../terminal.ts";
 import { scanRoot } from "./rootfs/scan.ts";
 import { readSbom } from "./sbom.ts";
@@ -52,22 +52,11 @@ function ofSbom(path: string, cannot: string) {
   return { packages: sbom.packages, digest: null, list: null, nameless: sbom.nameless };
 }
 
+const ParametersFile = Parameters.extend({ policy: Digest.nullable().default(null) });
+
 /** The parameters out of a YAML file, as strict as a policy. Throws a Complaint with the line. */
 export function readParameters(path: string): Parameters {
-  const cannot = `read the parameters ${path}`;
-  const yaml = strictYaml(readFileSync(path, "utf8"));
-  const fault = yaml.faults[0];
-  if (fault !== undefined) {
-    const { line, column } = yaml.positionOf(fault.offset);
-    throw new Complaint(3, cannot, `line ${line}, column ${column}: ${fault.message}`, fault.hint);
-  }
-  const read = Parameters.safeParse({ policy: null, ...(yaml.value as object) });
-  if (read.success) return read.data;
-  // A field by another name is the cause of one that is missing.
-  const issue = read.error.issues.find(({ code }) => code === "unrecognized_keys") ?? read.error.issues[0];
-  const { line, column } = yaml.place(issue?.path ?? []);
-  const words = `${issue?.path.map(String).join(".") || "the file"}: ${issue?.message}`;
-  throw new Complaint(3, cannot, `line ${line}, column ${column}: ${words}`, "See docs/MANIFEST.md.");
+  return readStrict(path, ParametersFile, `read the parameters ${path}`, "See docs/MANIFEST.md.");
 }
 
 /** Puts a manifest together. Throws a Complaint for parts that do not fit. */
@@ -91,7 +80,7 @@ export function makeManifest(
 
 /** The agent of a manifest: an executable, by its digest. */
 export function agentOf(version: string, path: string): Content["agent"] {
-  return { version, digest: `sha256:${createHash("sha256").update(readFileSync(path)).digest("hex")}` };
+  return { version, digest: digestOf(readFileSync(path)) };
 }
 
 function fieldOf(error: z.ZodError): string {

@@ -1,4 +1,5 @@
 import { request } from "node:https";
+import { decodeUtf8 } from "../../agent/wire/jws.ts";
 
 /**
  * Where a platform is asked. `host`: the name that it is asked by, and that its certificate must hold; `at`: HOST or HOST:PORT to connect to;
@@ -59,7 +60,7 @@ export function ask(place: AskedPlace, asked: Asked): Promise<Answered | { reado
         else parts.push(part);
       });
       response.on("end", () => {
-        const body = utf8(Buffer.concat(parts));
+        const body = decodeUtf8(Buffer.concat(parts));
         const type = response.headers["content-type"] ?? "";
         end(
           body === null ? { unreachable: "its answer is no text" } : { status: response.statusCode ?? 0, type, body },
@@ -68,12 +69,4 @@ export function ask(place: AskedPlace, asked: Asked): Promise<Answered | { reado
     });
     asking.end(asked.body);
   });
-}
-
-function utf8(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return null;
-  }
 }

@@ -6,7 +6,7 @@ import type { Certificate } from "@peculiar/asn1-x509";
 import { z } from "zod";
 import { isStrictDer } from "../../agent/wire/der.ts";
 import { decodeUtf8 } from "../../agent/wire/jws.ts";
-import { jsonOf } from "./json.ts";
+import { jsonOf } from "../json.ts";
 
 /** What an attested document says, and the certificate (DER) of the key that signed it. That certificate is not judged yet. */
 export type Attested = {

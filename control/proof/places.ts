@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { strictYaml } from "../../policy/yaml.ts";
+import { readStrict } from "../strictFile.ts";
 import { Complaint } from "../terminal.ts";
 import { STS_PLACES, type StsPlaces } from "./awsPlaces.ts";
 import { AZURE_PUBLIC, type AzurePlace, certificatesIn } from "./azurePlaces.ts";
@@ -74,20 +74,11 @@ const ProofsFile = z.strictObject({
 /** Reads FILE; throws a Complaint (exit 3) when it is not of its form. */
 export function readPlaces(file: string): ProofPlaces {
   const cannot = `use ${file}`;
-  const yaml = strictYaml(readFileSync(file, "utf8"));
-  const [first] = yaml.faults;
-  if (first !== undefined)
-    throw new Complaint(3, cannot, `line ${yaml.positionOf(first.offset).line}: ${first.message}`, HINT);
-  const parsed = ProofsFile.safeParse(yaml.value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new Complaint(3, cannot, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not of its form"}`, HINT);
-  }
-  const sts = Object.entries(parsed.data.aws?.sts ?? {}).map(
+  const { aws, gcp, azure = {} } = readStrict(file, ProofsFile, cannot, HINT);
+  const sts = Object.entries(aws?.sts ?? {}).map(
     ([region, { partition, host, at, ca }]) =>
       [region, { partition, host, at: at ?? host, ca: ca === undefined ? null : readFileSync(ca, "utf8") }] as const,
   );
-  const { gcp, azure = {} } = parsed.data;
   const clouds = Object.entries(azure).map(([service, { cas, login, audiences, keys }]) => {
     const certificates = certificatesIn(readFileSync(cas, "utf8"));
     if (certificates === null) throw new Complaint(3, cannot, `${cas} holds no certificates in PEM`, HINT);

@@ -2,7 +2,7 @@ import { compactVerify } from "jose";
 import { z } from "zod";
 import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import { decodeUtf8, splitJws } from "../../agent/wire/jws.ts";
-import { jsonOf } from "./json.ts";
+import { jsonOf } from "../json.ts";
 import type { SigningKey, SigningKeys } from "./signingKeys.ts";
 
 /** One algorithm, whatever a token says that it is: `none` and keyed digests are no signatures. `crit` is nothing that we understand (RFC 7515 section 4.1.11). */

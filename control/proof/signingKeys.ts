@@ -1,7 +1,7 @@
 import { createPublicKey } from "node:crypto";
 import { z } from "zod";
+import { jsonOf } from "../json.ts";
 import type { Answered } from "./ask.ts";
-import { jsonOf } from "./json.ts";
 
 /** An RSA public key (RFC 7518 section 6.3.1). `issuer`: whose tokens alone it signs, where the platform says so. */
 export type SigningKey = {

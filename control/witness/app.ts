@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Context, Hono } from "hono";
+import { jsonOf } from "../json.ts";
 import type { Store } from "../store.ts";
 import { addCheckpoint } from "./add.ts";
 import { AddLog, judgeNamings } from "./enrol.ts";
@@ -44,7 +45,7 @@ export function witnessApp(witness: Witness): Hono {
     return c.text(`${added.because}\n`, added.status);
   });
   app.post("/add-log", async (c) => {
-    const asked = AddLog.safeParse(parsedJson(await readText(c, MAX_LOG_BYTES)));
+    const asked = AddLog.safeParse(jsonOf((await readText(c, MAX_LOG_BYTES)) ?? ""));
     if (!asked.success) return c.text("the body is not of its form\n", 400);
     const judged = await judgeNamings(asked.data, witness.ca);
     const answer =
@@ -63,14 +64,6 @@ export function witnessApp(witness: Witness): Hono {
     return c.body(log.note, 200, { "content-type": TEXT });
   });
   return app;
-}
-
-function parsedJson(text: string | null): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return null;
-  }
 }
 
 /** The body as UTF-8 of at most `max` bytes; null for anything else, and for one that does not come. */

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { type Cosigner, cosignerText, parseCosigner } from "../../agent/audit/cosignature.ts";
 import { Base64Url32 } from "../../agent/wire/names.ts";
 import { writeDurably } from "../files.ts";
+import { jsonOf } from "../json.ts";
 import { Complaint } from "../terminal.ts";
 
 /** Who cosigns, with the private half: made here, never elsewhere. */
@@ -59,7 +60,7 @@ function makeKey(file: string, wanted: string | null, cannot: string): void {
 }
 
 function readKey(file: string, cannot: string): WitnessKey {
-  const parsed = Jwk.safeParse(parsedJson(readFileSync(file, "utf8")));
+  const parsed = Jwk.safeParse(jsonOf(readFileSync(file, "utf8")));
   if (!parsed.success)
     throw new Complaint(3, cannot, `${file} holds no private Ed25519 key with a name`, "Bring it back from a copy.");
   const { kid: name, x, d } = parsed.data;
@@ -67,12 +68,4 @@ function readKey(file: string, cannot: string): WitnessKey {
   // The private half decides: an x that does not belong to it would only name a key that signs nothing.
   const publicKey = createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(-32);
   return { name, publicKey: new Uint8Array(publicKey), privateKey };
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -12,8 +12,8 @@ import { AWS } from "../../policy/permissions/aws/aws.ts";
 import { withAcme } from "../../providers/acme/acme.ts";
 import type { AuthorityState, JudgedCertificateArgs } from "../../providers/provider.ts";
 import { type Authority, startAuthority } from "../acme/authority.ts";
+import { acmePolicy } from "../acme/onCloud.ts";
 import { HASTY, requestFor } from "../acme/stage.ts";
-import { policyOf } from "../permissions/world.ts";
 import { type Case, conformance } from "../providers/conformance.ts";
 import { act, removeAll, scratch } from "../providers/world.ts";
 import { providerFor } from "./account.ts";
@@ -38,29 +38,7 @@ afterAll(async () => {
 /** What `policy permissions` renders for a policy with this one rule. */
 function permissionsFor(world: World, names: readonly string[]): Document {
   const permissions = AWS.render(
-    policyOf(`version: 1
-revision: 1
-cluster: prod-eu-1
-vendor: vendor.example
-place: { cloud: aws, account: "${world.account}", region: ${world.region} }
-people: {}
-signers: {}
-share: []
-dry_run: allowed
-tests: []
-rules:
-  - id: public
-    why: TLS that browsers trust.
-    allow: issue-certificate
-    authority: acme:test/zone/${world.zone.id}
-    names: { exactly: ${JSON.stringify(names)} }
-    key: { made: in-cluster, type: [P-256] }
-    usages: [server]
-    validity: { min: 1h, max: 30d }
-    rate: 20 per day
-    when: always
-    approval: none
-`),
+    acmePolicy(`{ cloud: aws, account: "${world.account}", region: ${world.region} }`, world.zone.id, names),
     null,
   );
   if ("faults" in permissions) throw new Error(JSON.stringify(permissions));

@@ -1,9 +1,9 @@
 /** A machine whose clock, name service or control plane is not there yet when it starts: it says so, waits, and uses nothing up. */
 import { afterEach, expect, test } from "bun:test";
-import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { send, type World, world } from "../e2e/world.ts";
+import { ended } from "./ran.ts";
 import { atAnotherTime } from "./time.ts";
 
 const LONG = 60;
@@ -17,11 +17,6 @@ function told(): Told {
   const path = join(w.folder, "runtime/status.json");
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Told) : { state: "", reason: "" };
 }
-const ended = (child: ChildProcess): Promise<number | null> =>
-  new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once("exit", (code) => resolve(code));
-  });
 type Fleet = { clusters: { epoch: number; alarms: unknown[] }[] };
 const fleet = () => (JSON.parse(w.vendor("fleet", "--json").stdout) as Fleet).clusters[0];
 const said = () => readFileSync(join(w.folder, "agent.err"), "utf8");

@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Machine, REEVE, running, send, type World, world } from "../e2e/world.ts";
+import { ended } from "./ran.ts";
 
 const LONG = 60;
 let w: World;
@@ -12,11 +13,6 @@ afterEach(async () => {
 }, 60_000);
 
 const ready = (one: Machine) => w.until("the agent says ready", () => one.reeve(["status"], "--json").code === 0, LONG);
-const ended = (child: ChildProcess): Promise<number | null> =>
-  new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once("exit", (code) => resolve(code));
-  });
 const stopped = (child: ChildProcess): Promise<number | null> => {
   child.kill("SIGTERM");
   return ended(child);
@@ -37,6 +33,22 @@ const stateOf = (id: string) =>
   (JSON.parse(w.vendor("fleet commands", "--cluster", "prod-eu-1", "--json").stdout) as Commands).commands.find(
     ({ command }) => command === id,
   );
+/** Stops an agent while its poll is held: the command is handed out to it, and it does not so much as see it yet. */
+async function sentWhileHeld(agent: ChildProcess, count: number): Promise<string> {
+  for (let tries = 0; tries < 10; tries++) {
+    agent.kill("SIGSTOP");
+    const id = sent(count);
+    for (let looks = 0; looks < 50; looks++) {
+      if (stateOf(id)?.state === "handed-out") return id;
+      await Bun.sleep(100);
+    }
+    // It was stopped between two polls.
+    if (w.vendor("cancel", id).code !== 0) throw new Error(`${id} cannot be taken back`);
+    agent.kill("SIGCONT");
+    await Bun.sleep(500);
+  }
+  throw new Error("the agent held no poll in any try");
+}
 /** The machine's whole state folder, as a disk is cloned or a snapshot taken. Sockets and locks are no part of what a kernel gives on. */
 function clone(from: Machine, to: Machine): void {
   rmSync(to.state, { recursive: true, force: true });
@@ -54,10 +66,7 @@ test("a command in the hands of an agent whose disk was cloned meanwhile runs on
   await ready(w);
   expect(scale(1).code).toBe(0);
   const copy = w.newMachine("copy", "none");
-  // Its poll is held: the command is handed out to it, and it does not so much as see it yet.
-  original.kill("SIGSTOP");
-  const id = sent(3);
-  await w.until("it is handed out", () => stateOf(id)?.state === "handed-out", LONG);
+  const id = await sentWhileHeld(original, 3);
   clone(w, copy);
   const second = copy.startAgent();
   await w.until("the copy carries it out", () => operations(copy, id).length > 0, LONG);

@@ -7,6 +7,7 @@ import type { Proof } from "../../agent/wire/proof.ts";
 import { type Answer, type Key, makeKey } from "../control/client.ts";
 import { CONTROL, type Machine, type Ran, REEVE, running, type World, type WorldOptions, world } from "../e2e/world.ts";
 import { ask, type Bind, bindingOf, type Caller, callerOf, nonceOf } from "./attacker.ts";
+import { ended } from "./ran.ts";
 
 /** The proof for a binding. */
 export type Prove = (binding: Uint8Array) => Promise<Proof> | Proof;
@@ -37,9 +38,18 @@ export type Customer = {
 };
 
 /** Kills an agent, and waits until it is gone. */
-export async function ended(agent: ChildProcess): Promise<void> {
-  const gone = new Promise((resolve) => agent.once("exit", resolve));
-  if (agent.exitCode === null && agent.kill("SIGKILL")) await gone;
+export async function killed(agent: ChildProcess): Promise<void> {
+  agent.kill("SIGKILL");
+  await ended(agent);
+}
+
+/** A machine of the group takes the place of the one that acts: its token is gone, and what its platform shows is enough. */
+export async function replaced(one: Customer): Promise<void> {
+  const next = one.vendor.newMachine("next", "");
+  rmSync(next.token);
+  next.startAgent();
+  await one.until("the second is ready", async () => (await one.status(next)).epoch === 2);
+  await one.until("the first is fenced", async () => (await one.status(one.vendor)).state === "fenced");
 }
 
 /** `proofs`: the text of the file of `serve --proofs`; `folder` is there for what it names. */

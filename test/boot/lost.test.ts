@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { openSqlite } from "../../control/sqlite.ts";
 import { type Machine, type World, world } from "../e2e/world.ts";
 import { age } from "./aged.ts";
+import { ended } from "./ran.ts";
 
 const LONG = 90;
 /** Of a first start, and of one whose certificate has an hour left, so that it is renewed at once. */
@@ -22,11 +23,6 @@ afterAll(async () => {
   await w?.end();
 }, 60_000);
 
-const ended = (child: ChildProcess): Promise<void> =>
-  new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve();
-    else child.once("exit", () => resolve());
-  });
 type Fleet = { clusters: { epoch: number; alarms: { kind: string }[] }[] };
 const fleet = () => (JSON.parse(w.vendor("fleet", "--json").stdout) as Fleet).clusters[0];
 /** Whether its log, as far as there is one, tells of a renewal. */

@@ -1,12 +1,12 @@
 /** The control plane is away, longer than a certificate lives: one that has seconds left when the agent starts beside nobody. */
 import { afterEach, expect, test } from "bun:test";
-import type { ChildProcess } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openSqlite } from "../../control/sqlite.ts";
 import { send, type World, type WorldOptions, world } from "../e2e/world.ts";
 import { age } from "./aged.ts";
+import { ended } from "./ran.ts";
 import { atAnotherTime } from "./time.ts";
 
 const LONG = 90;
@@ -32,11 +32,6 @@ async function start(): Promise<void> {
   store.close();
   w.startAgent();
 }
-const ended = (child: ChildProcess): Promise<void> =>
-  new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve();
-    else child.once("exit", () => resolve());
-  });
 type Slot = { chain: string[] };
 type Stored = { current: Slot; next: Slot | null };
 const stored = () => JSON.parse(readFileSync(join(w.state, "identity/agent.json"), "utf8")) as Stored;

@@ -10,7 +10,7 @@ import { makeKey } from "../control/client.ts";
 import { cloudRules } from "../e2e/cloud.ts";
 import { nonceOf } from "./attacker.ts";
 import { attested, type Holder, holder, signedData } from "./attester.ts";
-import { type Customer, customer, ended, type Prove } from "./customer.ts";
+import { type Customer, customer, killed, type Prove, replaced } from "./customer.ts";
 import { type Issuer, type Jwk, jwkOf, keyedToken, newSigner, startIssuer, token } from "./issuer.ts";
 
 const VM = "13f56399-bd52-4150-9748-7190aae1ff21";
@@ -132,11 +132,7 @@ test("an agent joins by the token and what Azure says of its machine; either alo
 }, 120_000);
 
 test("a machine that replaces it joins by its proof alone, and the older one is fenced", async () => {
-  const next = one.vendor.newMachine("next", "");
-  rmSync(next.token);
-  next.startAgent();
-  await one.until("the second is ready", async () => (await one.status(next)).epoch === 2);
-  await one.until("the first is fenced", async () => (await one.status(one.vendor)).state === "fenced");
+  await replaced(one);
   expect(await one.used()).toBe(1);
 }, 240_000);
 
@@ -150,7 +146,7 @@ test("an agent whose identity is another than the config's, or of another tenant
     cloud.machine.state.claims = claims;
     const agent = lost.startAgent();
     await one.until(`it says ${code}`, async () => (await one.status(lost)).reason.includes(code));
-    await ended(agent);
+    await killed(agent);
   }
   cloud.machine.state.claims = {};
   lost.startAgent();

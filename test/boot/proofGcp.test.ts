@@ -9,7 +9,7 @@ import { makeKey } from "../control/client.ts";
 import { providerLines, rulesFor } from "../gcp/stage.ts";
 import { type World as Cloud, startWorld } from "../gcp/world/world.ts";
 import { nonceOf } from "./attacker.ts";
-import { type Customer, customer, ended, type Prove } from "./customer.ts";
+import { type Customer, customer, killed, type Prove, replaced } from "./customer.ts";
 import { type Issuer, type Jwk, jwkOf, keyedToken, newSigner, startIssuer, token } from "./issuer.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "reeve-google-"));
@@ -76,11 +76,7 @@ test("an agent joins by the token and what Google says of its machine; either al
 }, 120_000);
 
 test("a machine that replaces it joins by its proof alone, and the older one is fenced", async () => {
-  const next = one.vendor.newMachine("next", "");
-  rmSync(next.token);
-  next.startAgent();
-  await one.until("the second is ready", async () => (await one.status(next)).epoch === 2);
-  await one.until("the first is fenced", async () => (await one.status(one.vendor)).state === "fenced");
+  await replaced(one);
   expect(await one.used()).toBe(1);
 }, 240_000);
 
@@ -90,7 +86,7 @@ test("an agent whose metadata server has no word for the configured account does
   cloud.metadata.account = "other@another-project.iam.gserviceaccount.com";
   const agent = lost.startAgent();
   await one.until("it says why it waits", async () => (await one.status(lost)).reason.includes("no-account"));
-  await ended(agent);
+  await killed(agent);
   cloud.metadata.account = cloud.account;
   lost.startAgent();
   await one.until("it has joined", async () => (await one.status(lost)).epoch === 3);

@@ -5,10 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Stage, stage } from "../aws/stage.ts";
 import { type Moto, startMoto } from "../aws/world/moto.ts";
-import { BUCKET, motoS3, PREFIX, type S3Server } from "../bucket/servers.ts";
+import { BUCKET, motoS3, ownersBucket, PREFIX, type S3Server } from "../bucket/servers.ts";
 import { type Machine, type Ran, REEVE, ran, running } from "../e2e/world.ts";
+import { ended } from "./ran.ts";
 
-const URL = `s3://${BUCKET}/${PREFIX}`;
 const TIMES = 10;
 const LONG = 90;
 let moto: Moto;
@@ -20,17 +20,7 @@ let now: { readonly machine: Machine; readonly agent: ChildProcess };
 beforeAll(async () => {
   moto = await startMoto();
   s3 = await motoS3(moto);
-  s = await stage(moto, {
-    bucket: {
-      url: URL,
-      config: "log: { retention: 400d, segment: 16MiB }\n",
-      owner: `{ bucket: "${URL}", region: ${s3.region}, endpoint: "${s3.endpoint}" }`,
-      async put(policy) {
-        await s3.put("owner/policy.yaml", policy);
-        await s3.put("owner/on", "on\n");
-      },
-    },
-  });
+  s = await stage(moto, { bucket: ownersBucket(s3, "log: { retention: 400d, segment: 16MiB }") });
   now = { machine: s.machine, agent: s.agent };
 }, 600_000);
 afterAll(async () => {
@@ -39,11 +29,6 @@ afterAll(async () => {
   await moto?.stop();
 }, 60_000);
 
-const ended = (child: ChildProcess): Promise<number | null> =>
-  new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once("exit", (code) => resolve(code));
-  });
 /** A machine that was never there before, with a token of its own. */
 async function replace(name: string): Promise<typeof now> {
   const machine = s.machine.newMachine(name, s.machine.newToken());

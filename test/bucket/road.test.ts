@@ -5,9 +5,8 @@ import { join } from "node:path";
 import { type Stage, stage } from "../aws/stage.ts";
 import { type Moto, startMoto } from "../aws/world/moto.ts";
 import { REEVE, running } from "../e2e/world.ts";
-import { BUCKET, motoS3, PREFIX, type S3Server } from "./servers.ts";
+import { BUCKET, BUCKET_URL, motoS3, ownersBucket, PREFIX, type S3Server } from "./servers.ts";
 
-const URL = `s3://${BUCKET}/${PREFIX}`;
 let moto: Moto;
 let s3: S3Server;
 let s: Stage;
@@ -15,18 +14,8 @@ let s: Stage;
 beforeAll(async () => {
   moto = await startMoto();
   s3 = await motoS3(moto);
-  s = await stage(moto, {
-    bucket: {
-      url: URL,
-      // Segments close after a few commands.
-      config: "log: { retention: 400d, segment: 8KiB }\n",
-      owner: `{ bucket: "${URL}", region: ${s3.region}, endpoint: "${s3.endpoint}" }`,
-      async put(policy) {
-        await s3.put("owner/policy.yaml", policy);
-        await s3.put("owner/on", "on\n");
-      },
-    },
-  });
+  // Segments close after a few commands.
+  s = await stage(moto, { bucket: ownersBucket(s3, "log: { retention: 400d, segment: 8KiB }") });
 }, 600_000);
 afterAll(async () => {
   await s?.end();
@@ -88,7 +77,7 @@ test("closed segments lie in the bucket as they are on disk, and what the owner 
   const asked = ["--config", s.machine.config, "--ca", s.machine.root];
   const there = await running(REEVE, "audit", "verify", "--bucket", ...asked);
   expect([there.code, there.stderr]).toEqual([11, ""]);
-  expect(there.stdout).toContain(`${URL}/log/1`);
+  expect(there.stdout).toContain(`${BUCKET_URL}/log/1`);
   const none = await running(REEVE, "audit", "verify", "--bucket", "--epoch", "9", ...asked);
   expect([none.code, none.stderr.includes("holds no segment yet")]).toEqual([14, true]);
   // The copy out of the bucket beside the machine's own: nothing differs.
@@ -138,10 +127,10 @@ test("the next command is judged by the policy as it was changed in the bucket",
 test("nothing on the machine changes what the bucket says: suspend, resume and install say where it is done", () => {
   for (const verb of ["suspend", "resume"]) {
     const { code, stderr } = s.machine.reeve([verb]);
-    expect([code, stderr.includes(`${URL}/owner/on`)]).toEqual([4, true]);
+    expect([code, stderr.includes(`${BUCKET_URL}/owner/on`)]).toEqual([4, true]);
   }
   const installed = s.machine.reeve(["policy", "check"], s.policy, "--install");
-  expect([installed.code, installed.stderr.includes(`${URL}/owner/policy.yaml`)]).toEqual([4, true]);
+  expect([installed.code, installed.stderr.includes(`${BUCKET_URL}/owner/policy.yaml`)]).toEqual([4, true]);
 });
 
 test("doctor reads policy and switch in the bucket, and says so", async () => {
@@ -149,8 +138,8 @@ test("doctor reads policy and switch in the bucket, and says so", async () => {
   const { stdout } = await running(REEVE, "doctor", "--config", s.machine.config, "--json");
   const { lines } = JSON.parse(stdout) as { lines: { looked_at: string; level: string; found: string }[] };
   const of = (path: string) => lines.filter(({ looked_at }) => looked_at === path);
-  expect(of(`${URL}/owner/policy.yaml`)).toMatchObject([{ level: "ok" }]);
-  expect(of(`${URL}/owner/on`)).toMatchObject([{ level: "ok", found: "on: commands are judged by the policy" }]);
+  expect(of(`${BUCKET_URL}/owner/policy.yaml`)).toMatchObject([{ level: "ok" }]);
+  expect(of(`${BUCKET_URL}/owner/on`)).toMatchObject([{ level: "ok", found: "on: commands are judged by the policy" }]);
 }, 60_000);
 
 test("without the right to add to the log nothing is changed: the intent is on record, and its outcome says why", async () => {

@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { StageBucket } from "../aws/stage.ts";
 import { type Moto, startMoto } from "../aws/world/moto.ts";
 import { freePort } from "../demo/bind.ts";
 import { python } from "../python.ts";
@@ -14,6 +15,7 @@ import { goTool } from "./goTool.ts";
 
 export const BUCKET = "the-owners";
 export const PREFIX = "prod-eu-1";
+export const BUCKET_URL = `s3://${BUCKET}/${PREFIX}`;
 const REGION = "us-east-1";
 
 export type Key = { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken: string };
@@ -95,6 +97,19 @@ async function lockedBucket(owner: Owner): Promise<void> {
   const Rule = { DefaultRetention: { Mode: "COMPLIANCE", Days: 1 } };
   const ObjectLockConfiguration = { ObjectLockEnabled: "Enabled", Rule };
   await good(owner.say("s3", "put_object_lock_configuration", { Bucket: BUCKET, ObjectLockConfiguration }));
+}
+
+/** The owner's folder as a prefix of this bucket, for a stage; `log`: the config's line. */
+export function ownersBucket(s3: S3Server, log: string): StageBucket {
+  return {
+    url: BUCKET_URL,
+    config: `${log}\n`,
+    owner: `{ bucket: "${BUCKET_URL}", region: ${s3.region}, endpoint: "${s3.endpoint}" }`,
+    async put(policy) {
+      await s3.put("owner/policy.yaml", policy);
+      await s3.put("owner/on", "on\n");
+    },
+  };
 }
 
 /** moto that is running already, so that a bucket lies in the account that a test's world is in. */

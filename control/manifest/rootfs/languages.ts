@@ -1,5 +1,6 @@
 import { inflateSync } from "node:zlib";
 import { z } from "zod";
+import { jsonOf } from "../../json.ts";
 import { makePurl } from "../purl.ts";
 
 /** Packages of languages, told by the files that their own tools leave. `bytes` is the file's content. */
@@ -11,7 +12,7 @@ const NodePackage = z.object({ name: z.string(), version: z.string() });
 const npm: Finder = {
   of: (path) => /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*\/package\.json$/.test(path),
   packages(_path, bytes) {
-    const read = NodePackage.safeParse(parsed(bytes));
+    const read = NodePackage.safeParse(jsonOf(bytes.toString("utf8")));
     if (!read.success) return [];
     const [, scope, name] = /^(?:(@[^/]+)\/)?([^/]+)$/.exec(read.data.name) ?? [];
     return name === undefined ? [] : [makePurl("npm", scope ?? null, name, read.data.version)];
@@ -99,7 +100,7 @@ export function rustCrates(bytes: Buffer): string[] {
     // It has the section's name, and is not what that tool writes.
     return [];
   }
-  const read = CargoAudit.safeParse(parsed(text));
+  const read = CargoAudit.safeParse(jsonOf(text.toString("utf8")));
   const packages = read.success ? read.data.packages : [];
   return packages
     .filter(({ kind }) => kind !== "build")
@@ -134,14 +135,6 @@ function elfSection(bytes: Buffer, wanted: string): Buffer | null {
       return bytes.subarray(one.offset, one.offset + one.size);
   }
   return null;
-}
-
-function parsed(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString("utf8"));
-  } catch {
-    return null;
-  }
 }
 
 export const FINDERS: readonly Finder[] = [npm, pip];

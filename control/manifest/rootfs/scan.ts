@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { digestOf } from "../../../agent/wire/envelope.ts";
 import { Complaint } from "../../terminal.ts";
 import { inOrder } from "../purl.ts";
 import { debianPackages, distributionOf } from "./debian.ts";
@@ -29,7 +29,7 @@ export function scanRoot(root: string): Scan {
       packages.push(...packagesOf(entry.path, (entry.mode & 0o111) !== 0, () => tree.read(entry.path)));
   }
   const list = lines.sort().join("");
-  return { packages: inOrder(packages), digest: `sha256:${createHash("sha256").update(list).digest("hex")}`, list };
+  return { packages: inOrder(packages), digest: digestOf(list), list };
 }
 
 function packagesOf(path: string, executable: boolean, read: () => Buffer | null): string[] {
