@@ -3,6 +3,7 @@ import { timeOf } from "../agent/audit/time.ts";
 import type { Found } from "../policy/asked.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
 import type { Peer } from "./peer.ts";
+import { reviseByOutcome } from "./revisions/record.ts";
 import type { Sql } from "./store.ts";
 
 /**
@@ -73,6 +74,7 @@ async function learnOutcome(sql: Sql, peer: Peer, outcome: Extract<Entry, { kind
   if (intent?.kind !== "intent" || intent.command !== outcome.command) return;
   const state = outcome.result === "succeeded" ? stateAfter(intent) : null;
   await learnState(sql, peer, outcome.index, thingOf(intent), state);
+  await reviseByOutcome(sql, peer, intent, outcome);
 }
 
 async function learnState(

@@ -3,7 +3,7 @@ import { printable, table } from "../terminal.ts";
 import type { Compared } from "./compare.ts";
 import type { Changed, Difference } from "./diff.ts";
 import type { ManifestFile } from "./file.ts";
-import type { Holding, Revision } from "./inventory.ts";
+import type { Holding } from "./inventory.ts";
 import { readPurl } from "./purl.ts";
 
 /** A manifest for a person: what it is, where it runs, its images and how many packages of which kind. `all`: every package. */
@@ -65,18 +65,6 @@ export function holdersText(rows: readonly Holding[]): string {
     [["CLUSTER", "IMAGE", "PACKAGE"], ...rows.map(({ cluster, image, purl }) => [cluster, image, purl])],
     [`${clusters} cluster${clusters === 1 ? "" : "s"}`],
   );
-}
-
-export function historyText(rows: readonly Revision[]): string {
-  if (rows.length === 0) return "no manifest yet\n";
-  const lines = rows.map(({ position, at, digest, said_by, why }) => [
-    String(position),
-    new Date(at * 1000).toISOString().replace(".000Z", "Z"),
-    digest,
-    said_by,
-    why,
-  ]);
-  return table([["N", "SINCE", "MANIFEST", "BY", "WHY"], ...lines], []);
 }
 
 const MAX_FILES_SHOWN = 50;
