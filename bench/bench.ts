@@ -15,6 +15,7 @@ import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { hardenedFigures } from "./mdwe.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
+import { scaleFigures } from "./scale/scale.ts";
 import { spireFigures } from "./spire.ts";
 import { uiFigures } from "./ui.ts";
 import { verifyFigure } from "./verify.ts";
@@ -26,6 +27,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["boot", async (effort, scratch) => [...(await bootFigures(effort)), ...(await spireFigures(effort, scratch))]],
   ["road", roadFigure],
   ["mdwe", hardenedFigures],
+  ["scale", scaleFigures],
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
