@@ -17,6 +17,10 @@ export const MAX_CONFIG_BYTES = 64 * 1024;
 /** What golang.org/x/mod/sumdb/note takes, too. */
 export const MAX_MANIFEST_BYTES = 1_000_000;
 export const MAX_MANIFEST_DEPTH = 8;
+/** In an answer: each byte of its line may be escaped once, as JSON does with quotes. */
+export const MAX_MANIFEST_ANSWER_BYTES = 2 * MAX_MANIFEST_BYTES + 64 * 1024;
+/** How long reading one may take, from wherever it is. */
+export const MANIFEST_TIMEOUT_SECONDS = 30;
 export const MAX_TOKEN_BYTES = 8 * 1024;
 export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 3600;
 export const MAX_ANSWER_BYTES = 1024 * 1024;
