@@ -10,6 +10,8 @@ export const MAX_COMMANDS_PER_HOUR = 600;
 export const MAX_INTAKE_BYTES_PER_HOUR = MAX_COMMANDS_PER_HOUR * 2048;
 export const MAX_RUNNING_COMMANDS = 8;
 export const COMMAND_DEADLINE_SECONDS = 300;
+/** A deploy replaces machine after machine, each of which must get well. Told to stop, the agent leaves it where it is: it is resumed. */
+export const DEPLOY_DEADLINE_SECONDS = 4 * 3600;
 export const MAX_ENTRY_BYTES = 64 * 1024 - 1;
 export const MAX_REFUSAL_ENTRY_BYTES = 2048;
 export const MAX_POLICY_BYTES = 256 * 1024;
