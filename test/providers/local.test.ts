@@ -36,7 +36,7 @@ function running(mark: string): number[] {
 async function processes(): Promise<Case<ScaleArgs, ScaleState>> {
   const state = mkdtempSync(join(root, "scale-"));
   const command = ["/bin/sh", "-c", "sleep 300 & wait", state];
-  const groups = { web: { command, health: { probe: "none" as const }, stop_seconds: 1 } };
+  const groups = { web: { command, health: { probe: "none" as const }, ready_seconds: 0, stop_seconds: 1 } };
   const action = localProvider({ host }, { groups, authorities: {}, zones: {} }, state).scale;
   return {
     command: { action, args: { group: "web", count: 2 }, resource: "web" },
