@@ -21,7 +21,7 @@ export function recordBreach(breach: GateBreach, command: string | null, road: P
 }
 
 /** Records and throws the breach that a gate holds, or that of another gate within the call: whose the credentials are is asked through one. */
-export function stopOnBreach(held: GateBreach | null, thrown: unknown, command: string, road: Road): void {
+export function stopOnBreach(held: GateBreach | null, thrown: unknown, command: string | null, road: Road): void {
   const breach = held ?? (thrown instanceof GateBreach ? thrown : null);
   if (breach === null) return;
   recordBreach(breach, command, road);

@@ -2,7 +2,7 @@ import { backoff } from "./backoff.ts";
 import { INVENTORY_SECONDS, MAX_SHARED_GROUPS, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
 import type { Contact, Reporter } from "./poll.ts";
 import type { Road } from "./road.ts";
-import { policyOnRecord, type Sharer } from "./share.ts";
+import { policyOnRecord, type Sharer, wakeable } from "./share.ts";
 import { SharedAnswer, type SharedGroup, type SharedInventory } from "./wire/protocol.ts";
 
 /** What is to be said next: of which policy, and of which groups. Null: nothing is shared. */
@@ -45,14 +45,8 @@ export function inventorist(
   const wait = backoff(to.host.random);
   const { clock } = to.host;
   let told: Told = null;
-  let wakeUp = (): void => undefined;
+  const rest = wakeable(to.stop);
   const outcomes = (): number => road.log.memory.counts.get("outcome") ?? 0;
-
-  const woken = (): Promise<void> => {
-    const early = new AbortController();
-    wakeUp = () => early.abort();
-    return clock.sleep(INVENTORY_SECONDS * 1000, AbortSignal.any([to.stop, early.signal]));
-  };
 
   async function next(wanted: Wanted): Promise<SharedInventory> {
     if (wanted === null) return { kind: "inventory", policy: told?.policy ?? "", groups: null };
@@ -89,12 +83,12 @@ export function inventorist(
   }
 
   return {
-    wake: () => wakeUp(),
+    wake: rest.wake,
     async run() {
       while (!to.stop.aborted) {
         const wanted = wantedNow(road);
         if (wanted === "changing" || !isDue(wanted, told, outcomes(), clock.monotonic())) {
-          await woken();
+          await rest.woken();
           continue;
         }
         // The entry that names the policy, and the outcomes so far, go first.

@@ -14,8 +14,10 @@ import { dispatcher } from "./dispatch.ts";
 import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
+import { inventorist } from "./inventory.ts";
 import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED, MAX_COMMANDS_PER_HOUR } from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import { observeGroup } from "./observe.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { NO_KEEPER, segmentKeeper } from "./owner/keepSegments.ts";
 import { policyReader } from "./owner/policy.ts";
@@ -308,6 +310,7 @@ async function serve(
   const handing = reporter(contact);
   reports = handing;
   const sharing = sharer(contact, road, handing);
+  const inventory = inventorist(contact, road, handing, (group) => observeGroup(group, road, stop.signal));
   const cosigned = cosignedWriter(host.disk, `${config.state}/audit`);
   const watched = watchWitnesses({
     host,
@@ -347,6 +350,7 @@ async function serve(
     owner.look();
     waits.end();
     sharing.wake();
+    inventory.wake();
     const { state, reason } = stateNow();
     show(watched.waitingFor() !== null && state === "ready" ? "waiting" : state, reason);
     rest(dispatch.running() > 0 ? null : log.size, host.clock.monotonic());
@@ -413,6 +417,7 @@ async function serve(
   const loops = [
     handing.run().catch(fail),
     sharing.run().catch(fail),
+    inventory.run().catch(fail),
     watched.run().catch(fail),
     keeper.run(stop.signal).catch(fail),
     poll(contact, dispatch, handing, poller).catch(fail),

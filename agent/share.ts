@@ -48,6 +48,25 @@ export type Sharer = {
   wake(): void;
 };
 
+/** A loop that rests until something may have changed, or `stop` comes. */
+export function wakeable(stop: AbortSignal): { woken(): Promise<void>; wake(): void } {
+  let wakeUp = (): void => undefined;
+  return {
+    wake: () => wakeUp(),
+    woken: () =>
+      new Promise((resolve) => {
+        const end = (): void => {
+          stop.removeEventListener("abort", end);
+          wakeUp = () => undefined;
+          resolve();
+        };
+        wakeUp = end;
+        stop.addEventListener("abort", end);
+        if (stop.aborted) end();
+      }),
+  };
+}
+
 /** Says what the owner shares, again until it is taken, after each start and each change. A control plane without this call is left alone. */
 export function sharer(
   to: Pick<Contact, "host" | "post" | "say" | "stop">,
@@ -57,24 +76,12 @@ export function sharer(
   const wait = backoff(to.host.random);
   let told: Told = null;
   let complained = "";
-  let wakeUp = (): void => undefined;
+  const rest = wakeable(to.stop);
 
   const due = (): SharedPolicy | null => {
     const now = sharedNow(road);
     return now === "changing" ? null : nextShared(told, now);
   };
-  const woken = (): Promise<void> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        to.stop.removeEventListener("abort", end);
-        wakeUp = () => undefined;
-        resolve();
-      };
-      wakeUp = end;
-      to.stop.addEventListener("abort", end);
-      if (to.stop.aborted) end();
-    });
-
   /** False when the control plane does not know the call. */
   async function say(next: SharedPolicy): Promise<boolean> {
     // From here on it may have the text, whether an answer comes or not: what is withdrawn meanwhile is taken back.
@@ -106,11 +113,11 @@ export function sharer(
   }
 
   return {
-    wake: () => wakeUp(),
+    wake: rest.wake,
     async run() {
       while (!to.stop.aborted) {
         if (due() === null) {
-          await woken();
+          await rest.woken();
           continue;
         }
         // The entry that names the policy goes first: without it the text is refused.

@@ -175,6 +175,12 @@ export type JudgedDeployArgs = {
  * ones, or it cannot be told. `count`: machines of the group, which a deploy never changes; `healthy` of them.
  */
 export type DeployState = { readonly image: string | null; readonly count: number; readonly healthy: number };
+export type DeployProvider = ActionProvider<JudgedDeployArgs, DeployState> & {
+  /** What a group runs now, of no command: by the read operations alone. An image or a manifest is not looked at. Throws CallFailed. */
+  observe(gate: Gate, args: Pick<JudgedDeployArgs, "group">, errand: Errand): Promise<Described<DeployState>>;
+};
+/** The id of an errand that reads what the policy shares of the groups. */
+export const INVENTORY = "inventory";
 /** The authority can be used. */
 export type AuthorityState = { readonly subject: string };
 /** For a certificate the road adds the request that the policy judged: exactly these bytes are to be signed. */
@@ -210,7 +216,7 @@ export type Provider = {
    * image that the group had, and the outcome is `failed` with code `rolled-back`, or `rollback-failed`. Halted or past its deadline it
    * stops where it is. `changed`: deployed() of outcome.ts. Absent: this provider has no deploy, and every one is refused.
    */
-  readonly deploy?: ActionProvider<JudgedDeployArgs, DeployState>;
+  readonly deploy?: DeployProvider;
   /** For authorities that begin with `acme:`, whatever the cloud; absent where the config names none. */
   readonly acme?: ActionProvider<JudgedCertificateArgs, AuthorityState>;
   /** The customer's bucket that the config names as the owner's folder; null when that is a directory. */

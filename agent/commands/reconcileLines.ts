@@ -29,6 +29,7 @@ export function reconcileLines(compared: Comparison, looked: Looked): string[] {
     `reads      ${explained.read}  of a command, which their user agent names, while it was dealt with`,
     `checks     ${explained.check}  by the agent, of its own identity`,
     `doctor     ${explained.doctor}  reads that nothing but their user agent says were doctor's`,
+    `inventory  ${explained.inventory}  reads that nothing but their user agent says were of what the policy shares`,
     `answers    ${explained.answer}  that the log does not have, to calls of which it has the intent`,
     ...callLines("answer", compared.answers),
     ...callLines("unexplained", unexplained),

@@ -1,7 +1,7 @@
 import { byState, deployed, failed, stoppedBy, succeeded, unavailableOf, unknown } from "../outcome.ts";
 import {
-  type ActionProvider,
   CallFailed,
+  type DeployProvider,
   type DeployState,
   type Errand,
   type Executed,
@@ -32,7 +32,7 @@ import {
  * A group's processes run the program that its image names, out of the owner's directory of artifacts. What the config's command starts is
  * the group's first image. New processes are started from the one that was deployed last and became well, also after a restart.
  */
-export function localDeploy(at: Premises): ActionProvider<JudgedDeployArgs, DeployState> {
+export function localDeploy(at: Premises): DeployProvider {
   return {
     operations: [
       ...PROCESS_OPERATIONS,
@@ -57,6 +57,11 @@ export function localDeploy(at: Premises): ActionProvider<JudgedDeployArgs, Depl
         if (error instanceof CallFailed) return { unreadable: error.status };
         throw error;
       }
+    },
+    async observe(gate, { group }, errand) {
+      const work = workFor(at, group, gate, errand);
+      if (work === null) return { missing: `the config has no group ${group}` };
+      return { state: (await look(work, new Map())).state };
     },
     async execute(gate, args, found, errand) {
       const work = workFor(at, args.group, gate, errand);

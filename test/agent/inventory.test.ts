@@ -35,19 +35,11 @@ function world(answers: Answer[]) {
   const state = { policy: D(1), recorded: D(1), share: ["manifest"], suspended: null as string | null, outcomes: 0 };
   const sent: SharedInventory[] = [];
   const read: string[] = [];
-  const sleepers = new Set<() => void>();
   const host = {
     clock: {
       now: () => 0,
       monotonic: () => 0,
-      sleep: (milliseconds: number, signal: AbortSignal) =>
-        milliseconds < INVENTORY_SECONDS * 1000
-          ? Promise.resolve()
-          : new Promise<void>((resolve) => {
-              signal.addEventListener("abort", () => resolve(), { once: true });
-              if (signal.aborted) resolve();
-              sleepers.add(resolve);
-            }),
+      sleep: async () => undefined,
     },
     random: { bytes: () => new Uint8Array([0]), uuidv7: () => "" },
   };

@@ -107,7 +107,7 @@ export function beginComparison(
     tables,
     period,
     seen: new Set(),
-    explained: { matched: 0, read: 0, check: 0, doctor: 0, answer: 0 },
+    explained: { matched: 0, read: 0, check: 0, doctor: 0, inventory: 0, answer: 0 },
     answers: [],
     unexplained: [],
     unexplainedCount: 0,

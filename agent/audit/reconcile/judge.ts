@@ -16,6 +16,8 @@ export type Judged =
   | { readonly class: "check" }
   /** It read, as some action's table permits, and its user agent says that `doctor` did. */
   | { readonly class: "doctor" }
+  /** It read, as deploy's table permits, and its user agent says that it was for what the policy shares. */
+  | { readonly class: "inventory" }
   /** The log has the intent and no answer: here is what the cloud made of it. `whole`: all that was asked is shown, and is the same. */
   | {
       readonly class: "answer";
@@ -31,6 +33,7 @@ const COMMAND = /(?:^|[\s[])cmd\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?
 
 /** The control plane of a cluster that enrols by its platform: it makes the one call that the agent has signed. */
 const ENROLMENT = /(?:^|[\s[])reeve-control\/proof(?=[\s\]]|$)/;
+const INVENTORY = /(?:^|[\s[])cmd\/inventory(?=[\s\]]|$)/;
 const DOCTOR = /(?:^|[\s[])cmd\/doctor(?=[\s\]]|$)/;
 
 /** The version and the command that a user agent names; null where it names none, or more than one. */
@@ -61,6 +64,11 @@ export function judge(call: Call, ledger: Ledger, tables: Tables): Judged {
     const its = looked.find(({ operation }) => operation === call.operation);
     if (its !== undefined && onlyReads(call, its)) return { class: "doctor" };
     return unexplained("its user agent names doctor, which never makes this call");
+  }
+  if (named.command === null && INVENTORY.test(call.userAgent)) {
+    const its = (tables.actions["deploy"] ?? []).find(({ operation }) => operation === call.operation);
+    if (its !== undefined && onlyReads(call, its)) return { class: "inventory" };
+    return unexplained("its user agent names inventory, which never makes this call");
   }
   return ofCommand(call, named.command, ledger, tables, "user agent");
 }
