@@ -3,6 +3,7 @@ import { late, noteHead, takePlace } from "./copies.ts";
 import { Faulted } from "./fault.ts";
 import { fencedAgent, type Peer } from "./peer.ts";
 import { takeCheckpoint } from "./report.ts";
+import { noteCluster, wasAway } from "./rollout/news.ts";
 import { readStatements } from "./statement.ts";
 import { type CommandRow, commandKid, nowSeconds, readCluster, type Sql } from "./store.ts";
 
@@ -23,8 +24,8 @@ export async function notePoll(sql: Sql, trustDomain: string, peer: Peer, poll: 
   if (fault !== null) return fault;
   const shorter = await noteHead(sql, peer, poll.checkpoint);
   if (shorter !== null) return shorter;
-  const before = (await readCluster(sql, peer.cluster))?.process ?? null;
-  const notItsPlace = await takePlace(sql, peer, before, poll);
+  const before = await readCluster(sql, peer.cluster);
+  const notItsPlace = await takePlace(sql, peer, before?.process ?? null, poll);
   if (notItsPlace !== null) return notItsPlace;
   await sql.run(
     `update clusters set process = $1, checkpoint = $2, state = $3, reason = $4, version = $5, trust_version = $6, last_seen = $7
@@ -38,6 +39,8 @@ export async function notePoll(sql: Sql, trustDomain: string, peer: Peer, poll: 
     nowSeconds(),
     peer.cluster,
   );
+  if (before === null || wasAway(before, nowSeconds()) || before.state !== poll.state)
+    await noteCluster(sql, peer.cluster);
   return null;
 }
 
