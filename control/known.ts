@@ -2,6 +2,7 @@ import { Entry } from "../agent/audit/entry.ts";
 import { timeOf } from "../agent/audit/time.ts";
 import type { Found } from "../policy/asked.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
+import { forgetInventory } from "./inventories.ts";
 import type { Peer } from "./peer.ts";
 import { reviseByOutcome } from "./revisions/record.ts";
 import type { Sql } from "./store.ts";
@@ -60,6 +61,7 @@ async function learnPolicy(sql: Sql, peer: Peer, entry: Extract<Entry, { kind: "
     peer.cluster,
     code === null ? digest : "none",
   );
+  await forgetInventory(sql, peer.cluster, code === null ? digest : null);
 }
 
 /** An intent's outcome: only what succeeded is known to be as it was asked for. */

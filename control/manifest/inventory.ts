@@ -1,4 +1,4 @@
-import { checksumOf, type Manifest, readManifest } from "../../agent/wire/manifest.ts";
+import { checksumOf, type Image, type Manifest, readManifest } from "../../agent/wire/manifest.ts";
 import { addRevision, newestRevision } from "../revisions/read.ts";
 import { declared, NO_GROUPS } from "../revisions/state.ts";
 import { ensureCluster, nowSeconds, type Sql } from "../store.ts";
@@ -96,6 +96,20 @@ export async function manifestOf(
   const read = readManifest(note.slice(0, note.indexOf("\n") + 1));
   if ("fault" in read) throw new Error(`the manifest ${digest} that is kept here cannot be read: ${read.fault}`);
   return { ...read, note };
+}
+
+/** Images of all manifests of a cluster, by where they lie there. */
+export async function imagesOf(sql: Sql, cluster: string): Promise<ReadonlyMap<string, Image>> {
+  const rows = await sql.rows<{ digest: string }>("select digest from manifests where cluster = $1", cluster);
+  const images = new Map<string, Image>();
+  for (const { digest } of rows) {
+    const kept = await manifestOf(sql, digest);
+    for (const image of kept?.manifest.content.images ?? []) {
+      const location = kept?.manifest.parameters.images[image.name];
+      if (location !== undefined) images.set(location, image);
+    }
+  }
+  return images;
 }
 
 export type Holding = {
