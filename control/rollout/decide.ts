@@ -66,7 +66,7 @@ export function decideCluster(member: Member, facts: Facts, at: At): Decision {
   const missing = wanted?.filter((group) => latest.find((one) => one.group === group)?.state !== "succeeded") ?? null;
   if (missing !== null && missing.length === 0) return health(member, facts, at, become);
   if (facts.reach.can === "not") return become(facts.reach.state, facts.reach.why, at.elapsed + PARKED_LOOK_MS);
-  const refused = latest.find(isRefusal);
+  const refused = latest.find(({ state }) => state === "refused");
   const spent = new Set(facts.commands.filter(({ state }) => state !== "cancelled").map(({ attempt }) => attempt)).size;
   if (spent >= MAX_ATTEMPTS) {
     if (refused !== undefined) return become(parkedBy(refused), refused.code, NEVER);
@@ -99,8 +99,7 @@ function health(member: Member, facts: Facts, at: At, become: Become): Decision 
 /** The newest attempt of each group. */
 function newest(commands: readonly CommandFact[]): CommandFact[] {
   const latest = new Map<string, CommandFact>();
-  for (const one of commands)
-    if (one.attempt >= (latest.get(one.group)?.attempt ?? 0)) latest.set(one.group, one);
+  for (const one of commands) if (one.attempt >= (latest.get(one.group)?.attempt ?? 0)) latest.set(one.group, one);
   return [...latest.values()];
 }
 
@@ -111,11 +110,6 @@ export function isOpen({ state }: Pick<CommandFact, "state">): boolean {
 /** Nobody can tell what became of it, or it failed. Of a fenced agent's command a new one may be sent: it aims at a state. */
 function isFailure({ state, code }: CommandFact): boolean {
   return state === "failed" || (state === "unknown" && code !== "epoch");
-}
-
-/** The customer's word. What was refused because it came too late, or for another epoch, is sent anew at once. */
-function isRefusal({ state, code }: CommandFact): boolean {
-  return state === "refused" && code !== "verify.expired" && code !== "verify.epoch";
 }
 
 function parkedBy({ code }: CommandFact): ClusterState {
@@ -134,7 +128,10 @@ export type Counts = {
 export type LaneDecision =
   | { readonly step: "stay" | "next-lane" | "finish" }
   | { readonly step: "stop"; readonly because: string };
-type Rollout = Pick<RolloutRow, "lane" | "lane_since" | "elapsed" | "wait_ms" | "max_failed" | "max_refused" | "lanes"> & {
+type Rollout = Pick<
+  RolloutRow,
+  "lane" | "lane_since" | "elapsed" | "wait_ms" | "max_failed" | "max_refused" | "lanes"
+> & {
   readonly phase: Phase;
 };
 

@@ -1,5 +1,5 @@
 import { signText } from "../manifest/file.ts";
-import { type SignedCommand, isTrusted, signCommand } from "../send.ts";
+import { isTrusted, type SignedCommand, signCommand } from "../send.ts";
 import type { Signer } from "../signer.ts";
 import { type Statement, signFirstStatement } from "../statement.ts";
 import type { Sql, Store } from "../store.ts";

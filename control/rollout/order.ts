@@ -27,7 +27,11 @@ export function readImages(file: string): Images {
  * where its images lie, are there under the release signer's own signature, and are held to it before anything is signed by them.
  */
 export function signImages(images: Images, manifest: string, name: string, signer: Signer): string {
-  return signText(`${canonical({ images, manifest, type: "reeve-rollout", v: 1 }, MAX_MANIFEST_DEPTH)}\n`, name, signer);
+  return signText(
+    `${canonical({ images, manifest, type: "reeve-rollout", v: 1 }, MAX_MANIFEST_DEPTH)}\n`,
+    name,
+    signer,
+  );
 }
 
 /** The text under a release signer's own signature; null when it is not. */
@@ -48,11 +52,17 @@ export function orderOf(
   const refuse = (because: string): Complaint =>
     new Complaint(1, `drive rollout ${rollout.id}`, because, "Give the release key that it was started with.");
   const text = textSignedBy(rollout.note, rollout.signer, signer);
-  const read = text === null ? { fault: `its manifest is not signed by ${rollout.signer} with this key` } : readManifest(text);
+  const read =
+    text === null ? { fault: `its manifest is not signed by ${rollout.signer} with this key` } : readManifest(text);
   if ("fault" in read) throw refuse(read.fault);
   const said = jsonOf(textSignedBy(rollout.images, rollout.signer, signer) ?? "");
   const images = z
-    .strictObject({ images: Places, manifest: z.literal(read.digest), type: z.literal("reeve-rollout"), v: z.literal(1) })
+    .strictObject({
+      images: Places,
+      manifest: z.literal(read.digest),
+      type: z.literal("reeve-rollout"),
+      v: z.literal(1),
+    })
     .safeParse(said);
   if (!images.success) throw refuse(`where its images lie is not signed by ${rollout.signer} with this key`);
   return { manifest: read.manifest, digest: read.digest, images: images.data.images };

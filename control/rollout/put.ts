@@ -6,7 +6,7 @@ import { holdRollout } from "./lock.ts";
 import type { Wish } from "./look.ts";
 import type { Order } from "./order.ts";
 import type { Phase, RolloutRow } from "./schema.ts";
-import { closeRollout, countsOf } from "./turn.ts";
+import { closeRollout, countsOf, hasUnseenFailure } from "./turn.ts";
 
 /** `note`: the cluster's own manifest, signed, where it is a new one. */
 export type Signed = { readonly wish: Wish; readonly note: string | null; readonly commands: readonly SignedCommand[] };
@@ -19,8 +19,7 @@ export type Signed = { readonly wish: Wish; readonly note: string | null; readon
 export async function put(sql: Sql, id: number, order: Order, phase: Phase, signed: readonly Signed[]): Promise<void> {
   const rollout = await holdRollout(sql, id);
   if (rollout === null || rollout.state !== "running" || rollout.phase !== phase) return;
-  const unseen = await sql.rows("select cluster from rollout_clusters where rollout = $1 and news = 2 limit 1", id);
-  if (unseen.length > 0) return giveBack(sql, rollout, signed);
+  if (await hasUnseenFailure(sql, id)) return giveBack(sql, rollout, signed);
   const decided = decideLane(rollout, await countsOf(sql, rollout));
   if (decided.step === "stop") return closeRollout(sql, rollout, "stopped", decided.because);
   let sent = 0;
@@ -41,12 +40,7 @@ async function giveBack(sql: Sql, rollout: RolloutRow, signed: readonly Signed[]
 }
 
 /** The number of commands that were queued. */
-async function putOne(
-  sql: Sql,
-  rollout: RolloutRow,
-  order: Order,
-  { wish, note, commands }: Signed,
-): Promise<number> {
+async function putOne(sql: Sql, rollout: RolloutRow, order: Order, { wish, note, commands }: Signed): Promise<number> {
   const { cluster, fresh } = wish;
   const row = "where rollout = $1 and cluster = $2 and changes = $3";
   const [mine] = await sql.rows(`select cluster from rollout_clusters ${row}`, rollout.id, cluster, wish.changes);

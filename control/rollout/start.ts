@@ -88,7 +88,12 @@ async function checked(store: Store, wish: RolloutWish, frame: Frame): Promise<s
   if (first === undefined) return all;
   const named = faults.slice(0, NAMED).join("; ");
   const more = faults.length > NAMED ? `; and ${faults.length - NAMED} more` : "";
-  throw new Complaint(1, CANNOT, `${named}${more}`, "Say where images lie with --images, or leave clusters out: --only.");
+  throw new Complaint(
+    1,
+    CANNOT,
+    `${named}${more}`,
+    "Say where images lie with --images, or leave clusters out: --only.",
+  );
 }
 
 async function faultOf(sql: Sql, cluster: string, frame: Frame, images: Images): Promise<string | null> {

@@ -1,6 +1,6 @@
+import { newestRevision } from "../revisions/read.ts";
 import type { Sql } from "../store.ts";
 import { Complaint } from "../terminal.ts";
-import { newestRevision } from "../revisions/read.ts";
 import { holdRollout } from "./lock.ts";
 import { type MemberRow, NEVER, type RolloutRow, type RolloutState } from "./schema.ts";
 import { refuseTaken } from "./start.ts";
@@ -73,7 +73,11 @@ export async function rollback(sql: Sql, id: number): Promise<number> {
       );
   }
   await sql.run("update rollout_clusters set claimed = 0 where rollout = $1", id);
-  await refuseTaken(sql, touched.map(({ cluster }) => cluster), cannot);
+  await refuseTaken(
+    sql,
+    touched.map(({ cluster }) => cluster),
+    cannot,
+  );
   for (const { cluster } of touched)
     await sql.run(
       `update rollout_clusters set phase = 'back', state = 'pending', code = null, since = $1, news = 0, gap = 0, due = $2, claimed = 1,

@@ -1,6 +1,6 @@
-import { digestOf } from "../../agent/wire/envelope.ts";
-import { canonical, type Json } from "../../agent/wire/canonical.ts";
 import { MAX_MANIFEST_DEPTH } from "../../agent/limits.ts";
+import { canonical, type Json } from "../../agent/wire/canonical.ts";
+import { digestOf } from "../../agent/wire/envelope.ts";
 import type { Content, Parameters } from "../../agent/wire/manifest.ts";
 import type { Groups } from "../revisions/state.ts";
 

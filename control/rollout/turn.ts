@@ -35,7 +35,7 @@ export async function turn(sql: Sql, id: number): Promise<void> {
   const rollout = await holdRollout(sql, id);
   if (rollout === null || rollout.open === 0) return;
   if (rollout.state === "stopped" || rollout.state === "aborted") return settle(sql, rollout);
-  if (rollout.state !== "running") return;
+  if (rollout.state !== "running" || (await hasUnseenFailure(sql, id))) return;
   const decided = decideLane(rollout, await countsOf(sql, rollout));
   if (decided.step === "stop") return closeRollout(sql, rollout, "stopped", decided.because);
   if (decided.step === "finish") return closeRollout(sql, rollout, "finished", null);
@@ -48,6 +48,12 @@ export async function turn(sql: Sql, id: number): Promise<void> {
     rollout.lane,
   );
   await beginLane(sql, rollout, rollout.lane + 1);
+}
+
+/** A failure that no driver has looked at yet: what it means is decided before anything else. */
+export async function hasUnseenFailure(sql: Sql, id: number): Promise<boolean> {
+  const unseen = await sql.rows("select cluster from rollout_clusters where rollout = $1 and news = 2 limit 1", id);
+  return unseen.length > 0;
 }
 
 /** From now on the clusters of a lane are looked at. */
