@@ -22,6 +22,15 @@ export async function storeManifest(sql: Sql, { manifest, digest, note }: Kept):
   await ensureCluster(sql, cluster);
   const checksum = checksumOf(manifest.content);
   await keepPackages(sql, checksum, manifest);
+  await storeNote(sql, { digest, cluster, checksum, note });
+}
+
+/** Keeps the note of a manifest whose packages are kept. */
+export async function storeNote(
+  sql: Sql,
+  of: { readonly digest: string; readonly cluster: string; readonly checksum: string; readonly note: string },
+): Promise<void> {
+  const { digest, cluster, checksum, note } = of;
   await sql.run(
     "insert into manifests (digest, cluster, checksum, note) values ($1, $2, $3, $4) on conflict (digest) do nothing",
     digest,
@@ -55,7 +64,7 @@ export async function keepManifest(sql: Sql, file: Kept, by: string, why: string
   return true;
 }
 
-async function keepPackages(sql: Sql, checksum: string, manifest: Manifest): Promise<void> {
+export async function keepPackages(sql: Sql, checksum: string, manifest: Manifest): Promise<void> {
   const known = await sql.rows("select purl from manifest_packages where checksum = $1 limit 1", checksum);
   if (known.length > 0) return;
   for (const { name: image, packages } of manifest.content.images)
