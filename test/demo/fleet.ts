@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join as path } from "node:path";
 import { executables } from "./executables.ts";
 import { type Customer, each, endWorkload, join, scaleUp, type Vendor, workload } from "./fleetCustomers.ts";
-import { GROUP, parametersText, SIGNER, sbomText } from "./fleetFiles.ts";
+import { parametersText, SIGNER, sbomText } from "./fleetFiles.ts";
 import {
   cleanUp,
   DemoFailed,
@@ -37,6 +37,7 @@ import {
 const CLUSTERS = 40;
 const MACHINES = 2;
 const WIDTH = 6;
+const ROLLOUT_SECONDS = 300;
 const OLD = "3.0.11";
 const NEW = "3.0.15";
 
@@ -48,9 +49,9 @@ type Image = { readonly digest: string; readonly program: string; readonly versi
 const nameOf = (n: number): string => `customer-${String(n).padStart(2, "0")}`;
 const ALL = Array.from({ length: CLUSTERS }, (_, n) => nameOf(n + 1));
 
-async function command(stage: Stage, argv: readonly string[]): Promise<Done> {
+async function command(stage: Stage, argv: readonly string[], seconds = 40): Promise<Done> {
   showCommand(argv, stage.scratch);
-  const done = await run(argv);
+  const done = await run(argv, { seconds });
   show(done.stderr + done.stdout, stage.scratch);
   return done;
 }
@@ -181,7 +182,7 @@ async function bad(stage: Stage, first: Image): Promise<void> {
   const file = await manifest(stage, broken, nameOf(1), true);
   const before = `${stage.scratch}/${nameOf(1)}-${first.version}.manifest`;
   await command(stage, [stage.control, "manifest", "diff", before, file]);
-  const done = await command(stage, rollout(stage, file, "CVE in libssl"));
+  const done = await command(stage, rollout(stage, file, "CVE in libssl"), ROLLOUT_SECONDS);
   must(done.code === 1, "the rollout has stopped itself in its first lane", `exit ${done.code}`);
   const still = running(stage, first);
   must(still === CLUSTERS * MACHINES, `every one of the ${still} processes runs what it ran before`, String(still));
@@ -192,7 +193,7 @@ async function mended(stage: Stage): Promise<void> {
   heading("The mended build goes through all four lanes, one after the other.");
   const fixed = image(stage, "/bin/sleep", "1.1.1", NEW);
   const file = await manifest(stage, fixed, nameOf(1), true);
-  const done = await command(stage, rollout(stage, file, "CVE in libssl"));
+  const done = await command(stage, rollout(stage, file, "CVE in libssl"), ROLLOUT_SECONDS);
   must(done.code === 0, "the rollout has finished", `exit ${done.code}`);
   const now = running(stage, fixed);
   must(now === CLUSTERS * MACHINES, `all ${now} processes run the new image`, String(now));
@@ -212,6 +213,9 @@ async function proven(stage: Stage): Promise<void> {
     checksums.push((JSON.parse(done.stdout) as { checksum: string }).checksum);
   }
   await good(stage, [...at, one]);
+  const verify = [stage.control, "manifest", "verify", "--cluster", one, "--dir", stage.dir];
+  await until(async () => ((await run(verify)).code === 0 ? true : null), "the agent to say what its group runs");
+  await good(stage, verify);
   must(
     checksums[0] === checksums[1] && checksums[0] !== null,
     `${one} and ${nameOf(CLUSTERS)} are the same: ${checksums[0]}`,
@@ -254,7 +258,7 @@ async function main(): Promise<void> {
     process.on(signal, () => process.exit(code));
   try {
     await demo(scratch);
-    say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s. GROUP ${GROUP}.`);
+    say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
   } catch (error) {
     if (!(error instanceof DemoFailed)) throw error;
     process.stderr.write(`\nerror: ${error.message}\n${lastWords()}\n`);

@@ -21,7 +21,12 @@ export const CLEAN_ENVIRONMENT: Readonly<Record<string, string>> = {
 export class DemoFailed extends Error {}
 
 export type Done = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
-export type RunOptions = { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> };
+export type RunOptions = {
+  readonly stdin?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** How long it may take; COMMAND_TIMEOUT_SECONDS without it. */
+  readonly seconds?: number;
+};
 export type Background = {
   readonly child: ChildProcess;
   /** Everything written so far, both streams. */
@@ -95,14 +100,15 @@ export function showCommand(argv: readonly string[], scratch: string): void {
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<Done> {
   const [program, ...rest] = argv;
   if (program === undefined) throw new Error("no program");
+  const seconds = options.seconds ?? COMMAND_TIMEOUT_SECONDS;
   return new Promise((resolve, reject) => {
     const child = spawn(program, rest, { env: options.env ?? CLEAN_ENVIRONMENT, stdio: ["pipe", "pipe", "pipe"] });
     let stdout = "";
     let stderr = "";
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
-      reject(new DemoFailed(`no end after ${COMMAND_TIMEOUT_SECONDS} s: ${argv.join(" ")}\n${stdout}${stderr}`));
-    }, COMMAND_TIMEOUT_SECONDS * 1000);
+      reject(new DemoFailed(`no end after ${seconds} s: ${argv.join(" ")}\n${stdout}${stderr}`));
+    }, seconds * 1000);
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
     });
