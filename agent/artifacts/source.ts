@@ -4,7 +4,7 @@ import type { Clock, Disk } from "../host/host.ts";
 import type { Session } from "../identity/session.ts";
 import { MANIFEST_TIMEOUT_SECONDS, MAX_MANIFEST_ANSWER_BYTES, MAX_MANIFEST_BYTES } from "../limits.ts";
 import { readOwned } from "../owner/files.ts";
-import { type ArtifactsConfig, artifactsDirectory } from "../providerConfig/artifacts.ts";
+import type { ArtifactsConfig } from "../providerConfig/artifacts.ts";
 import { ManifestAnswer } from "../wire/protocol.ts";
 
 /** `away`: the place did not answer, and may later. */
@@ -21,13 +21,13 @@ export function manifestSource(
   { clock, disk }: { readonly clock: Clock; readonly disk: Disk },
   session: Pick<Session, "get">,
 ): ManifestSource {
-  const directory = artifactsDirectory(config);
-  if (directory !== null) return async (hex) => fromDirectory(disk, directory, hex);
   if (config === "none")
     return async () =>
       unfit("missing", "the config names no place for artifacts", "Set artifacts in the config (docs/OPERATIONS.md).");
-  return (hex, signal) =>
-    within(clock, MANIFEST_TIMEOUT_SECONDS, (until) => fromControlPlane(session, hex, until), signal);
+  if (config.control_plane === true)
+    return (hex, signal) =>
+      within(clock, MANIFEST_TIMEOUT_SECONDS, (until) => fromControlPlane(session, hex, until), signal);
+  return async (hex) => fromDirectory(disk, config, hex);
 }
 
 function fromDirectory(disk: Disk, at: { readonly directory: string; readonly uid: number }, hex: string): Obtained {
