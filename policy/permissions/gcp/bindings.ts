@@ -61,5 +61,7 @@ export function bindingsOf(place: GcpPlace, rules: readonly Rule[]): readonly Bi
     const permissions = [...new Set([...before.permissions, ...permissionsOf(rule)])].sort();
     found.set(where.resource, { ...before, permissions, rules: [...before.rules, rule.id] });
   }
-  return [...found.values()].sort((a, b) => (a.resource < b.resource ? -1 : 1));
+  // What calls nothing needs no role.
+  const needed = [...found.values()].filter(({ permissions }) => permissions.length > 0);
+  return needed.sort((a, b) => (a.resource < b.resource ? -1 : 1));
 }

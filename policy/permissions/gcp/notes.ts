@@ -6,10 +6,15 @@ import { certificateNeeds } from "../acme.ts";
 export function notesOf(policy: Policy): readonly string[] {
   const has = (action: Action): boolean => certificateNeeds(policy).actions.includes(action);
   return [
-    ...(has("scale")
+    ...(has("scale") || has("deploy")
       ? [
-          "compute: managed instance groups, autoscalers and operations have no IAM policy of their own, and IAM Conditions do not know their names: the role holds for every group of the project. Give the groups that the agent scales a project of their own.",
-          "compute.instanceGroupManagers.update is what a resize needs, and permits every other update of a group; Google has no narrower one. The agent calls resize alone.",
+          "compute: managed instance groups, autoscalers and operations have no IAM policy of their own, and IAM Conditions do not know their names: the role holds for every group of the project. Give the groups that the agent scales or deploys to a project of their own.",
+          "compute.instanceGroupManagers.update is what a resize needs, and permits every other update of a group; Google has no narrower one. The agent calls what its table names alone.",
+        ]
+      : []),
+    ...(has("deploy")
+      ? [
+          "deploy: whoever makes an instance template and has a group run it launches machines as the template's service account: give the agent iam.serviceAccounts.actAs on that one account, not on the project. Signers, version and machines out of service at once are the agent's to hold.",
         ]
       : []),
     ...(has("issue-certificate")
