@@ -2,6 +2,10 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { AWS } from "../../policy/permissions/aws/aws.ts";
 import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
 import { awsPermissions } from "../../policy/permissions/aws/render.ts";
+import { AZURE } from "../../policy/permissions/azure/azure.ts";
+import { AZURE_OPERATIONS } from "../../policy/permissions/azure/operations.ts";
+import { GCP } from "../../policy/permissions/gcp/gcp.ts";
+import { GCP_OPERATIONS } from "../../policy/permissions/gcp/operations.ts";
 import {
   allowed,
   type Call,
@@ -115,4 +119,49 @@ test("the notes say what the stars of a launch are and what the agent alone hold
   const theirs = permissions.audit(bytes(JSON.stringify(vendors)), null);
   if ("because" in theirs) throw new Error(theirs.because);
   expect(theirs.excess.map(({ group }) => group)).toEqual(["escalation", "escalation"]);
+});
+
+const RULE = DEPLOYING.slice(DEPLOYING.indexOf("  - id: brokers-release"), DEPLOYING.indexOf("tests: []"));
+function placed(place: string): ReturnType<typeof policyOf> {
+  const head = DEPLOYING.slice(0, DEPLOYING.indexOf("  - id:")).replace(/^place: .*$/m, `place: ${place}`);
+  return policyOf(`${head}${RULE}tests: []\n`);
+}
+type Roles = {
+  readonly roles: readonly { readonly name: string; readonly includedPermissions: readonly string[] }[];
+  readonly bindings: readonly { readonly role: string; readonly resource: string }[];
+};
+
+test("on Google Cloud the right to act as a machine's account is a role of its own, to be bound on that account alone", () => {
+  const permissions = GCP.render(placed("{ cloud: gcp, project: example, region: europe-west1 }"), null);
+  if ("faults" in permissions) throw new Error(JSON.stringify(permissions.faults));
+  const { text, notes } = permissions.print({ format: "gcp", boundary: false, head: "" });
+  const { roles, bindings } = JSON.parse(text) as Roles;
+  const [groups, accounts] = roles.map(({ includedPermissions }) => includedPermissions);
+  expect(accounts).toEqual(["iam.serviceAccounts.actAs"]);
+  const needed = GCP_OPERATIONS.deploy.flatMap((row) => row.permissions).filter((one) => !one.startsWith("iam."));
+  // A regional group's operations are regional: the zone's are not asked for.
+  expect(groups?.toSorted()).toEqual([...new Set(needed)].filter((one) => !one.includes(".zoneOperations.")).sort());
+  expect(bindings.map(({ resource }) => resource)).toEqual(["projects/example", "projects/example"]);
+  expect(notes.join("\n")).toContain("bind it on that one account instead");
+  expect(permissions.print({ format: "terraform", boundary: false, head: "x" }).text).toContain("prod_eu_1_accounts");
+  const audited = permissions.audit(new TextEncoder().encode(text), null);
+  expect("because" in audited ? audited : audited.excess).toEqual([]);
+});
+
+test("on Azure a scale set is deployed to by name, and images are read in the place's resource group", () => {
+  const id = "0b1f6471-1bf0-4dda-aec3-cb9272f09590";
+  const permissions = AZURE.render(placed(`{ cloud: azure, subscription: ${id}, resource_group: prod-eu-1 }`), null);
+  if ("faults" in permissions) throw new Error(JSON.stringify(permissions.faults));
+  const { text } = permissions.print({ format: "azure", boundary: false, head: "" });
+  const { roleDefinitions } = JSON.parse(text) as { roleDefinitions: { Name: string; Actions: string[] }[] };
+  expect(roleDefinitions.map(({ Name }) => Name)).toEqual([
+    "reeve-prod-eu-1-deploy",
+    "reeve-prod-eu-1-images",
+    "reeve-prod-eu-1-operations",
+  ]);
+  const needed = AZURE_OPERATIONS.deploy.flatMap((row) => row.permissions);
+  expect(roleDefinitions.flatMap(({ Actions }) => Actions).sort()).toEqual([...new Set(needed)].sort());
+  expect(text).toContain(`/virtualMachineScaleSets/prod-eu-1-brokers`);
+  const audited = permissions.audit(new TextEncoder().encode(text), null);
+  expect("because" in audited ? audited : audited.excess).toEqual([]);
 });

@@ -19,6 +19,11 @@ export function notesOf(policy: Policy, { place }: Rendered): readonly string[] 
           `Microsoft.Compute/locations/operations/read: the status of an operation lies right below the subscription ${place.subscription}, and has no narrower scope. It tells an operation's state and nothing of any resource.`,
         ]
       : []),
+    ...(has("deploy")
+      ? [
+          `Images are named by manifests, not by the policy: the right to read them is for all of the resource group ${place.resource_group}. Where a gallery lies elsewhere, assign the role there too. Signers and version of what is deployed, and machines out of service at once, are the agent's to hold.`,
+        ]
+      : []),
     ...(certificateNeeds(policy).own.length > 0
       ? [
           "Microsoft.KeyVault/vaults/keys/sign/action signs any digest: Azure cannot limit what a key signs, nor for which names. Here the agent's gate and its log are the only limit; whoever holds this right can make any certificate of this authority.",

@@ -115,6 +115,10 @@ export function azurePermissions(
       ...{ scopes: deploy.map(({ group }) => setScope(place, group)), rules: ids(deploy) },
     },
     {
+      ...{ name: name("images"), about: "reads images of releases", rows: on(table.deploy, "image") },
+      ...{ scopes: deploy.length === 0 ? [] : [groupScope(place)], rules: ids(deploy) },
+    },
+    {
       ...{ name: name("operations"), about: "reads how long-running operations end" },
       ...{ rows: on(following, "subscription"), scopes: [subscriptionScope(place)], rules: ids([...scale, ...deploy]) },
     },

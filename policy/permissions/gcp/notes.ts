@@ -14,7 +14,8 @@ export function notesOf(policy: Policy): readonly string[] {
       : []),
     ...(has("deploy")
       ? [
-          "deploy: whoever makes an instance template and has a group run it launches machines as the template's service account: give the agent iam.serviceAccounts.actAs on that one account, not on the project. Signers, version and machines out of service at once are the agent's to hold.",
+          "iam.serviceAccounts.actAs: machines run as the service account that their template names, and whoever makes the template may let it act. Which account that is, no policy file says, so the role is bound on the project: bind it on that one account instead, for on the project it is every account of it.",
+          "deploy: signers, version and machines out of service at once are the agent's to hold.",
         ]
       : []),
     ...(has("issue-certificate")
