@@ -146,7 +146,10 @@ test("two names of one key are one signer: its one signature is not two", () => 
   expect(decided(load(three), { signedBy: ["one", "again", "two"] })).toBe("release");
   const two = read(changed(SIGNERS[1], other));
   if (!("errors" in two)) throw new Error("two names of one key were two signers");
-  expect(two.errors[0]).toMatchObject({ path: "rules[0].signers.need", message: "rules[0].signers.need: needs more keys than are named" });
+  expect(two.errors[0]).toMatchObject({
+    path: "rules[0].signers.need",
+    message: "rules[0].signers.need: needs more keys than are named",
+  });
 });
 
 test.each([
