@@ -7,7 +7,7 @@ import type { About, News, Sql, Store, Value } from "./store.ts";
 import { sayTrouble } from "./terminal.ts";
 
 /** Connections of one process. A transaction that waits for its turn holds one. */
-const CONNECTIONS = 16;
+const CONNECTIONS = 8;
 const CONNECT_SECONDS = 10;
 /** As long as SQLite's busy_timeout: for a turn. */
 const WAIT_FOR_TURN_MS = 10_000;
