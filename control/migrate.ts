@@ -22,7 +22,14 @@ export type Engine = "sqlite" | "postgres";
  * Kysely's Migrator keeps the order and the names; what it runs is `sql`. Throws a Complaint for a state that is newer than this program.
  */
 export async function migrate(sql: Sql, engine: Engine, migrations: Migrations, place: string): Promise<void> {
-  const db = new Kysely<unknown>({ dialect: dialectOf(sql, engine) });
+  // What failed first: after it the database only says that the transaction is over.
+  let failed: unknown;
+  const noting: Sql["rows"] = (text, ...values) =>
+    sql.rows<never>(text, ...values).catch((error: unknown) => {
+      failed ??= error;
+      throw error;
+    });
+  const db = new Kysely<unknown>({ dialect: dialectOf(noting, engine) });
   const migrator = new Migrator({
     db,
     migrationTableName: "reeve_migrations",
@@ -44,7 +51,7 @@ export async function migrate(sql: Sql, engine: Engine, migrations: Migrations, 
   const { error } = await migrator.migrateToLatest();
   if (error === undefined) return;
   const newer = /previously executed migration (\S{1,64}) is missing/.exec(String(error))?.[1];
-  if (newer === undefined) throw error;
+  if (newer === undefined) throw failed ?? error;
   throw new Complaint(
     3,
     `use ${place}`,
@@ -54,10 +61,10 @@ export async function migrate(sql: Sql, engine: Engine, migrations: Migrations, 
 }
 
 /** Both engines take what is written for PostgreSQL: `$1` and quoted names. Only where they list their tables they differ. */
-function dialectOf(sql: Sql, engine: Engine): Dialect {
+function dialectOf(rows: Sql["rows"], engine: Engine): Dialect {
   return {
     createAdapter: () => new WithinTransaction(),
-    createDriver: () => driverOf(sql),
+    createDriver: () => driverOf(rows),
     createIntrospector: (db) => (engine === "sqlite" ? new SqliteIntrospector(db) : new PostgresIntrospector(db)),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   };
@@ -69,10 +76,10 @@ class WithinTransaction extends PostgresAdapter implements DialectAdapter {
   override async releaseMigrationLock(): Promise<void> {}
 }
 
-function driverOf(sql: Sql): Driver {
+function driverOf(rowsOf: Sql["rows"]): Driver {
   const connection: DatabaseConnection = {
     executeQuery: async <R>({ sql: text, parameters }: CompiledQuery) => ({
-      rows: await sql.rows<R>(text, ...(parameters as (string | number | null)[])),
+      rows: await rowsOf<R>(text, ...(parameters as (string | number | null)[])),
     }),
     streamQuery() {
       throw new Error("nothing is streamed here");

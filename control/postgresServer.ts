@@ -29,7 +29,7 @@ export function databaseTrouble(error: unknown, place: string): unknown {
     code?: unknown;
     errno?: unknown;
   };
-  if (error instanceof Complaint || typeof code !== "string" || !code.startsWith("ERR_POSTGRES")) return error;
+  if (error instanceof Complaint || typeof code !== "string") return error;
   const cannot = `use the database ${place}`;
   const state = typeof errno === "string" ? errno : "";
   if (/^28/.test(state) || /AUTHENTICATION|PASSWORD/.test(code))
@@ -50,6 +50,8 @@ export function databaseTrouble(error: unknown, place: string): unknown {
     );
   if (state === "55P03")
     return new Complaint(5, cannot, "somebody else is writing, and does not end", "Try again; see pg_stat_activity.");
+  // What the server says of a statement of ours is our own mistake; of its connection, its resources or its end it is not.
+  if (state !== "" && !/^(08|53|57|58)/.test(state)) return error;
   return new Complaint(
     5,
     cannot,

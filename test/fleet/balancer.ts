@@ -3,7 +3,9 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 /** One name before several servers: each connection goes to the next of them that takes it. */
 export type Balancer = { readonly port: number; end(): Promise<void> };
 
-export async function balancer(behind: () => readonly { readonly host: string; readonly port: number }[]): Promise<Balancer> {
+export async function balancer(
+  behind: () => readonly { readonly host: string; readonly port: number }[],
+): Promise<Balancer> {
   const sockets = new Set<Socket>();
   let turn = 0;
   const server: Server = createServer((came) => {

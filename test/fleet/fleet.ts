@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AGENT, CONTROL, REEVE, running } from "../e2e/world.ts";
 import { type Balancer, balancer } from "./balancer.ts";
-import { placeDatabase, type Postgres, startPostgres } from "./postgres.ts";
+import { type Postgres, placeDatabase, startPostgres } from "./postgres.ts";
 
 /** Several replicas on one PostgreSQL behind one name, and customers' machines with the compiled agent and the local provider. */
 const CLEAN = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
@@ -53,7 +53,9 @@ export async function fleetOf(clusters: readonly string[]): Promise<Fleet> {
     const postgres = await startPostgres();
     ending.push(() => postgres.end());
     const database = await postgres.database();
-    const replicas = [1, 2, 3].map((n): Replica => ({ dir: path(`replica-${n}`), host: `127.0.0.${n + 1}`, child: none() }));
+    const replicas = [1, 2, 3].map(
+      (n): Replica => ({ dir: path(`replica-${n}`), host: `127.0.0.${n + 1}`, child: none() }),
+    );
     const living = (port: () => number) => () => replicas.map(({ host }) => ({ host, port: port() }));
     const enrol: Balancer = await balancer(living(() => enrol.port));
     const agents: Balancer = await balancer(living(() => agents.port));
@@ -92,7 +94,10 @@ export async function fleetOf(clusters: readonly string[]): Promise<Fleet> {
       customers.push(customerOf(path(cluster), cluster, `127.0.0.1:${enrol.port}`, thumbprint, token.trim()));
     }
     const startAgent = (customer: Customer): void => {
-      const child = spawn(AGENT, ["run", "--config", customer.config], { env: CLEAN, stdio: ["ignore", "ignore", "pipe"] });
+      const child = spawn(AGENT, ["run", "--config", customer.config], {
+        env: CLEAN,
+        stdio: ["ignore", "ignore", "pipe"],
+      });
       child.stderr?.on("data", (chunk: Buffer) => {
         if (existsSync(folder)) writeFileSync(join(folder, `${customer.cluster}.err`), chunk, { flag: "a" });
       });
@@ -186,7 +191,9 @@ function customerOf(folder: string, cluster: string, enrol: string, pin: string,
   writeFileSync(path("owner/policy.yaml"), POLICY(cluster), { mode: 0o644 });
   writeFileSync(path("owner/on"), "on\n", { mode: 0o644 });
   writeFileSync(path("started"), "");
-  writeFileSync(path("workload"), `#!/bin/sh\necho "$$" >>${path("started")}\nwhile :; do sleep 1; done\n`, { mode: 0o755 });
+  writeFileSync(path("workload"), `#!/bin/sh\necho "$$" >>${path("started")}\nwhile :; do sleep 1; done\n`, {
+    mode: 0o755,
+  });
   writeFileSync(
     path("reeve.yaml"),
     `version: 1

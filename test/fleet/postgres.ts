@@ -1,6 +1,7 @@
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -11,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Subprocess, spawn, spawnSync } from "bun";
+import { type Subprocess, spawn } from "bun";
 
 /** A real PostgreSQL of Debian's package, in a folder of its own, on a unix socket alone: it has no port that another could hold. */
 export type Postgres = {
@@ -43,7 +44,11 @@ function asNobody(command: readonly string[]): string[] {
   return ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", ...command];
 }
 
-export async function startPostgres(settings: Readonly<Record<string, string>> = {}): Promise<Postgres> {
+/** `tls`: a certificate and its key, which it shows on its port. */
+export async function startPostgres(
+  settings: Readonly<Record<string, string>> = {},
+  tls: { readonly cert: string; readonly key: string } | null = null,
+): Promise<Postgres> {
   // In memory where there is room: what is synced there is, and a power cut of the server loses nothing that was.
   const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "reeve-pg-"));
   chmodSync(folder, 0o711);
@@ -52,25 +57,28 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
   if (process.getuid?.() === 0) chownSync(own, NOBODY, NOBODY);
   chmodSync(own, 0o755);
   const data = join(own, "data");
-  const made = spawnSync(
-    asNobody([
-      program("initdb"),
-      "-D",
-      data,
-      "-U",
-      USER,
-      "-A",
-      "trust",
-      "--no-sync",
-      "-E",
-      "UTF8",
-      "--locale=C",
-      "--wal-segsize=1",
-    ]),
-    { cwd: "/", env: { PATH: process.env["PATH"] } },
-  );
-  if (made.exitCode !== 0) throw new Error(`initdb: ${made.stderr.toString()}`);
-  const conf = { listen_addresses: "", unix_socket_directories: own, max_connections: "200", ...settings };
+  const initdb = ["-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C", "--wal-segsize=1"];
+  const made = spawn(asNobody([program("initdb"), ...initdb]), {
+    cwd: "/",
+    env: { PATH: process.env["PATH"] },
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const said = await new Response(made.stderr).text();
+  if ((await made.exited) !== 0) throw new Error(`initdb: ${said}`);
+  const conf = {
+    listen_addresses: "",
+    unix_socket_directories: own,
+    max_connections: "200",
+    ...settings,
+    ...shown(own, tls !== null),
+  };
+  for (const [name, from] of Object.entries(tls ?? {})) {
+    copyFileSync(from, join(own, `server.${name}`));
+    if (process.getuid?.() === 0) chownSync(join(own, `server.${name}`), NOBODY, NOBODY);
+    chmodSync(join(own, `server.${name}`), 0o600);
+  }
+  const port = settings["port"] ?? "5432";
   let server: Subprocess | null = null;
   let databases = 0;
 
@@ -85,7 +93,7 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
     });
     const end = Date.now() + 60_000;
     for (;;) {
-      const asked = spawn(["psql", "-h", own, "-U", USER, "-d", "postgres", "-c", "select 1"], {
+      const asked = spawn(["psql", "-h", own, "-p", port, "-U", USER, "-d", "postgres", "-c", "select 1"], {
         stdout: "ignore",
         stderr: "ignore",
       });
@@ -101,21 +109,22 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
     if (server === null || pid === undefined) return;
     if (how === "power-cut") {
       // All of it at once: the postmaster is the leader of no group of its own, so its children are named one by one.
-      const children = spawnSync(["pgrep", "-P", String(pid)])
-        .stdout.toString()
-        .trim()
-        .split("\n");
-      for (const one of [String(pid), ...children]) if (one !== "") spawnSync(["kill", "-9", one]);
+      const asked = spawn(["pgrep", "-P", String(pid)], { stdout: "pipe" });
+      const children = (await new Response(asked.stdout).text()).trim().split("\n");
+      for (const one of [String(pid), ...children]) if (one !== "") process.kill(Number(one), "SIGKILL");
     } else server.kill("SIGINT");
     await server.exited;
     server = null;
   }
 
   async function sql(database: string, text: string): Promise<string[]> {
-    const asked = spawn(["psql", "-h", own, "-U", USER, "-d", database, "-v", "ON_ERROR_STOP=1", "-At", "-c", text], {
-      stdout: "pipe",
-      stderr: "pipe",
-    });
+    const asked = spawn(
+      ["psql", "-h", own, "-p", port, "-U", USER, "-d", database, "-v", "ON_ERROR_STOP=1", "-At", "-c", text],
+      {
+        stdout: "pipe",
+        stderr: "pipe",
+      },
+    );
     const [out, err] = await Promise.all([new Response(asked.stdout).text(), new Response(asked.stderr).text()]);
     if ((await asked.exited) !== 0) throw new Error(err);
     return out.trimEnd().split("\n");
@@ -137,6 +146,11 @@ export async function startPostgres(settings: Readonly<Record<string, string>> =
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+function shown(folder: string, tls: boolean): Record<string, string> {
+  if (!tls) return {};
+  return { ssl: "on", ssl_cert_file: join(folder, "server.cert"), ssl_key_file: join(folder, "server.key") };
 }
 
 /** Names the database in a control plane's folder, as an operator would. */

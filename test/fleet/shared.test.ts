@@ -20,7 +20,7 @@ import {
 } from "../control/client.ts";
 import { onPostgres } from "./engine.ts";
 import { until } from "./fleet.ts";
-import { placeDatabase, type Postgres } from "./postgres.ts";
+import { type Postgres, placeDatabase } from "./postgres.ts";
 
 /** Two who serve on one PostgreSQL: what an agent did at the one, the other knows. */
 let postgres: Postgres;

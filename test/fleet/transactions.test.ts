@@ -6,7 +6,7 @@ import { isAfter, moment, watchMoments } from "../../control/moment.ts";
 import { openStore } from "../../control/openStore.ts";
 import { ensureCluster, type News, readMeta, type Sql, type Store, writeMeta } from "../../control/store.ts";
 import { until } from "./fleet.ts";
-import { placeDatabase, type Postgres, startPostgres } from "./postgres.ts";
+import { type Postgres, placeDatabase, startPostgres } from "./postgres.ts";
 
 const OPEN_STORE = join(import.meta.dir, "../../control/openStore.ts");
 
@@ -56,7 +56,9 @@ describe.each(["sqlite", "postgres"] as const)("%s", (engine) => {
   });
 
   test("who opens a new state at the same time finds it made once, and whole", async () => {
-    const names = await one.read((sql) => sql.rows<{ name: string }>("select name from reeve_migrations order by name"));
+    const names = await one.read((sql) =>
+      sql.rows<{ name: string }>("select name from reeve_migrations order by name"),
+    );
     expect(names.map(({ name }) => name.slice(0, 4))).toEqual(names.map((_, at) => String(at + 1).padStart(4, "0")));
     expect(names.length).toBeGreaterThanOrEqual(3);
   });
@@ -110,7 +112,9 @@ describe.each(["sqlite", "postgres"] as const)("%s", (engine) => {
     const insert = "insert into used_nonces (nonce, until) values ($1, $2) on conflict (nonce) do nothing";
     await one.transaction(async (sql) => {
       expect([await sql.run(insert, "a", large), await sql.run(insert, "a", 1)]).toEqual([1, 0]);
-      const rows = await sql.rows<object>("select nonce, until, (select count(*) from used_nonces) as n from used_nonces");
+      const rows = await sql.rows<object>(
+        "select nonce, until, (select count(*) from used_nonces) as n from used_nonces",
+      );
       expect(rows).toEqual([{ nonce: "a", until: large, n: 1 }]);
       expect(await sql.run("delete from used_nonces where nonce = $1", "a")).toBe(1);
     });
@@ -151,7 +155,9 @@ describe.each(["sqlite", "postgres"] as const)("%s", (engine) => {
       );
     const look = async (): Promise<void> => {
       const newest = seen.newest();
-      const rows = await one.read((sql) => sql.rows<{ name: string }>("select name from meta where name like 'moment %'"));
+      const rows = await one.read((sql) =>
+        sql.rows<{ name: string }>("select name from meta where name like 'moment %'"),
+      );
       const known = new Set(rows.map(({ name }) => Number(name.slice(7))));
       const first = Math.min(...known);
       for (let each = first; each <= newest; each++) expect(known).toContain(each);
