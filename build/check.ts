@@ -107,6 +107,8 @@ const NEEDED = [
   { program: "faketime", debian: "faketime" },
   { program: "openssl", debian: "openssl" },
   { program: "pebble", debian: "pebble" },
+  { program: "/usr/lib/postgresql", debian: "postgresql" },
+  { program: "psql", debian: "postgresql-client" },
   { program: "nginx", debian: "nginx-light" },
   { program: "nft", debian: "nftables" },
   { program: "ip", debian: "iproute2" },

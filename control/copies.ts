@@ -29,7 +29,7 @@ export async function fenceCopies(sql: Sql, of: Pick<Peer, "cluster" | "epoch">,
   );
   await raiseAlarm(sql, of.cluster, "copy", String(of.epoch), `two hold the identity of epoch ${of.epoch}: ${why}`);
   await closeCommandsInHand(sql, of.cluster, of.epoch);
-  await bumpChanges(sql);
+  await bumpChanges(sql, of.cluster);
   return copied(of.epoch, why);
 }
 
@@ -59,7 +59,7 @@ export async function noteHead(sql: Sql, of: Peer, note: string): Promise<Faulte
   const size = parseCheckpoint(note)?.size ?? 0;
   const seen = await seenOf(sql, of);
   if (seen !== null && size < seen.size) {
-    if (!isAfter(sql, of.accepted, seen.at)) return null;
+    if (!isAfter(of.accepted, seen.at)) return null;
     return fenceCopies(sql, of, `a log of ${size} entries was shown after one of ${seen.size}`);
   }
   if (seen !== null && size === seen.size) return null;
@@ -69,7 +69,7 @@ export async function noteHead(sql: Sql, of: Peer, note: string): Promise<Faulte
     of.cluster,
     of.epoch,
     size,
-    moment(sql),
+    await moment(sql),
   );
   return null;
 }
@@ -88,7 +88,7 @@ export async function takePlace(
   const known = "select at from replaced_processes where cluster = $1 and epoch = $2 and process = $3";
   const [replaced] = await sql.rows<{ at: string }>(known, of.cluster, of.epoch, poll.process);
   if (replaced !== undefined)
-    return isAfter(sql, of.accepted, replaced.at)
+    return isAfter(of.accepted, replaced.at)
       ? fenceCopies(sql, of, "a process that another had replaced spoke again")
       : late();
   const seen = await seenOf(sql, of);
@@ -99,9 +99,9 @@ export async function takePlace(
     of.cluster,
     of.epoch,
     before,
-    moment(sql),
+    await moment(sql),
   );
-  await bumpChanges(sql);
+  await bumpChanges(sql, of.cluster);
   return null;
 }
 

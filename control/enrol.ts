@@ -9,9 +9,9 @@ import { type AgentCsr, readNamedCsr } from "./csr.ts";
 import { enrolProven } from "./enrolProven.ts";
 import { enrolByToken, readTokenRow, theft } from "./enrolToken.ts";
 import { Faulted, Outage } from "./fault.ts";
+import type { Nonces } from "./nonces.ts";
 import { principalOf, principalText, type Shown } from "./proof/shown.ts";
 import type { Verifier } from "./proof/verify.ts";
-import type { Nonces } from "./renew.ts";
 import type { Sql, Store } from "./store.ts";
 import type { WitnessKey } from "./witness/key.ts";
 
@@ -43,7 +43,7 @@ export async function enrol(plane: Plane, nonces: Nonces, asked: EnrolRequest): 
     if (admission !== null) return onPlatform(plane, sql, admission, asker, looked);
     if (asker.claims !== null) return enrolByToken(plane, sql, { ...asker, claims: asker.claims });
     return new Faulted("proof-not-admitted", "nobody is admitted by a platform for this cluster");
-  });
+  }, asker.cluster);
   // An alarm must be kept although the request is refused: so a refusal is returned from the transaction, then thrown.
   if (result instanceof Faulted) throw result;
   return result;
@@ -71,8 +71,8 @@ async function look(
   { cluster, request }: Asker,
 ): Promise<Shown | Faulted | null> {
   if (proof === null || nonce === null) return null;
-  if (!nonces.use(nonce)) throw new Faulted("proof-nonce", "the nonce is not one of ours, or not fresh");
-  const admission = await plane.store.transaction((sql) => readAdmission(sql, cluster));
+  if (!(await nonces.use(nonce))) throw new Faulted("proof-nonce", "the nonce is not one of ours, or not fresh");
+  const admission = await plane.store.read((sql) => readAdmission(sql, cluster));
   if (admission === null) return null;
   if (admission.platform !== proof.platform)
     return new Faulted("proof-not-admitted", `a proof of ${proof.platform} is not what is admitted for this cluster`);

@@ -28,7 +28,7 @@ export async function letAct(sql: Sql, cluster: string, epoch: number, enrolledA
   await closeOtherCommands(sql, cluster, epoch);
   await forgetShared(sql, cluster);
   await noteCluster(sql, cluster);
-  await bumpChanges(sql);
+  await bumpChanges(sql, cluster);
 }
 
 /** What a fenced agent had in hand is unknown, what it never got is out of date. */

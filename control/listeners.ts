@@ -17,13 +17,16 @@ import { MAX_POLICY_BYTES } from "../policy/limits.ts";
 import { enrol, type Plane } from "./enrol.ts";
 import { FAULT_STATUS, Faulted } from "./fault.ts";
 import { noteFor } from "./manifest/inventory.ts";
-import { acceptedAt, watchAccepted } from "./moment.ts";
-import { admit, type Peer, type Presented } from "./peer.ts";
+import { acceptedAt, type Moments, watchAccepted } from "./moment.ts";
+import type { Nonces } from "./nonces.ts";
+import { admit, clusterOf, type Peer, type Presented } from "./peer.ts";
 import { handOut, notePoll, type Told } from "./poll.ts";
-import { makeNonces, renew, renewInGrace } from "./renew.ts";
+import { renew, renewInGrace } from "./renew.ts";
 import { takeReport } from "./report.ts";
 import { takeInventory, takeShared } from "./share.ts";
 import type { Sql } from "./store.ts";
+import { sayTrouble } from "./terminal.ts";
+import type { Wake } from "./wake.ts";
 import { takeWitness } from "./witnessed.ts";
 
 const MAX_ENROL_BYTES = 128 * 1024;
@@ -33,19 +36,18 @@ const MAX_REPORT_BYTES = 4 * 1024 * 1024;
 /** A policy holds no control characters but line feeds, so JSON makes at most two bytes of one. */
 const MAX_SHARED_BYTES = 2 * MAX_POLICY_BYTES + 1024;
 const BODY_TIMEOUT_MS = 20_000;
+/** A held poll is looked at again after so long without news: what becomes due by time alone is handed out again. */
+const LOOK_MS = 5_000;
 
 type Bindings = { readonly Bindings: HttpBindings | Http2Bindings };
 type App = Hono<Bindings>;
 type Call = Context<Bindings>;
 
-/** What wakes held polls: something changed for somebody, or the server stops. */
-export type Wake = { wait(milliseconds: number, gone: AbortSignal): Promise<void>; readonly stopping: AbortSignal };
 export type Settings = { readonly redeliverSeconds: number };
 
 /** The enrolment listener: server TLS only. Nobody is known here; what it takes proves itself. */
-export function enrolmentApp(plane: Plane): App {
+export function enrolmentApp(plane: Plane, nonces: Nonces): App {
   const app = newApp();
-  const nonces = makeNonces();
   app.get("/v1/nonce", (c) => c.json({ nonce: nonces.make(), trust_domain: plane.trustDomain }));
   app.post("/v1/enroll", async (c) =>
     c.json(await enrol(plane, nonces, await readBody(c, EnrolRequest, MAX_ENROL_BYTES))),
@@ -96,14 +98,14 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
     const gone = goneSignal(c);
     for (;;) {
       if (gone.aborted) throw new Faulted("unavailable", "the caller has gone");
+      const seen = wake.seen(heard.cluster);
       const last = Date.now() >= until || wake.stopping.aborted;
       const answer = await asPeer(c, async (sql, peer) => ({
         value: await handOutOrFault(sql, peer, body, words, last, settings),
       }));
       if (answer.value instanceof Faulted) throw answer.value;
       if (answer.value !== null) return c.json(answer.value);
-      // At most a second: a change that came between the look and the wait is not missed for long.
-      await wake.wait(Math.min(1000, Math.max(10, until - Date.now())), gone);
+      await wake.wait(Math.min(LOOK_MS, Math.max(10, until - Date.now())), gone, heard.cluster, seen);
     }
   });
   app.post("/v1/witness", async (c) => {
@@ -140,7 +142,7 @@ async function inTransaction<T>(
   const result = await plane.store.transaction(async (sql): Promise<T | Faulted> => {
     const peer = await admit(sql, who);
     return peer instanceof Faulted ? peer : work(sql, peer);
-  });
+  }, clusterOf(who.serial));
   if (result instanceof Faulted) throw result;
   return result;
 }
@@ -151,9 +153,7 @@ function newApp(): App {
   app.onError((error, c) => {
     if (error instanceof Faulted) return fault(c, error);
     // Our own mistake, or the disk's: said here, and the caller learns nothing of it.
-    process.stderr.write(
-      `${JSON.stringify({ time: new Date().toISOString(), level: "error", what: "a call failed", error: String(error) })}\n`,
-    );
+    sayTrouble("a call failed", error);
     return fault(c, new Faulted("unavailable", "this did not work; try again"));
   });
   return app;
@@ -243,7 +243,7 @@ export type Listening = { readonly port: number; close(): Promise<void> };
 /** Binds one listener. `clients`: the roots (PEM) that a client's certificate must come from; null asks for none. */
 export async function listen(
   app: App,
-  plane: Pick<Plane, "authority">,
+  plane: Pick<Plane, "authority"> & { readonly moments: Pick<Moments, "newest"> },
   host: string,
   port: number,
   clients: readonly string[] | null,
@@ -259,7 +259,7 @@ export async function listen(
     getRequestListener(app.fetch as never, { overrideGlobalObjects: false }) as never,
   );
   const sockets = new Set<Socket>();
-  watchAccepted(server);
+  watchAccepted(server, plane.moments);
   server.on("connection", (socket: Socket) => keep(sockets, socket));
   server.on("secureConnection", (socket: Socket) => keep(sockets, socket));
   server.on("tlsClientError", () => undefined);

@@ -1,49 +1,56 @@
 import type { Server } from "node:net";
-import { readMeta, type Sql, writeMeta } from "./store.ts";
+import type { News, Sql, Store } from "./store.ts";
 
 /**
- * What came first, as this server saw it: no clock is asked, for one that is set would turn order round. A moment of an earlier start of
- * `serve` is before everything of this one; one server at a time works on a store. Held here, not read again: a second server that could not
- * listen has raised the number too. By the store's one `Sql`, for a process may serve on several.
+ * What came first, for all who serve on one store: no clock is asked, for clocks differ and one that is set turns order round. A moment is a
+ * number that each transaction which makes one raises, and nobody else can until it is over: so the numbers stand in the order in which their
+ * transactions became durable. Whoever serves knows the newest that it has seen on record; a connection gets that one when it is accepted.
+ * It is a lower bound: who knows late calls a connection older than it is, never younger.
  */
-const starts = new WeakMap<Sql, number>();
-
-/**
- * Numbers this start, above every one before. `atMs`: this machine's clock, which only makes the first number larger than those of a store whose
- * starts were named by it.
- */
-export async function beginStart(sql: Sql, atMs: number = Date.now()): Promise<void> {
-  const start = Math.max(Number((await readMeta(sql, "start")) ?? "0") + 1, atMs);
-  await writeMeta(sql, "start", String(start));
-  starts.set(sql, start);
-}
-
-function startOf(sql: Sql): number {
-  const start = starts.get(sql);
-  if (start === undefined) throw new Error("nothing serves on this store");
-  return start;
-}
-
-/** Microseconds since this server's start. */
-export function sinceStart(): number {
-  return Math.floor(performance.now() * 1000);
-}
+export type Moments = {
+  /** The newest moment known to be on record, with every one before it. */
+  newest(): number;
+  end(): void;
+};
 
 /** Now, as it is kept in the store. */
-export function moment(sql: Sql): string {
-  return `${startOf(sql)} ${sinceStart()}`;
+export async function moment(sql: Sql): Promise<string> {
+  const [row] = await sql.rows<{ value: number }>(
+    "update counters set value = value + 1 where name = 'moment' returning value",
+  );
+  if (row === undefined) throw new Error("the store counts no moments");
+  sql.tell({ moment: row.value });
+  return String(row.value);
 }
 
 /** Whether a connection was accepted after a moment. Not known means no. */
-export function isAfter(sql: Sql, accepted: number | null, kept: string): boolean {
-  if (accepted === null) return false;
-  const ours = startOf(sql);
-  const [start = 0, since = 0] = kept.split(" ").map(Number);
-  return start < ours || (start === ours && accepted > since);
+export function isAfter(accepted: number | null, kept: string): boolean {
+  return accepted !== null && accepted >= Number(kept);
 }
 
-/** When each open connection was accepted, which is before its handshake. */
-const times = new Map<string, number>();
+/** Listens before it looks, so that none is missed for good. */
+export async function watchMoments(store: Store): Promise<Moments> {
+  let newest = 0;
+  const know = (moment: number): void => {
+    newest = Math.max(newest, moment);
+  };
+  const look = async (): Promise<void> => know(await store.read(readMoment));
+  const end = await store.listen((news: News) => {
+    // What cannot be read now is read after the next news; until then what is known is older, and that is harmless.
+    if (news === "all") look().catch(() => undefined);
+    else if ("moment" in news) know(news.moment);
+  });
+  await look();
+  return { newest: () => newest, end };
+}
+
+async function readMoment(sql: Sql): Promise<number> {
+  const [row] = await sql.rows<{ value: number }>("select value from counters where name = 'moment'");
+  return row?.value ?? 0;
+}
+
+/** What was the newest moment when each open connection was accepted, which is before its handshake. */
+const stamps = new Map<string, number>();
 
 type Ends = {
   readonly localPort?: number | undefined;
@@ -56,17 +63,17 @@ function nameOf({ localPort, remoteAddress, remotePort }: Ends): string | null {
   return known ? `${localPort} ${remoteAddress} ${remotePort}` : null;
 }
 
-export function watchAccepted(server: Pick<Server, "on">): void {
+export function watchAccepted(server: Pick<Server, "on">, moments: Pick<Moments, "newest">): void {
   server.on("connection", (socket) => {
     const name = nameOf(socket);
     if (name === null) return;
-    times.set(name, sinceStart());
-    socket.once("close", () => times.delete(name));
+    stamps.set(name, moments.newest());
+    socket.once("close", () => stamps.delete(name));
   });
 }
 
-/** By sinceStart(); null when it is not known. */
+/** The newest moment then; null when it is not known. */
 export function acceptedAt(socket: Ends): number | null {
   const name = nameOf(socket);
-  return name === null ? null : (times.get(name) ?? null);
+  return name === null ? null : (stamps.get(name) ?? null);
 }

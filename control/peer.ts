@@ -8,7 +8,7 @@ export type Peer = {
   readonly cluster: string;
   readonly epoch: number;
   readonly serial: string;
-  /** When its connection was accepted, by sinceStart(); null when it is not known. */
+  /** When its connection was accepted, by acceptedAt(); null when it is not known. */
   readonly accepted: number | null;
 };
 export type CertificateRow = {
@@ -70,7 +70,7 @@ export async function retire(
   for (const { serial } of rows) {
     await sql.run("update certificates set slot = 'old' where serial = $1", serial);
     const kept = "insert into retired_certificates (serial, at) values ($1, $2) on conflict (serial) do nothing";
-    await sql.run(kept, serial, moment(sql));
+    await sql.run(kept, serial, await moment(sql));
   }
 }
 
@@ -81,7 +81,7 @@ export async function retire(
 async function replaced(sql: Sql, row: CertificateRow, accepted: number | null): Promise<Faulted> {
   const text = "select at from retired_certificates where serial = $1";
   const [retired] = await sql.rows<{ at: string }>(text, row.serial);
-  if (retired !== undefined && isAfter(sql, accepted, retired.at))
+  if (retired !== undefined && isAfter(accepted, retired.at))
     return fenceCopies(sql, row, "a certificate that a newer one had replaced was shown again");
   return new Faulted("certificate", "this certificate has been replaced by a newer one", true);
 }
@@ -99,6 +99,15 @@ export async function fencedAgent(
 
 export function fenced(epoch: number, cluster: ClusterRow | null): Faulted {
   return new Faulted("fenced", `epoch ${epoch} is over: the agent of epoch ${cluster?.epoch ?? 0} acts`);
+}
+
+/** Whose a certificate is never changes: what is about it is about that cluster. Null for one that was not issued here. */
+export function clusterOf(serial: string): (sql: Sql) => Promise<string | null> {
+  return async (sql) => {
+    const text = "select cluster from certificates where serial = $1";
+    const [row] = await sql.rows<{ cluster: string }>(text, serial);
+    return row?.cluster ?? null;
+  };
 }
 
 /** The issued certificate with this serial, if `leaf` (base64 DER) is exactly that one. */

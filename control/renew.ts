@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual, verify, X509Certificate } from "node:crypto";
+import { verify, X509Certificate } from "node:crypto";
 import type { z } from "zod";
 import { CERTIFICATE_GRACE_SECONDS } from "../agent/limits.ts";
 import { spiffeId } from "../agent/wire/names.ts";
@@ -7,68 +7,10 @@ import { copied, copiesOf, fenceCopies } from "./copies.ts";
 import { readAgentCsr } from "./csr.ts";
 import type { Plane } from "./enrol.ts";
 import { Faulted } from "./fault.ts";
-import { isAfter, sinceStart } from "./moment.ts";
-import { becomeCurrent, type CertificateRow, fenced, findCertificate, type Peer, retire } from "./peer.ts";
+import { isAfter } from "./moment.ts";
+import type { Nonces } from "./nonces.ts";
+import { becomeCurrent, type CertificateRow, clusterOf, fenced, findCertificate, type Peer, retire } from "./peer.ts";
 import { nowSeconds, readCluster, type Sql } from "./store.ts";
-
-const NONCE_LIFETIME_MS = 60_000;
-
-/**
- * Single-use nonces. Those given out are not kept, so that asking for many costs nothing; those used are, for at least as long as they live.
- * `kept`: how many. No use looks at more than one.
- */
-export type Nonces = {
-  make(): string;
-  use(nonce: string): boolean;
-  kept(): number;
-  /** When a nonce that `use` took was made, by sinceStart(). */
-  madeAt(nonce: string): number;
-};
-
-/**
- * A nonce is 6 bytes of its end, 8 of when it was made, 2 of its number, 16 of an HMAC whose key dies with the process. `now`: milliseconds
- * that only rise.
- */
-export function makeNonces(now: () => number = () => Math.floor(performance.now())): Nonces {
-  const key = randomBytes(32);
-  // Used since `turnedAt`, and in the lifetime before.
-  let used = new Set<string>();
-  let before = new Set<string>();
-  let turnedAt = now();
-  // Two of one microsecond differ by it; nobody guesses one, for the HMAC.
-  let number = 0;
-  const turn = (): void => {
-    const since = now() - turnedAt;
-    if (since < NONCE_LIFETIME_MS) return;
-    before = since < 2 * NONCE_LIFETIME_MS ? used : new Set();
-    used = new Set();
-    turnedAt = now();
-  };
-  const tag = (head: Uint8Array): Buffer => createHmac("sha256", key).update(head).digest().subarray(0, 16);
-  return {
-    make() {
-      const head = Buffer.alloc(16);
-      head.writeUIntBE(now() + NONCE_LIFETIME_MS, 0, 6);
-      head.writeBigUInt64BE(BigInt(sinceStart()), 6);
-      head.writeUInt16BE(number, 14);
-      number = (number + 1) % 65_536;
-      return Buffer.concat([head, tag(head)]).toString("base64url");
-    },
-    use(nonce) {
-      turn();
-      const bytes = Buffer.from(nonce, "base64url");
-      if (bytes.length !== 32 || bytes.toString("base64url") !== nonce) return false;
-      const head = bytes.subarray(0, 16);
-      if (!timingSafeEqual(tag(head), bytes.subarray(16))) return false;
-      const until = head.readUIntBE(0, 6);
-      if (until <= now() || used.has(nonce) || before.has(nonce)) return false;
-      used.add(nonce);
-      return true;
-    },
-    kept: () => used.size + before.size,
-    madeAt: (nonce) => Number(Buffer.from(nonce, "base64url").readBigUInt64BE(6)),
-  };
-}
 
 /**
  * A certificate for a new key, into the second slot. Asked again with the same key while that one is pending, the answer is the same.
@@ -127,7 +69,7 @@ export async function renewInGrace(
     !verify("sha256", signed, { key: leaf.publicKey, dsaEncoding: "ieee-p1363" }, signature)
   )
     throw new Faulted("certificate", "the signature is not by the certificate's key");
-  if (!nonces.use(request.nonce)) throw new Faulted("malformed", "the nonce is not one of ours, or not fresh");
+  if (!(await nonces.use(request.nonce))) throw new Faulted("malformed", "the nonce is not one of ours, or not fresh");
   const result = await plane.store.transaction(async (sql) => {
     const row = await findCertificate(sql, leaf.serialNumber.toLowerCase(), leaf.raw.toString("base64"));
     if (row === null) throw new Faulted("certificate", "this certificate is not known here");
@@ -146,7 +88,7 @@ export async function renewInGrace(
       await sql.run("update certificates set used_at = $1 where serial = $2", nowSeconds(), row.serial);
     }
     return renew(plane, sql, row, request.csr);
-  });
+  }, clusterOf(leaf.serialNumber.toLowerCase()));
   // Kept, then thrown.
   if (result instanceof Faulted) throw result;
   return result;
@@ -154,7 +96,7 @@ export async function renewInGrace(
 
 async function wasRetiredBefore(sql: Sql, { serial }: CertificateRow, made: number): Promise<boolean> {
   const [row] = await sql.rows<{ at: string }>("select at from retired_certificates where serial = $1", serial);
-  return row !== undefined && isAfter(sql, made, row.at);
+  return row !== undefined && isAfter(made, row.at);
 }
 
 /** Null for bytes that are no certificate with a P-256 key: every one of ours has one. */

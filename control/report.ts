@@ -89,7 +89,7 @@ export async function takeReport(
     await learn(sql, peer, entry);
   }
   // A resource may be free now: held polls look again.
-  await bumpChanges(sql);
+  await bumpChanges(sql, peer.cluster);
   return { next: log.tree.size };
 }
 

@@ -53,7 +53,7 @@ export async function send(store: Store, wish: Wish, signer: Signer): Promise<Se
   const signed = await signCommand(wish, cluster, trustDomain, epoch, signer);
   await store.transaction(async (sql) => {
     await queue(sql, signed);
-    await bumpChanges(sql);
+    await bumpChanges(sql, cluster);
   });
   return { id: signed.id, digest: signed.digest, epoch, signedStatement };
 }
@@ -215,7 +215,7 @@ export async function replay(store: Store, id: string): Promise<CommandRow> {
     if (row.state === "queued")
       throw new Complaint(1, `send ${id} again`, "it has not been handed out yet", "Wait until it has.");
     await sql.run("update commands set replay = 1, replay_line = null where id = $1", id);
-    await bumpChanges(sql);
+    await bumpChanges(sql, row.cluster);
     return row;
   });
 }
@@ -234,7 +234,7 @@ export async function cancel(store: Store, id: string): Promise<"cancelled" | "a
     if (row.state === "queued")
       await sql.run("update commands set state = 'cancelled', code = 'queued' where id = $1", id);
     else await sql.run("update commands set cancel = 1 where id = $1", id);
-    await bumpChanges(sql);
+    await bumpChanges(sql, row.cluster);
     return row.state === "queued" ? "cancelled" : "asked";
   });
 }

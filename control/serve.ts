@@ -1,18 +1,18 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openAuthority } from "./ca.ts";
-import type { Plane } from "./enrol.ts";
-import { agentsApp, enrolmentApp, listen, type Wake } from "./listeners.ts";
-import { beginStart } from "./moment.ts";
+import { agentsApp, enrolmentApp, listen } from "./listeners.ts";
+import { type Moments, watchMoments } from "./moment.ts";
+import { type Nonces, openNonces } from "./nonces.ts";
+import { openStore } from "./openStore.ts";
 import { REDELIVER_SECONDS } from "./poll.ts";
 import { PLACES, type ProofPlaces } from "./proof/places.ts";
 import { proofVerifier } from "./proof/verify.ts";
-import { openSqlite } from "./sqlite.ts";
-import { readMeta, type Store, writeMeta } from "./store.ts";
+import { keepSameKeys } from "./sameKeys.ts";
+import { readMeta, type Sql, type Store, writeMeta } from "./store.ts";
 import { Complaint } from "./terminal.ts";
+import { type Wake, watchStore } from "./wake.ts";
 import { openWitnessKey } from "./witness/key.ts";
-
-const WATCH_MS = 150;
 
 export type ServeOptions = {
   readonly dir: string;
@@ -43,10 +43,13 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const authority = await openAuthority(options.dir, [enrolAt.host, agentsAt.host]);
   const witness = openWitnessKey(join(options.dir, "ca"), undefined);
-  const store = await openSqlite(join(options.dir, "state.db"));
-  const trustDomain = await settleTrustDomain(store, options.trustDomain);
+  const store = await openStore(options.dir);
   const stopping = new AbortController();
-  const wake = await watch(store, stopping.signal);
+  const settled = await settle(store, options, { authority, witness }, stopping.signal).catch((error: unknown) => {
+    store.close();
+    throw error;
+  });
+  const { trustDomain, wake, moments, nonces } = settled;
   // Ports are known only when bound; nobody is answered before both are.
   const verify = proofVerifier(options.proofs ?? PLACES);
   const plane = { store, authority, witness, trustDomain, verify, enrolUrl: "", agentsUrl: "" };
@@ -54,19 +57,20 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const opened: { close(): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
     stopping.abort();
+    moments.end();
     await Promise.all(opened.map((listener) => listener.close()));
-    await store.transaction(async () => undefined);
+    await store.settled();
     store.close();
   };
   const open = async (app: Parameters<typeof listen>[0], at: Place, clients: readonly string[] | null) => {
-    const listener = await bind(app, plane, options.bind ?? at.host, at.port, clients);
+    const listener = await bind(app, { authority, moments }, options.bind ?? at.host, at.port, clients);
     opened.push(listener);
     return listener.port;
   };
   try {
     const port = await open(agentsApp(plane, wake, settings), agentsAt, authority.clientRoots);
     plane.agentsUrl = `https://${withPort(options.agents, port)}`;
-    plane.enrolUrl = `https://${withPort(options.enrol, await open(enrolmentApp(plane), enrolAt, null))}`;
+    plane.enrolUrl = `https://${withPort(options.enrol, await open(enrolmentApp(plane, nonces), enrolAt, null))}`;
   } catch (error) {
     // Whoever cannot listen ends: what still watches the state would keep the process.
     await stop();
@@ -87,9 +91,36 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   };
 }
 
+type Settled = {
+  readonly trustDomain: string;
+  readonly wake: Wake;
+  readonly moments: Moments;
+  readonly nonces: Nonces;
+};
+
+/** What this process is on its store, before it listens. */
+async function settle(
+  store: Store,
+  options: Pick<ServeOptions, "dir" | "trustDomain">,
+  keys: Parameters<typeof keepSameKeys>[2],
+  stopping: AbortSignal,
+): Promise<Settled> {
+  const trustDomain = await store.transaction(async (sql) => {
+    await keepSameKeys(sql, options.dir, keys);
+    return settleTrustDomain(sql, options.trustDomain);
+  });
+  const moments = await watchMoments(store);
+  return {
+    trustDomain,
+    moments,
+    nonces: await openNonces(store, moments),
+    wake: await watchStore(store, stopping),
+  };
+}
+
 async function bind(
   app: Parameters<typeof listen>[0],
-  plane: Plane,
+  plane: Parameters<typeof listen>[1],
   host: string,
   port: number,
   clients: readonly string[] | null,
@@ -107,22 +138,18 @@ async function bind(
   }
 }
 
-/** The first transaction of this start. */
-async function settleTrustDomain(store: Store, wanted: string | undefined): Promise<string> {
-  return store.transaction(async (sql) => {
-    await beginStart(sql);
-    const known = await readMeta(sql, "trust_domain");
-    if (known !== null && wanted !== undefined && wanted !== known)
-      throw new Complaint(
-        3,
-        "serve",
-        `this folder belongs to the trust domain ${known}, not ${wanted}`,
-        "A trust domain never changes; use another folder.",
-      );
-    if (known !== null) return known;
-    await writeMeta(sql, "trust_domain", wanted ?? "vendor.example");
-    return wanted ?? "vendor.example";
-  });
+async function settleTrustDomain(sql: Sql, wanted: string | undefined): Promise<string> {
+  const known = await readMeta(sql, "trust_domain");
+  if (known !== null && wanted !== undefined && wanted !== known)
+    throw new Complaint(
+      3,
+      "serve",
+      `this folder belongs to the trust domain ${known}, not ${wanted}`,
+      "A trust domain never changes; use another folder.",
+    );
+  if (known !== null) return known;
+  await writeMeta(sql, "trust_domain", wanted ?? "vendor.example");
+  return wanted ?? "vendor.example";
 }
 
 type Place = { readonly host: string; readonly port: number };
@@ -136,48 +163,4 @@ function address(text: string): Place {
 
 function withPort(text: string, port: number): string {
   return text.replace(/\d+$/, String(port));
-}
-
-/** One look at the store in each WATCH_MS serves all held polls, also for what other processes wrote. */
-async function watch(store: Store, stopping: AbortSignal): Promise<Wake> {
-  const look = (): Promise<string | null> => store.transaction((sql) => readMeta(sql, "changes"));
-  let seen = await look();
-  const sleepers = new Set<() => void>();
-  const all = (): void => {
-    for (const sleeper of sleepers) sleeper();
-  };
-  stopping.addEventListener("abort", all, { once: true });
-  const tick = async (): Promise<void> => {
-    if (stopping.aborted) return;
-    if (sleepers.size > 0) {
-      const now = await look();
-      if (now !== seen) all();
-      seen = now;
-    }
-    setTimeout(() => void tick().catch(retick), WATCH_MS);
-  };
-  const retick = (error: unknown): void => {
-    if (stopping.aborted) return;
-    process.stderr.write(
-      `${JSON.stringify({ time: new Date().toISOString(), level: "error", what: "the state cannot be read", error: String(error) })}\n`,
-    );
-    setTimeout(() => void tick().catch(retick), WATCH_MS);
-  };
-  await tick();
-  return {
-    stopping,
-    wait: (milliseconds, gone) =>
-      new Promise((resolve) => {
-        const end = (): void => {
-          clearTimeout(timer);
-          sleepers.delete(end);
-          gone.removeEventListener("abort", end);
-          resolve();
-        };
-        const timer = setTimeout(end, milliseconds);
-        sleepers.add(end);
-        gone.addEventListener("abort", end, { once: true });
-        if (stopping.aborted || gone.aborted) end();
-      }),
-  };
 }

@@ -79,7 +79,7 @@ export async function addStatement(sql: Sql, cluster: string, trustDomain: strin
     throw new Complaint(1, cannot, `an agent would refuse it: ${judged.because} (${judged.code})`, SAY_AGAIN);
   await ensureCluster(sql, cluster);
   await sql.run("insert into trust (cluster, version, jws) values ($1, $2, $3)", cluster, version, jws);
-  await bumpChanges(sql);
+  await bumpChanges(sql, cluster);
   return statement;
 }
 

@@ -1,16 +1,33 @@
 /**
  * The control plane's state behind one interface. SQL is limited to what SQLite and PostgreSQL both take: `$1` placeholders,
- * text and bigint columns, `on conflict`. control/sqlite.ts is one engine; several replicas would bring another.
+ * text and bigint columns, `on conflict`. The engines are control/sqlite.ts and control/postgres.ts.
  */
 export type Value = string | number | null;
 export type Sql = {
   rows<T>(text: string, ...values: readonly Value[]): Promise<T[]>;
   /** The number of changed rows. */
   run(text: string, ...values: readonly Value[]): Promise<number>;
+  /** Tells every process that serves on this store, this one too, when the transaction is durable; never when it is undone. */
+  tell(news: News): void;
+  /** Ends a `select` of work that one of many takes: rows that another has in hand are passed over. Nothing where one writes at a time. */
+  readonly skipLocked: "" | " for update skip locked";
 };
+/**
+ * What a transaction may change. A cluster's name: only what is of this cluster, so that those of other clusters go on beside it. Asked
+ * within the transaction when it is known only there. Left out: anything, and nobody else writes meanwhile.
+ */
+export type About = string | ((sql: Sql) => Promise<string | null>);
+/** For the polls of a cluster; of every one; a moment (moment.ts) that is on record. */
+export type News = { readonly cluster: string } | { readonly moment: number } | "all";
 export type Store = {
-  /** One transaction that may write, alone: durable when it resolves, undone when `work` throws. */
-  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  /** One transaction that may write: durable when it resolves, undone when `work` throws. */
+  transaction<T>(work: (sql: Sql) => Promise<T>, about?: About): Promise<T>;
+  /** Looks at one state of everything, and holds nobody up. Writes nothing. */
+  read<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  /** Hears what is told from now on. "all": something may have been missed. Resolves when nothing more can be; returns the end of it. */
+  listen(heard: (news: News) => void): Promise<() => void>;
+  /** When every transaction that this process began is over. */
+  settled(): Promise<void>;
   close(): void;
 };
 
@@ -23,7 +40,7 @@ export const SCHEMA: readonly string[] = [
     spki text, epoch bigint, answer text)`,
   `create table if not exists certificates (serial text primary key, cluster text not null, epoch bigint not null,
     slot text not null, spki text not null, chain text not null, not_after bigint not null, used_at bigint)`,
-  // When a certificate was replaced, in one server's order (moment.ts).
+  // When a certificate was replaced (moment.ts).
   "create table if not exists retired_certificates (serial text primary key, at text not null)",
   // Epochs whose identity two hold; the processes that others replaced; the longest head that was shown.
   "create table if not exists copies (cluster text not null, epoch bigint not null, at bigint not null, why text not null, primary key (cluster, epoch))",
@@ -137,9 +154,9 @@ export async function writeMeta(sql: Sql, name: string, value: string): Promise<
   );
 }
 
-/** Wakes the polls that `serve` holds, from whichever process. */
-export async function bumpChanges(sql: Sql): Promise<void> {
-  await writeMeta(sql, "changes", String(Number((await readMeta(sql, "changes")) ?? "0") + 1));
+/** Wakes the polls that are held for this cluster, or for every one, by whichever process. */
+export async function bumpChanges(sql: Sql, cluster: string | null = null): Promise<void> {
+  sql.tell(cluster === null ? "all" : { cluster });
 }
 
 export async function readCluster(sql: Sql, cluster: string): Promise<ClusterRow | null> {

@@ -23,6 +23,13 @@ export function complaintText(complaint: Complaint): string {
   return `error: ${printable(complaint.message)}\nhint: ${printable(complaint.hint)}\n`;
 }
 
+/** A line of a server's own log: our own mistake, or the disk's. Whoever called learns nothing of it. */
+export function sayTrouble(what: string, error: unknown): void {
+  process.stderr.write(
+    `${JSON.stringify({ time: new Date().toISOString(), level: "error", what, error: String(error) })}\n`,
+  );
+}
+
 /** Seconds of `90s`, `15m`, `1h`, `30d`; throws a Complaint of usage. */
 export function seconds(text: string, cannot: string): number {
   const match = /^([1-9]\d{0,8})([smhd])$/.exec(text);

@@ -1,12 +1,11 @@
 import { randomBytes, sign } from "node:crypto";
-import { join } from "node:path";
 import { TOKEN_LIFETIME_MAX_SECONDS } from "../agent/limits.ts";
 import { canonical } from "../agent/wire/canonical.ts";
 import type { TokenClaims } from "../agent/wire/protocol.ts";
 import { TOKEN_HEADER } from "../agent/wire/token.ts";
 import { readRoot } from "./ca.ts";
+import { openStore } from "./openStore.ts";
 import { type Signer, signJws } from "./signer.ts";
-import { openSqlite } from "./sqlite.ts";
 import { clusterName, signFirstStatement, trustDomainOf } from "./statement.ts";
 import { ensureCluster, nowSeconds, readMeta } from "./store.ts";
 import { Complaint } from "./terminal.ts";
@@ -20,7 +19,7 @@ export async function makeToken(dir: string, cluster: string, ttl: number, signe
     throw new Complaint(2, cannot, "a token lives 24 h at most", "Ask for --ttl 24h or less.");
   const sub = clusterName(cluster);
   const root = readRoot(dir);
-  const store = await openSqlite(join(dir, "state.db"));
+  const store = await openStore(dir);
   try {
     const signedStatement = signer !== null && (await signFirstStatement(store, dir, sub, signer));
     return await store.transaction(async (sql) => {

@@ -6,7 +6,7 @@ import { Complaint } from "../terminal.ts";
 import { openWitnessKey, WITNESS_KEY_FILE, witnessKeyText } from "../witness/key.ts";
 import { serveWitness, WITNESS_DB } from "../witness/serve.ts";
 import { readWitness, witnessText } from "../witness/show.ts";
-import { forgetLog, WITNESS_SCHEMA } from "../witness/state.ts";
+import { forgetLog, WITNESS_MIGRATIONS } from "../witness/state.ts";
 import { out } from "./state.ts";
 
 /** `witness`: what the customer runs, out of reach of the agent's machine and of the vendor. */
@@ -87,7 +87,7 @@ function addShow(witness: Command): void {
     .option("--json", "print JSON")
     .action(async (options: { dir: string; json?: boolean }) => {
       needState(options.dir, WITNESS_DB);
-      const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_SCHEMA);
+      const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_MIGRATIONS);
       try {
         const shown = await store.transaction(readWitness);
         out(options.json === true ? `${JSON.stringify(shown)}\n` : witnessText(shown));
@@ -108,7 +108,7 @@ function addForget(witness: Command): void {
     .requiredOption("--dir <folder>", "the witness's folder")
     .action(async (origin: string, options: { dir: string }) => {
       needState(options.dir, WITNESS_DB);
-      const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_SCHEMA);
+      const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_MIGRATIONS);
       try {
         if (!(await store.transaction((sql) => forgetLog(sql, origin))))
           throw new Complaint(

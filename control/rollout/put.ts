@@ -22,9 +22,8 @@ export async function put(sql: Sql, id: number, order: Order, phase: Phase, sign
   if (await hasUnseenFailure(sql, id)) return giveBack(sql, rollout, signed);
   const decided = decideLane(rollout, await countsOf(sql, rollout));
   if (decided.step === "stop") return closeRollout(sql, rollout, "stopped", decided.because);
-  let sent = 0;
-  for (const one of signed) sent += await putOne(sql, rollout, order, one);
-  if (sent > 0) await bumpChanges(sql);
+  for (const one of signed)
+    if ((await putOne(sql, rollout, order, one)) > 0) await bumpChanges(sql, one.wish.cluster);
 }
 
 /** They are looked at again at once. */

@@ -9,7 +9,7 @@ import { openSqlite } from "../sqlite.ts";
 import { Complaint } from "../terminal.ts";
 import { witnessApp } from "./app.ts";
 import { openWitnessKey, witnessKeyText } from "./key.ts";
-import { WITNESS_SCHEMA } from "./state.ts";
+import { WITNESS_MIGRATIONS } from "./state.ts";
 import { type ServerPair, witnessTls } from "./tls.ts";
 
 export type WitnessOptions = {
@@ -42,7 +42,7 @@ export async function serveWitness(
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const tls = await serverPair(options, at.host);
   const key = openWitnessKey(options.dir, options.name);
-  const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_SCHEMA);
+  const store = await openSqlite(join(options.dir, WITNESS_DB), WITNESS_MIGRATIONS);
   const said = (what: string, because: string): void => {
     process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level: "warn", what, because })}\n`);
   };

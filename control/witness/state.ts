@@ -1,8 +1,8 @@
+import type { Migrations } from "../migrations.ts";
 import type { Sql } from "../store.ts";
 import { nowSeconds } from "../store.ts";
 
-/** What a witness remembers, in a SQLite file of its own. */
-export const WITNESS_SCHEMA: readonly string[] = [
+const FIRST: readonly string[] = [
   `create table if not exists witnessed_logs (origin text primary key, agent text not null, epoch bigint not null,
     first text not null, size bigint not null, root text not null, note text not null, at bigint not null, ended_by text)`,
   "create index if not exists witnessed_logs_by_agent on witnessed_logs (agent, epoch)",
@@ -11,6 +11,9 @@ export const WITNESS_SCHEMA: readonly string[] = [
   `create table if not exists witness_refusals (origin text not null, kind text not null, about text not null, words text not null,
     note text not null, at bigint not null, primary key (origin, kind, about))`,
 ];
+
+/** What a witness remembers, in a SQLite file of its own. */
+export const WITNESS_MIGRATIONS: Migrations = [["0001-first", FIRST]];
 
 /** A log that this witness knows. `size` 0: it has cosigned nothing of it yet. */
 export type LogRow = {

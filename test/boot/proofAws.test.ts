@@ -5,7 +5,8 @@ import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Proof, STS } from "../../agent/wire/proof.ts";
-import { makeNonces } from "../../control/renew.ts";
+import { openNonces } from "../../control/nonces.ts";
+import { openSqlite } from "../../control/sqlite.ts";
 import { signedForSts } from "../../providers/aws/sign.ts";
 import type { World as Cloud } from "../aws/world/world.ts";
 import { call, makeKey } from "../control/client.ts";
@@ -258,12 +259,14 @@ test("a nonce is ours, fresh, and used once", async () => {
   );
   expect(code(await ask(caller, { proof: good, nonce: null, key }))).toBe("malformed");
   let now = 1_000;
-  const nonces = makeNonces(() => now);
+  const store = await openSqlite(":memory:");
+  const nonces = await openNonces(store, { newest: () => 0 }, () => now);
   const [old, fresh] = [nonces.make(), nonces.make()];
   now += 59_999;
-  expect(nonces.use(fresh)).toBe(true);
+  expect(await nonces.use(fresh)).toBe(true);
   now += 1;
-  expect(nonces.use(old)).toBe(false);
+  expect(await nonces.use(old)).toBe(false);
+  store.close();
 });
 
 test("another role, another account, and a session that is no instance's are not admitted", async () => {

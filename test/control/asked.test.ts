@@ -9,9 +9,9 @@ import { openAuthority } from "../../control/ca.ts";
 import { enrol } from "../../control/enrol.ts";
 import { Faulted, Outage } from "../../control/fault.ts";
 import { readFleet } from "../../control/fleet.ts";
+import { openNonces } from "../../control/nonces.ts";
 import { PLACES } from "../../control/proof/places.ts";
 import { proofVerifier } from "../../control/proof/verify.ts";
-import { makeNonces } from "../../control/renew.ts";
 import { openWitnessKey } from "../../control/witness/key.ts";
 import { CLUSTER, enrolled, makeCsr, makeKey, startWorld, type World } from "./client.ts";
 
@@ -79,7 +79,7 @@ test("a used token with another key is the theft alarm, unless the platform is o
   await enrolled(world, token);
   const principal = { platform: "aws", place: "123456789012", who: "reeve" } as const;
   await admitPrincipal(world.store, { cluster: CLUSTER, principal, budget: 3, by: "maria", why: "test" });
-  const nonces = makeNonces();
+  const nonces = await openNonces(world.store, { newest: () => 0 });
   const plane = {
     store: world.store,
     authority: await openAuthority(world.dir, ["127.0.0.1"]),

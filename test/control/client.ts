@@ -11,11 +11,12 @@ import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts
 import { canonical, type Json } from "../../agent/wire/canonical.ts";
 import { logOrigin, spiffeId } from "../../agent/wire/names.ts";
 import { initKey } from "../../control/keyFolder.ts";
+import { openStore } from "../../control/openStore.ts";
 import { type Serving, serve } from "../../control/serve.ts";
 import { openSigner, type Signer } from "../../control/signer.ts";
-import { openSqlite } from "../../control/sqlite.ts";
 import type { Store } from "../../control/store.ts";
 import { makeToken } from "../../control/token.ts";
+import { placeState } from "../fleet/engine.ts";
 
 /** A small agent for tests: it speaks the protocol and nothing else. */
 export const ECDSA = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
@@ -64,12 +65,13 @@ export async function startWorld(redeliverSeconds = 30): Promise<World> {
   const dir = join(base, "control");
   const keys = join(base, "keys");
   await initKey(keys, "cmd-test");
+  await placeState(dir);
   const signer = openSigner({ keys });
   if (signer === null) throw new Error("no signer");
   const start = (enrol: string, agents: string) =>
     serve({ dir, enrol, agents, trustDomain: undefined, bind: undefined, redeliverSeconds });
   let serving = await start("127.0.0.1:0", "127.0.0.1:0");
-  const store = await openSqlite(join(dir, "state.db"));
+  const store = await openStore(dir);
   const rootPem = await Bun.file(join(dir, "ca", "root.pem")).text();
   return {
     dir,

@@ -1,12 +1,10 @@
 import "reflect-metadata";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { sign } from "node:crypto";
-import { join } from "node:path";
 import { connect } from "node:tls";
 import * as x509 from "@peculiar/x509";
 import { readFleet } from "../../control/fleet.ts";
-import { beginStart, isAfter, moment, sinceStart } from "../../control/moment.ts";
-import { makeNonces } from "../../control/renew.ts";
+import { openNonces } from "../../control/nonces.ts";
 import { openSqlite } from "../../control/sqlite.ts";
 import { agentOf, call, ECDSA, enrolled, enrolWith, ID, makeCsr, makeKey, startWorld, type World } from "./client.ts";
 
@@ -178,56 +176,45 @@ test("a renewal in grace that comes late, after a newer certificate was used, is
   expect((await agent.poll()).body["code"]).toBe("fenced");
 });
 
-test("a nonce is good once and for a minute, and only here", () => {
-  let now = 1_000_000;
-  const nonces = makeNonces(() => now);
-  const nonce = nonces.make();
-  expect(makeNonces(() => now).use(nonce)).toBe(false);
-  expect(nonces.use(nonce)).toBe(true);
-  expect(nonces.use(nonce)).toBe(false);
-  const late = nonces.make();
+test("a nonce is good once and for a minute, at each who serves on this state, and nowhere else", async () => {
+  let now = 2_000_000_000_000;
+  const open = (store = world.store) => openNonces(store, { newest: () => 7 }, () => now);
+  const [here, there] = [await open(), await open()];
+  const nonce = here.make();
+  expect(there.madeAt(nonce)).toBe(7);
+  const stranger = await openSqlite(":memory:");
+  expect(await (await open(stranger)).use(nonce)).toBe(false);
+  stranger.close();
+  expect((await Promise.all([there, here, there].map((one) => one.use(nonce)))).filter((good) => good).length).toBe(1);
+  expect(await here.use(nonce)).toBe(false);
+  const [late, early] = [here.make(), here.make()];
   now += 60_000;
-  expect(nonces.use(late)).toBe(false);
+  expect(await here.use(late)).toBe(false);
+  // The clock that made it was far ahead, or this one was set back.
+  now -= 121_000;
+  expect(await here.use(early)).toBe(false);
 });
 
-test("a start of the control plane comes after those before it, also when the clock was set back between them", async () => {
-  const path = join(world.dir, "moments.db");
-  const [one, other] = [await openSqlite(path), await openSqlite(path)];
-  const early = await one.transaction(async (sql) => {
-    await beginStart(sql, 2_000_000_000_000);
-    return moment(sql);
-  });
-  const late = await other.transaction(async (sql) => {
-    await beginStart(sql, 1_000_000_000_000);
-    expect(isAfter(sql, 0, early)).toBe(true);
-    return moment(sql);
-  });
-  // One that was started and ended meanwhile does not turn round what this one saw.
-  await one.transaction(async (sql) => {
-    expect([isAfter(sql, 0, early), isAfter(sql, sinceStart(), early), isAfter(sql, sinceStart(), late)]).toEqual([
-      false,
-      true,
-      false,
-    ]);
-  });
-  for (const store of [one, other]) store.close();
-});
-
-test("a used nonce is not good again for as long as it lives, however many were used since, and none is kept for long", () => {
-  let now = 1_000_000;
-  const nonces = makeNonces(() => now);
+test("a used nonce is not good again for as long as it lives, however many were used since, and none is kept for long", async () => {
+  let now = 2_100_000_000_000;
+  const nonces = await openNonces(world.store, { newest: () => 0 }, () => now);
+  const kept = async (): Promise<number> => {
+    const text = "select count(*) as number from used_nonces";
+    const [row] = await world.store.transaction((sql) => sql.rows<{ number: number }>(text));
+    return row?.number ?? 0;
+  };
   const taken: string[] = [];
-  for (let step = 0; step < 300; step++) {
-    now += 1000;
+  for (let step = 0; step < 150; step++) {
+    now += 10_000;
     const nonce = nonces.make();
-    expect(nonces.use(nonce)).toBe(true);
+    expect(await nonces.use(nonce)).toBe(true);
     taken.push(nonce);
-    expect(taken.slice(-61).some((one) => nonces.use(one))).toBe(false);
-    expect(nonces.kept()).toBeLessThanOrEqual(120);
+    for (const one of taken.slice(-7)) expect(await nonces.use(one)).toBe(false);
   }
-  now += 120_000;
-  nonces.use("");
-  expect(nonces.kept()).toBe(0);
+  expect(await kept()).toBeLessThanOrEqual(70);
+  now += 700_000;
+  expect(await nonces.use(nonces.make())).toBe(true);
+  expect(await kept()).toBe(1);
 });
 
 test("a nonce that comes beside a wrong signature is not used up by it", async () => {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { Hono } from "hono";
 import { openAuthority } from "../../control/ca.ts";
 import { agentsApp, enrolmentApp, listen } from "../../control/listeners.ts";
-import { beginStart } from "../../control/moment.ts";
+import { watchMoments } from "../../control/moment.ts";
+import { openNonces } from "../../control/nonces.ts";
 import { PLACES } from "../../control/proof/places.ts";
 import { proofVerifier } from "../../control/proof/verify.ts";
 import { openSqlite } from "../../control/sqlite.ts";
@@ -28,10 +29,13 @@ export async function recorder(dir: string): Promise<Recorder> {
   const store = await openSqlite(join(dir, "state.db"));
   const witness = openWitnessKey(join(dir, "ca"), undefined);
   const verify = proofVerifier(PLACES);
-  const plane = { store, authority, witness, verify, trustDomain: "vendor.example", enrolUrl: "", agentsUrl: "" };
+  const moments = await watchMoments(store);
+  const urls = { enrolUrl: "", agentsUrl: "" };
+  const plane = { store, authority, witness, verify, trustDomain: "vendor.example", moments, ...urls };
   const stopping = new AbortController();
   const wake = {
     stopping: stopping.signal,
+    seen: () => 0,
     wait: (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, Math.min(milliseconds, 100))),
   };
   const recording = (inner: ReturnType<typeof enrolmentApp>): typeof inner => {
@@ -59,10 +63,15 @@ export async function recorder(dir: string): Promise<Recorder> {
     authority.clientRoots,
   );
   plane.agentsUrl = `https://127.0.0.1:${agents.port}`;
-  const enrolment = await listen(recording(enrolmentApp(plane)), plane, "127.0.0.1", 0, null);
+  const enrolment = await listen(
+    recording(enrolmentApp(plane, await openNonces(store, moments))),
+    plane,
+    "127.0.0.1",
+    0,
+    null,
+  );
   plane.enrolUrl = `https://127.0.0.1:${enrolment.port}`;
   await store.transaction(async (sql) => {
-    await beginStart(sql);
     await writeMeta(sql, "trust_domain", plane.trustDomain);
     await writeMeta(sql, "enrol_url", plane.enrolUrl);
     await writeMeta(sql, "agents_url", plane.agentsUrl);
@@ -76,6 +85,7 @@ export async function recorder(dir: string): Promise<Recorder> {
     async end() {
       stopping.abort();
       await Promise.all([agents.close(), enrolment.close()]);
+      moments.end();
       store.close();
     },
   };

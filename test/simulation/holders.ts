@@ -10,8 +10,8 @@ import { CLUSTER, DOMAIN } from "./plane.ts";
 export const NAMES = ["agent", "copy", "replacement"] as const;
 export type Name = (typeof NAMES)[number];
 
-/** `accepted`: as control/moment.ts keeps it. */
-export type Line = { readonly port: number; readonly accepted: string; readonly key: number };
+/** `accepted`: by the clock (told.ts). `stamp`: the control plane's newest moment then. */
+export type Line = { readonly port: number; readonly accepted: string; readonly stamp: number; readonly key: number };
 /** A request on its way. `lines`: the log that its head is of. */
 export type Sent = {
   readonly kind: "poll" | "report" | "renew" | "grace";

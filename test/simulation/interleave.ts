@@ -1,6 +1,6 @@
 import { FAULT_STATUS, Faulted } from "../../control/fault.ts";
 
-import { makeNonces, renewInGrace } from "../../control/renew.ts";
+import { renewInGrace } from "../../control/renew.ts";
 import { send } from "../../control/send.ts";
 import type { Store } from "../../control/store.ts";
 import { pemOf } from "../control/client.ts";
@@ -30,7 +30,7 @@ import {
   ENROL_URL,
   type VendorKeys,
 } from "./plane.ts";
-import { breachOf, type Heard, type Memory, moment, newMemory, remember, signOf, sinceOf, tell } from "./told.ts";
+import { breachOf, type Heard, type Memory, moment, newMemory, remember, signOf, tell } from "./told.ts";
 
 /** All there is between two steps. */
 export type State = { readonly holders: Holder[]; readonly memory: Memory; kept: Kept };
@@ -63,7 +63,7 @@ export async function groundOf(shared: VendorKeys, broken: Broken = {}): Promise
   const blind: string[] = [];
   const plane = await controlPlane({ after: () => ({ cancel: () => undefined }) }, keys, blind);
   // One nonce stands on several branches: that it is good once is not looked at here, when it was made is the request's own.
-  const nonces = makeNonces();
+  const { nonces } = plane;
   const ours = { store: plane.store, trustDomain: DOMAIN, enrolUrl: ENROL_URL, agentsUrl: AGENTS_URL, verify: nobody };
   const chains = new Map<number, readonly string[]>();
   const callers = new Map<number, NonNullable<ReturnType<typeof callerOf>>>();
@@ -92,7 +92,7 @@ export async function groundOf(shared: VendorKeys, broken: Broken = {}): Promise
     const chain = chains.get(sent.line.key) ?? [];
     if (sent.kind === "grace") {
       const body = graceBody(asked, chain, nonces.make(), key);
-      const made = broken.noncesAreYoung === true ? Number.MAX_SAFE_INTEGER : sinceOf(sent.line.accepted);
+      const made = broken.noncesAreYoung === true ? Number.MAX_SAFE_INTEGER : sent.line.stamp;
       const answer = await renewInGrace({ ...keys, ...ours }, { ...nonces, madeAt: () => made }, body).catch(faulted);
       return answer instanceof Faulted
         ? { status: FAULT_STATUS[answer.code], code: answer.code, body: {} }
@@ -149,7 +149,7 @@ export async function groundOf(shared: VendorKeys, broken: Broken = {}): Promise
   }
 
   async function asks(state: State, holder: Holder, kind: Sent["kind"], how: string): Promise<string | null> {
-    const sent = prepare(holder, kind);
+    const sent = prepare(plane, holder, kind);
     if (how === "late") {
       holder.flight = sent;
       holder.line = null;
@@ -179,7 +179,7 @@ export async function groundOf(shared: VendorKeys, broken: Broken = {}): Promise
       for (const kind of ["poll", "report", "renew"] as const) {
         if (kind === "renew" && nextKey(holder) === null) continue;
         if (holder.line === null) connect(plane, holder);
-        const answer = await judged(state, prepare(holder, kind));
+        const answer = await judged(state, prepare(plane, holder, kind));
         if (typeof answer === "string") return answer;
         if (answer.status !== 200) return `an agent that is alone cannot ${kind}: ${answer.code}`;
       }
@@ -232,7 +232,7 @@ export function holderOf(state: State, name: string): Holder {
 
 function connect(plane: ControlPlane, holder: Holder): void {
   const accepted = newMoment();
-  holder.line = { port: plane.accept(), accepted, key: holder.heard ?? holder.key };
+  holder.line = { port: plane.accept(), accepted, stamp: plane.newest(), key: holder.heard ?? holder.key };
   newMoment();
 }
 
@@ -243,11 +243,14 @@ function newMoment(): string {
   return moment();
 }
 
-function prepare(holder: Holder, kind: Sent["kind"]): Sent {
+function prepare(plane: ControlPlane, holder: Holder, kind: Sent["kind"]): Sent {
   if (kind === "report") intend(holder);
   const asked = nextKey(holder) ?? holder.key;
   if (kind === "renew" || kind === "grace") holder.asked = asked;
-  const line = kind === "grace" ? { port: 0, accepted: newMoment(), key: holder.heard ?? holder.key } : holder.line;
+  const line =
+    kind === "grace"
+      ? { port: 0, accepted: newMoment(), stamp: plane.newest(), key: holder.heard ?? holder.key }
+      : holder.line;
   if (line === null) throw new Error("there is no connection");
   return {
     kind,

@@ -47,20 +47,28 @@ export async function restore(store: Store, kept: Kept): Promise<void> {
   });
 }
 
-/** A name for a state. Of moments only their order counts, of connections only when they were accepted and by which key. */
+/**
+ * A name for a state. Of moments only their order counts, of connections only when they were accepted and by which key: by the clock, and by the
+ * control plane's own moments, of which a connection is after some.
+ */
 export function digestOf(state: object): string {
-  const text = JSON.stringify(state, (name, value: unknown) => (name === "port" ? undefined : value)).replaceAll(
-    '\\"',
-    '"',
-  );
-  const MOMENT = /"(\d{13} \d+)"/g;
-  const moments = [...new Set([...text.matchAll(MOMENT)].map(([, at = ""]) => at))];
-  moments.sort((one, other) => since(one) - since(other));
-  const ranks = new Map(moments.map((at, rank) => [at, rank]));
-  const ranked = text.replaceAll(MOMENT, (_, at: string) => `@${ranks.get(at)}`);
-  return createHash("sha256").update(ranked).digest("base64");
+  const text = JSON.stringify(state, (name, value: unknown) => {
+    if (name === "port") return undefined;
+    return name === "stamp" ? `#${value}` : value;
+  }).replaceAll('\\"', '"');
+  const clocked = ranked(text, /"(\d{13} \d+)"/g, (at) => Number(at.split(" ")[1]));
+  const counted = [...new Set([...clocked.matchAll(COUNTED)].map(([, at]) => Number(at)))].sort((a, b) => a - b);
+  const named = clocked
+    .replaceAll(COUNTED, (_, at: string) => `"at":@${counted.indexOf(Number(at))}`)
+    .replaceAll(/"#(\d+)"/g, (_, at: string) => `#${counted.filter((one) => one <= Number(at)).length}`);
+  return createHash("sha256").update(named).digest("base64");
 }
 
-function since(at: string): number {
-  return Number(at.split(" ")[1]);
+const COUNTED = /"at":"(\d+)"/g;
+
+function ranked(text: string, moment: RegExp, since: (at: string) => number): string {
+  const moments = [...new Set([...text.matchAll(moment)].map(([, at = ""]) => at))];
+  moments.sort((one, other) => since(one) - since(other));
+  const ranks = new Map(moments.map((at, rank) => [at, rank]));
+  return text.replaceAll(moment, (_, at: string) => `@${ranks.get(at)}`);
 }

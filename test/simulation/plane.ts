@@ -7,18 +7,21 @@ import { canonical } from "../../agent/wire/canonical.ts";
 import { TOKEN_HEADER } from "../../agent/wire/token.ts";
 import { thumbprint } from "../../agent/wire/trust.ts";
 import { type Authority, openAuthority } from "../../control/ca.ts";
-import { agentsApp, enrolmentApp, type Wake } from "../../control/listeners.ts";
-import { beginStart, watchAccepted } from "../../control/moment.ts";
+import { agentsApp, enrolmentApp } from "../../control/listeners.ts";
+import { watchAccepted, watchMoments } from "../../control/moment.ts";
+import { type Nonces, openNonces } from "../../control/nonces.ts";
 import { REDELIVER_SECONDS } from "../../control/poll.ts";
 import { type Signer, signJws } from "../../control/signer.ts";
 import { openSqlite } from "../../control/sqlite.ts";
 import { signFirstStatement } from "../../control/statement.ts";
-import { ensureCluster, nowSeconds, type Sql, type Store, writeMeta } from "../../control/store.ts";
+import { ensureCluster, type News, nowSeconds, type Sql, type Store, writeMeta } from "../../control/store.ts";
+import type { Wake } from "../../control/wake.ts";
 import { openWitnessKey, type WitnessKey } from "../../control/witness/key.ts";
 import type { Time } from "./time.ts";
 
 export const CLUSTER = "prod-eu-1";
 export const DOMAIN = "vendor.example";
+const LATE_MS = 9000;
 export const ENROL_URL = "https://control.vendor.example:8443";
 export const AGENTS_URL = "https://control.vendor.example:8444";
 
@@ -60,6 +63,9 @@ export type ControlPlane = {
   agents(path: string, body: string, caller: Caller, gone: AbortSignal, end: () => void): Promise<Response>;
   /** A connection has come; gives the port at its other end. */
   accept(): number;
+  /** The newest moment, as a connection that comes now would have it. */
+  newest(): number;
+  readonly nonces: Nonces;
   /** The process is killed and started again: what it only remembered is gone. */
   restart(): void;
   /** So many statements from now on the state's disk fails: the transaction is undone. */
@@ -104,16 +110,18 @@ export async function controlPlane(
     agentsUrl: AGENTS_URL,
   };
   await store.transaction(async (sql) => {
-    await beginStart(sql);
     await writeMeta(sql, "trust_domain", DOMAIN);
     await writeMeta(sql, "enrol_url", ENROL_URL);
     await writeMeta(sql, "agents_url", AGENTS_URL);
   });
   await signFirstStatement(store, keys.dir, CLUSTER, keys.signer);
+  const moments = await watchMoments(store);
+  const nonces = await openNonces(store, moments);
   const never = new AbortController().signal;
   const wake: Wake = {
     stopping: never,
-    // A server may be late: it looks ten times less often than it was asked to, and at once when something changed.
+    seen: () => 0,
+    // A server may be late: it looks seconds later than it was asked to, and at once when something changed.
     wait: (milliseconds, gone) =>
       new Promise((resolve) => {
         const end = (): void => {
@@ -121,14 +129,14 @@ export async function controlPlane(
           wakes.delete(end);
           resolve();
         };
-        const timer = time.after(milliseconds < 1000 ? milliseconds : 10 * milliseconds, end);
+        const timer = time.after(milliseconds < 1000 ? milliseconds : milliseconds + LATE_MS, end);
         wakes.add(end);
         gone.addEventListener("abort", end, { once: true });
         if (gone.aborted) end();
       }),
   };
   const start = () => ({
-    enrolment: enrolmentApp(plane),
+    enrolment: enrolmentApp(plane, nonces),
     agents: agentsApp(plane, wake, { redeliverSeconds: REDELIVER_SECONDS }),
   });
   let apps = start();
@@ -139,7 +147,7 @@ export async function controlPlane(
       came = then;
     },
   };
-  watchAccepted(server as unknown as Parameters<typeof watchAccepted>[0]);
+  watchAccepted(server as unknown as Parameters<typeof watchAccepted>[0], moments);
   return {
     store,
     keys,
@@ -155,6 +163,8 @@ export async function controlPlane(
       came({ ...endsOf(ports), once: () => undefined });
       return ports;
     },
+    newest: moments.newest,
+    nonces,
     restart() {
       apps = start();
     },
@@ -188,34 +198,35 @@ function env(caller: Caller | null, gone: AbortSignal, end: () => void): Context
 
 /** `statement` may throw before any statement of a transaction; `changed` is told of each commit that wakes polls. */
 function watched(store: Store, to: { statement(): void; changed(): void; readonly blind: readonly string[] }): Store {
-  let changed = false;
   const isBlind = (text: string): boolean => to.blind.some((beginning) => text.startsWith(beginning));
-  // One for all transactions, as the store's own is: which start serves is known by it.
-  let own: Sql | null = null;
-  const watch = (sql: Sql): Sql => ({
+  const listeners = new Set<(news: News) => void>();
+  const watch = (sql: Sql, told: News[]): Sql => ({
     async rows(text, ...values) {
       to.statement();
       return isBlind(text) ? [] : sql.rows(text, ...values);
     },
     async run(text, ...values) {
       to.statement();
-      changed ||= values[0] === "changes";
       return isBlind(text) ? 0 : sql.run(text, ...values);
     },
+    tell: (news) => void told.push(news),
+    skipLocked: sql.skipLocked,
   });
+  const transaction: Store["transaction"] = async (work) => {
+    const told: News[] = [];
+    const result = await store.transaction((sql) => work(watch(sql, told)));
+    for (const news of told) for (const heard of listeners) heard(news);
+    if (told.some((news) => news === "all" || "cluster" in news)) to.changed();
+    return result;
+  };
   return {
     close: () => store.close(),
-    async transaction(work) {
-      let tell = false;
-      const result = await store.transaction(async (sql) => {
-        changed = false;
-        own ??= watch(sql);
-        const done = await work(own);
-        tell = changed;
-        return done;
-      });
-      if (tell) to.changed();
-      return result;
+    settled: () => store.settled(),
+    transaction,
+    read: transaction,
+    async listen(heard) {
+      listeners.add(heard);
+      return () => void listeners.delete(heard);
     },
   };
 }

@@ -1,9 +1,8 @@
-import { sinceStart } from "../../control/moment.ts";
 import type { Name, Sent } from "./holders.ts";
 
 /**
- * What must hold of two that hold one identity, told from the answers alone: it shares nothing with control/copies.ts. Moments as in
- * control/moment.ts.
+ * What must hold of two that hold one identity, told from the answers alone: it shares nothing with control/copies.ts and control/moment.ts.
+ * Its moments are those of a clock.
  */
 export type Memory = {
   /** The epoch that acts. */
@@ -51,9 +50,9 @@ export function signOf(memory: Memory, sent: Sent): string | null {
   return known && sent.lines.slice(0, shared).some((line, at) => line !== memory.held[at]) ? "another log" : null;
 }
 
-/** Now, by the clock that the control plane measures by: one start of it is looked at. */
+/** Now. */
 export function moment(): string {
-  return `1700000000000 ${sinceStart()}`;
+  return `1700000000000 ${Math.floor(performance.now() * 1000)}`;
 }
 
 function isAfter(accepted: number, kept: string): boolean {
