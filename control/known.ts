@@ -3,6 +3,7 @@ import { timeOf } from "../agent/audit/time.ts";
 import type { Found } from "../policy/asked.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
 import type { Peer } from "./peer.ts";
+import { countRefusal } from "./refusals.ts";
 import type { Sql } from "./store.ts";
 
 /**
@@ -40,7 +41,10 @@ export async function learn(sql: Sql, peer: Peer, entry: Entry): Promise<void> {
     case "considered":
     case "waiting":
       return learnState(sql, peer, entry.index, thingOf(entry), foundBy(entry));
+    case "rejected":
+      return countRefusal(sql, peer, entry);
     case "refused": {
+      await countRefusal(sql, peer, entry);
       const found = countThatWasRead(entry);
       if (found !== null) await learnState(sql, peer, entry.index, thingOf(entry), found);
       return;

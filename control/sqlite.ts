@@ -1,5 +1,6 @@
 import { Database } from "bun:sqlite";
 import { MANIFEST_SCHEMA } from "./manifest/inventory.ts";
+import { REFUSALS_SCHEMA } from "./refusals.ts";
 import { SCHEMA, type Sql, type Store, type Value } from "./store.ts";
 
 /**
@@ -8,7 +9,7 @@ import { SCHEMA, type Sql, type Store, type Value } from "./store.ts";
  */
 export async function openSqlite(
   path: string,
-  schema: readonly string[] = [...SCHEMA, ...MANIFEST_SCHEMA],
+  schema: readonly string[] = [...SCHEMA, ...MANIFEST_SCHEMA, ...REFUSALS_SCHEMA],
 ): Promise<Store> {
   const database = new Database(path, { create: true, strict: false });
   database.run("pragma busy_timeout = 10000");
