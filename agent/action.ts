@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { isAcme } from "../policy/acme.ts";
 import type { Asked, CertificateArgs, Found } from "../policy/asked.ts";
+import { shortDigest } from "../policy/names.ts";
 import type {
   ActionProvider,
   AuthorityState,
@@ -33,7 +34,13 @@ export type Seen = {
 export type Unseen =
   | { readonly missing: string }
   | { readonly unreadable: string }
-  | { readonly csr_unreadable: string; readonly hint: string };
+  | { readonly csr_unreadable: string; readonly hint: string }
+  | {
+      /** Of a manifest, or of what it names. */
+      readonly artifact: "artifact.missing" | "artifact.digest" | "artifact.malformed";
+      readonly because: string;
+      readonly hint: string;
+    };
 
 /** One command's dealings with its provider, the action's types closed over. */
 export type Work = {
@@ -67,6 +74,7 @@ function workOf<Args, State>(
 export function gateResource(asked: Asked): string {
   switch (asked.action) {
     case "scale":
+    case "deploy":
       return asked.args.group;
     case "issue-certificate":
       return asked.args.authority;
@@ -105,6 +113,12 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
         facts: record === null ? { record: null } : { values: [...record.values], ttl: record.ttl },
         csr: null,
       }));
+    case "deploy":
+      return {
+        artifact: "artifact.missing",
+        because: `the manifest ${shortDigest(asked.args.manifest)} is not here: the config names no place for artifacts`,
+        hint: "Ask the customer to name one.",
+      };
     case "issue-certificate": {
       const request = requestOf(disk, csrFolder, asked.args);
       if (!("der" in request)) return request;
@@ -211,6 +225,8 @@ export function reconcileFor(
       return of(provider["update-dns"], asked.args, {
         record: "record" in facts ? null : { values: texts("values"), ttl: count(facts, "ttl") },
       });
+    case "deploy":
+      throw new Error("an intent to deploy was never written");
     case "issue-certificate": {
       const file = facts["file"];
       const deliver = typeof file === "string" ? certificateBeside(`${csrFolder}/${file}`) : null;
@@ -228,6 +244,7 @@ export function reconcileFor(
 export function askedFacts(asked: Asked): Facts {
   switch (asked.action) {
     case "scale":
+    case "deploy":
       return { ...asked.args };
     case "update-dns":
       return { ...asked.args, values: [...asked.args.values] };

@@ -26,7 +26,7 @@ export type ClusterPage = {
 export type ShownManifest = {
   readonly digest: string;
   readonly checksum: string;
-  readonly version: string | null;
+  readonly version: string;
   readonly says: string;
   readonly revision: Pick<Revision, "position" | "at" | "said_by" | "why">;
   /** Names on its signature lines, as they were when it was kept. */
@@ -84,12 +84,11 @@ async function readKept(sql: Sql, cluster: string): Promise<{ shown: ShownManife
   // Whoever kept it had read it.
   if (revision === null || parsed === null || read === null || "fault" in read) return null;
   const { content, says } = read.manifest;
-  const version: unknown = "version" in content ? content.version : null;
   const { position, at, said_by, why } = revision;
   const shown = {
     digest: read.digest,
     checksum: checksumOf(content),
-    version: typeof version === "string" ? version : null,
+    version: content.version,
     says,
     revision: { position, at, said_by, why },
     signers: parsed.signatures.map(({ name }) => name),

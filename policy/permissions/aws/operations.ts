@@ -39,6 +39,7 @@ export const AWS_OPERATIONS: Operations<AwsOperation> = {
     row("route53", "GetChange", "read", "change", { method: "GET" }),
     row("route53", "ChangeResourceRecordSets", "change", "records"),
   ],
+  deploy: [],
   // Asked of no command's resource: whose credentials these are.
   identity: [row("sts", "GetCallerIdentity", "read", "nothing")],
 };
