@@ -1,3 +1,4 @@
+import { REFUSAL_CODES } from "../policy/refusal.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { timeOf } from "./audit/time.ts";
 import { type Disk, DiskError } from "./host/host.ts";
@@ -76,7 +77,8 @@ export function metricsOf(status: Shown, facts: Facts | null, refused: Refused, 
     counter(
       "reeve_agent_refused",
       "Refusals on record since this process started, by code.",
-      [...refused].map(([code, value]) => ({ labels: { code }, value })),
+      // A count that begins at 1 has not risen, for who reads it: each is there from the start.
+      REFUSAL_CODES.map((code) => ({ labels: { code }, value: refused.get(code) ?? 0 })),
     ),
     gauge(
       "reeve_agent_witness_lag_entries",

@@ -28,6 +28,12 @@ export function fleetMetrics(snapshot: Snapshot, counts: Counts): Family[] {
       "Commands by state, of all clusters.",
       COMMAND_STATES.map((state) => labelled({ state }, commands.get(state) ?? 0)),
     ),
+    gauge(
+      "reeve_commands_oldest_handed_timestamp_seconds",
+      "When the oldest command that an agent has in hand was handed out.",
+      snapshot.oldestHanded === null ? [] : [{ value: snapshot.oldestHanded }],
+      "seconds",
+    ),
     counter(
       "reeve_refusals",
       "Refusals that agents handed in, by code.",

@@ -3,7 +3,7 @@ import type { FleetState } from "../fleet.ts";
 import { type Refusals, readRefusals, readRefusalTotals } from "../refusals.ts";
 import type { CommandState, Store } from "../store.ts";
 import { type RolloutShown, readRollouts } from "./rollouts.ts";
-import { countAlarms, countCommands, countStates, readStandings, type Standing } from "./standings.ts";
+import { countAlarms, countCommands, countStates, oldestHanded, readStandings, type Standing } from "./standings.ts";
 
 /** The whole fleet at one moment, of one transaction. */
 export type Snapshot = {
@@ -12,6 +12,7 @@ export type Snapshot = {
   readonly standings: readonly Standing[];
   readonly states: Readonly<Record<FleetState, number>>;
   readonly commands: ReadonlyMap<CommandState, number>;
+  readonly oldestHanded: number | null;
   readonly alarms: ReadonlyMap<string, number>;
   /** The oldest that stand, at most MAX_ALARMS. */
   readonly standing: readonly Alarm[];
@@ -48,6 +49,7 @@ function readSnapshot(store: Store): Promise<Snapshot> {
       standings,
       states: countStates(standings),
       commands: await countCommands(sql),
+      oldestHanded: await oldestHanded(sql),
       alarms: await countAlarms(sql),
       standing: (await readAlarms(sql, null)).slice(0, MAX_ALARMS),
       refusals: await readRefusals(sql, null),

@@ -79,6 +79,14 @@ export async function countCommands(sql: Sql): Promise<ReadonlyMap<CommandState,
   return new Map(rows.map(({ state, times }) => [state, times]));
 }
 
+/** When the oldest command that an agent has in hand was handed out, in Unix seconds; null when none is. */
+export async function oldestHanded(sql: Sql): Promise<number | null> {
+  const [row] = await sql.rows<{ at: number | null }>(
+    "select min(handed_at) as at from commands where state in ('handed-out', 'intent')",
+  );
+  return row?.at ?? null;
+}
+
 /** Alarms that stand, by kind. */
 export async function countAlarms(sql: Sql): Promise<ReadonlyMap<string, number>> {
   const rows = await sql.rows<{ kind: string; times: number }>(
