@@ -14,6 +14,7 @@ import type {
   OperationsTable,
   Provider,
   Reconciled,
+  UnfitArtifact,
 } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Disk } from "./host/host.ts";
@@ -34,13 +35,8 @@ export type Seen = {
 export type Unseen =
   | { readonly missing: string }
   | { readonly unreadable: string }
-  | { readonly csr_unreadable: string; readonly hint: string }
-  | {
-      /** Of a manifest, or of what it names. */
-      readonly artifact: "artifact.missing" | "artifact.digest" | "artifact.malformed";
-      readonly because: string;
-      readonly hint: string;
-    };
+  | UnfitArtifact
+  | { readonly csr_unreadable: string; readonly hint: string };
 
 /** One command's dealings with its provider, the action's types closed over. */
 export type Work = {
@@ -115,7 +111,7 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
       }));
     case "deploy":
       return {
-        artifact: "artifact.missing",
+        artifact: "missing",
         because: `the manifest ${shortDigest(asked.args.manifest)} is not here: the config names no place for artifacts`,
         hint: "Ask the customer to name one.",
       };

@@ -133,3 +133,7 @@ export const HEAD_EVERY_SECONDS = 60;
 export const LOOP_SILENT_MAX_SECONDS = 180;
 /** From being told to end until the end: a command's deadline, and what is left to put on record. TimeoutStopSec of the unit is as long. */
 export const STOP_DEADLINE_SECONDS = COMMAND_DEADLINE_SECONDS + 45;
+/** Groups of an inventory that the policy shares. */
+export const MAX_SHARED_GROUPS = 64;
+/** How often what the groups run is read anew, where the policy shares it; after each outcome too. */
+export const INVENTORY_SECONDS = 3600;

@@ -1,10 +1,11 @@
+import type { Policy } from "../policy/policy.ts";
 import { backoff } from "./backoff.ts";
 import { MAX_POLICY_BYTES, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
 import { readOwned } from "./owner/files.ts";
 import type { Contact, Reporter } from "./poll.ts";
 import type { Road } from "./road.ts";
 import { digestOf } from "./wire/envelope.ts";
-import { SharedAnswer, type SharedRequest } from "./wire/protocol.ts";
+import { SharedAnswer, type SharedPolicy } from "./wire/protocol.ts";
 
 /** The policy in force, as `share: [policy]` in it lets the vendor see it. */
 export type Shared = { readonly digest: string; readonly text: string };
@@ -12,25 +13,33 @@ export type Shared = { readonly digest: string; readonly text: string };
 export type Told = { readonly digest: string; readonly taken: boolean } | null;
 
 /** What is to be said next, null for nothing. Pure. What was never said is never taken back: then nothing leaves at all (invariant 11). */
-export function nextShared(told: Told, now: Shared | null): SharedRequest | null {
+export function nextShared(told: Told, now: Shared | null): SharedPolicy | null {
   if (now === null) return told === null ? null : { kind: "policy", digest: told.digest, text: null };
   const has = told?.taken === true && told.digest === now.digest;
   return has ? null : { kind: "policy", digest: now.digest, text: now.text };
 }
 
 /**
- * What the owner shares at this moment. Only a policy that is on record as in force shares anything, and only its very bytes;
- * "changing" while file and record differ, until the record has caught up.
+ * The policy that is in force and on record as such; null when none is, "changing" while file and record differ, until the record has
+ * caught up. Only such a policy shares anything.
  */
-export function sharedNow(road: Pick<Road, "owner" | "log" | "readPolicy">): Shared | null | "changing" {
+export function policyOnRecord(
+  road: Pick<Road, "log" | "readPolicy">,
+): { readonly digest: string; readonly policy: Policy } | null | "changing" {
   const recorded = road.log.memory.policy;
   if (recorded === null || recorded.code !== null) return null;
   const read = road.readPolicy("share it");
-  if (read.digest !== recorded.digest || !("policy" in read)) return "changing";
-  if (!read.policy.share.includes("policy")) return null;
+  return read.digest !== recorded.digest || !("policy" in read) ? "changing" : read;
+}
+
+/** What the owner shares at this moment: only the very bytes of the policy in force. */
+export function sharedNow(road: Pick<Road, "owner" | "log" | "readPolicy">): Shared | null | "changing" {
+  const now = policyOnRecord(road);
+  if (now === null || now === "changing") return now;
+  if (!now.policy.share.includes("policy")) return null;
   const file = readOwned(road.owner.disk, road.owner.at, "policy.yaml", MAX_POLICY_BYTES);
-  if (!("bytes" in file) || digestOf(file.bytes) !== recorded.digest) return "changing";
-  return { digest: recorded.digest, text: new TextDecoder("utf-8", { fatal: true }).decode(file.bytes) };
+  if (!("bytes" in file) || digestOf(file.bytes) !== now.digest) return "changing";
+  return { digest: now.digest, text: new TextDecoder("utf-8", { fatal: true }).decode(file.bytes) };
 }
 
 export type Sharer = {
@@ -50,7 +59,7 @@ export function sharer(
   let complained = "";
   let wakeUp = (): void => undefined;
 
-  const due = (): SharedRequest | null => {
+  const due = (): SharedPolicy | null => {
     const now = sharedNow(road);
     return now === "changing" ? null : nextShared(told, now);
   };
@@ -67,7 +76,7 @@ export function sharer(
     });
 
   /** False when the control plane does not know the call. */
-  async function say(next: SharedRequest): Promise<boolean> {
+  async function say(next: SharedPolicy): Promise<boolean> {
     // From here on it may have the text, whether an answer comes or not: what is withdrawn meanwhile is taken back.
     if (next.text !== null) told = { digest: next.digest, taken: false };
     const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: to.stop };

@@ -1,4 +1,5 @@
 import { copiesOf, forgetCopies } from "./copies.ts";
+import { noteCluster } from "./rollout/news.ts";
 import { forgetShared } from "./share.ts";
 import { bumpChanges, nowSeconds, raiseAlarm, readCluster, type Sql, type Store } from "./store.ts";
 import { Complaint } from "./terminal.ts";
@@ -26,6 +27,7 @@ export async function letAct(sql: Sql, cluster: string, epoch: number, enrolledA
   );
   await closeOtherCommands(sql, cluster, epoch);
   await forgetShared(sql, cluster);
+  await noteCluster(sql, cluster);
   await bumpChanges(sql);
 }
 
@@ -49,6 +51,7 @@ export async function closeCommandsInHand(sql: Sql, cluster: string, epoch: numb
     epoch,
   );
   await sql.run(`update commands set state = 'expired', code = 'epoch' ${own} = 'queued'`, cluster, epoch);
+  await noteCluster(sql, cluster);
 }
 
 export type Unfenced = { readonly cluster: string; readonly epoch: number; readonly fenced: number };

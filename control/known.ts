@@ -2,8 +2,10 @@ import { Entry } from "../agent/audit/entry.ts";
 import { timeOf } from "../agent/audit/time.ts";
 import type { Found } from "../policy/asked.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
+import { forgetInventory } from "./inventories.ts";
 import type { Peer } from "./peer.ts";
 import { countRefusal } from "./refusals.ts";
+import { reviseByOutcome } from "./revisions/record.ts";
 import type { Sql } from "./store.ts";
 
 /**
@@ -63,6 +65,7 @@ async function learnPolicy(sql: Sql, peer: Peer, entry: Extract<Entry, { kind: "
     peer.cluster,
     code === null ? digest : "none",
   );
+  await forgetInventory(sql, peer.cluster, code === null ? digest : null);
 }
 
 /** An intent's outcome: only what succeeded is known to be as it was asked for. */
@@ -77,6 +80,7 @@ async function learnOutcome(sql: Sql, peer: Peer, outcome: Extract<Entry, { kind
   if (intent?.kind !== "intent" || intent.command !== outcome.command) return;
   const state = outcome.result === "succeeded" ? stateAfter(intent) : null;
   await learnState(sql, peer, outcome.index, thingOf(intent), state);
+  await reviseByOutcome(sql, peer, intent, outcome);
 }
 
 async function learnState(

@@ -21,7 +21,7 @@ import { admit, type Peer, type Presented } from "./peer.ts";
 import { handOut, notePoll, type Told } from "./poll.ts";
 import { makeNonces, renew, renewInGrace } from "./renew.ts";
 import { takeReport } from "./report.ts";
-import { takeShared } from "./share.ts";
+import { takeInventory, takeShared } from "./share.ts";
 import type { Sql } from "./store.ts";
 import { takeWitness } from "./witnessed.ts";
 
@@ -74,7 +74,11 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
   app.post("/v1/shared", async (c) => {
     await asPeer(c, async (_sql, peer) => peer);
     const body = await readBody(c, SharedRequest, MAX_SHARED_BYTES);
-    return c.json(await asPeer(c, (sql, peer) => takeShared(sql, peer, body)));
+    return c.json(
+      await asPeer(c, (sql, peer) =>
+        body.kind === "policy" ? takeShared(sql, peer, body) : takeInventory(sql, peer, body),
+      ),
+    );
   });
   app.post("/v1/commands", async (c) => {
     await asPeer(c, async (_sql, peer) => peer);

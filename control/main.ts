@@ -7,6 +7,7 @@ import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addManifest } from "./commands/manifest.ts";
+import { addRollout } from "./commands/rollout.ts";
 import { addSend } from "./commands/send.ts";
 import { addServe } from "./commands/serve.ts";
 import { out } from "./commands/state.ts";
@@ -41,6 +42,7 @@ export function programOf(): Command {
   addUnfence(top);
   addWitness(top);
   addManifest(top);
+  addRollout(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   // Of `manifest create` --version is the release's; ours stands before any command's name.

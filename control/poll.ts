@@ -3,8 +3,9 @@ import { late, noteHead, takePlace } from "./copies.ts";
 import { Faulted } from "./fault.ts";
 import { fencedAgent, type Peer } from "./peer.ts";
 import { takeCheckpoint } from "./report.ts";
+import { noteCluster, wasAway } from "./rollout/news.ts";
 import { readStatements } from "./statement.ts";
-import { type CommandRow, commandKid, nowSeconds, readCluster, type Sql } from "./store.ts";
+import { type ClusterRow, type CommandRow, commandKid, nowSeconds, readCluster, type Sql } from "./store.ts";
 
 /** The same agent process may hold a command without an entry of it yet, or the answer was lost: after this it gets it again. */
 export const REDELIVER_SECONDS = 30;
@@ -23,9 +24,20 @@ export async function notePoll(sql: Sql, trustDomain: string, peer: Peer, poll: 
   if (fault !== null) return fault;
   const shorter = await noteHead(sql, peer, poll.checkpoint);
   if (shorter !== null) return shorter;
-  const before = (await readCluster(sql, peer.cluster))?.process ?? null;
-  const notItsPlace = await takePlace(sql, peer, before, poll);
+  const before = await readCluster(sql, peer.cluster);
+  const notItsPlace = await takePlace(sql, peer, before?.process ?? null, poll);
   if (notItsPlace !== null) return notItsPlace;
+  await noteSaid(sql, peer.cluster, before, poll);
+  return null;
+}
+
+/** Keeps what a poll says. A cluster that was away, or is not as it was, is news for a rollout. `before`: its row so far. */
+export async function noteSaid(
+  sql: Sql,
+  cluster: string,
+  before: ClusterRow | null,
+  poll: Pick<PollRequest, "process" | "checkpoint" | "state" | "reason" | "version" | "trust_version">,
+): Promise<void> {
   await sql.run(
     `update clusters set process = $1, checkpoint = $2, state = $3, reason = $4, version = $5, trust_version = $6, last_seen = $7
      where cluster = $8`,
@@ -36,9 +48,9 @@ export async function notePoll(sql: Sql, trustDomain: string, peer: Peer, poll: 
     poll.version,
     poll.trust_version,
     nowSeconds(),
-    peer.cluster,
+    cluster,
   );
-  return null;
+  if (before === null || wasAway(before, nowSeconds()) || before.state !== poll.state) await noteCluster(sql, cluster);
 }
 
 /** Null while there is nothing new to say. Commands that are handed out are marked in the same transaction, before they leave. */

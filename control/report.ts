@@ -20,6 +20,7 @@ import { fenceCopies, noteHead } from "./copies.ts";
 import { Faulted } from "./fault.ts";
 import { learn } from "./known.ts";
 import { findCertificate, type Peer } from "./peer.ts";
+import { noteCommand } from "./rollout/news.ts";
 import { bumpChanges, type CommandRow, type CommandState, OPEN_STATES, raiseAlarm, type Sql } from "./store.ts";
 
 const MAX_AHEAD = 16;
@@ -295,14 +296,14 @@ export async function rootAt(sql: Sql, peer: Peer, size: number): Promise<string
 }
 
 /** What an entry says about a command. */
-async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise<void> {
+export async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise<void> {
   if (entry.kind === "rejected") {
     const [row] = await sql.rows<CommandRow>(
       "select * from commands where digest = $1 and cluster = $2",
       entry.digest,
       peer.cluster,
     );
-    if (row !== undefined && isOpen(row.state)) await become(sql, row.id, "refused", entry.code, line, 0);
+    if (row !== undefined && isOpen(row.state)) await become(sql, row, "refused", entry.code, line, 0);
     return;
   }
   if (entry.kind === "trust-waiting" || entry.kind === "trust")
@@ -324,7 +325,7 @@ async function settle(sql: Sql, peer: Peer, entry: Entry, line: string): Promise
     await sql.run("update commands set replay = 0, replay_line = $1 where id = $2", line, row.id);
     return;
   }
-  if (isOpen(row.state) || isClosedByEpoch(row)) await become(sql, row.id, said.state, said.code, line, row.cancel);
+  if (isOpen(row.state) || isClosedByEpoch(row)) await become(sql, row, said.state, said.code, line, row.cancel);
 }
 
 /** Its agent was fenced while it had it in hand, and acts again: what it says of it is what became of it. */
@@ -367,7 +368,7 @@ function isOpen(state: CommandState): boolean {
 /** What waits for people can still be taken back: of what was asked meanwhile the agent is told. */
 async function become(
   sql: Sql,
-  id: string,
+  { id, cluster }: CommandRow,
   state: CommandState,
   code: string | null,
   line: string,
@@ -381,4 +382,5 @@ async function become(
     state === "waiting" ? cancel : 0,
     id,
   );
+  await noteCommand(sql, cluster, state);
 }

@@ -6,8 +6,9 @@ import { CommandId, spiffeId } from "../agent/wire/names.ts";
 import { parse } from "../agent/wire/parse.ts";
 import { type Asked, resourceOf } from "../policy/asked.ts";
 import { isRefusal } from "../policy/refusal.ts";
+import type { NamedKey } from "./publicKey.ts";
 import { type Signer, signJws } from "./signer.ts";
-import { clusterName, readStatements, signFirstStatement, trustDomainOf } from "./statement.ts";
+import { clusterName, readStatements, type Statement, signFirstStatement, trustDomainOf } from "./statement.ts";
 import { bumpChanges, type CommandRow, nowSeconds, readCluster, type Sql, type Store } from "./store.ts";
 import { Complaint } from "./terminal.ts";
 
@@ -49,17 +50,45 @@ export async function send(store: Store, wish: Wish, signer: Signer): Promise<Se
     );
   const signedStatement = await signFirstStatement(store, wish.dir, cluster, signer);
   await store.transaction((sql) => keyIsTrusted(sql, cluster, signer));
+  const signed = await signCommand(wish, cluster, trustDomain, epoch, signer);
+  await store.transaction(async (sql) => {
+    await queue(sql, signed);
+    await bumpChanges(sql);
+  });
+  return { id: signed.id, digest: signed.digest, epoch, signedStatement };
+}
+
+/** A command as it is queued. `exp`: Unix seconds. */
+export type SignedCommand = {
+  readonly id: string;
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly exp: number;
+  readonly resource: string;
+  readonly jws: string;
+  readonly digest: string;
+};
+type Words = Pick<Wish, "asked" | "by" | "why" | "lifetime" | "dryRun">;
+
+/** Signs what is asked of a cluster's agent of this epoch. It is read as an agent reads it before it is given out. Throws a Complaint. */
+export async function signCommand(
+  wish: Words,
+  cluster: string,
+  trustDomain: string,
+  epoch: number,
+  signer: Signer,
+): Promise<SignedCommand> {
   const claims = claimsOf(wish, cluster, trustDomain, epoch);
   checkClaims(claims);
   const header = canonical({ alg: "Ed25519", kid: signer.kid, typ: "reeve-command+jwt" });
   const jws = signJws(header, canonical(claims as unknown as Json), signer);
   const digest = await readAsAgent(jws, signer);
-  await store.transaction((sql) => queue(sql, cluster, claims, resourceOf(wish.asked), jws, digest));
-  return { id: claims.jti, digest, epoch, signedStatement };
+  const { jti: id, exp } = claims;
+  return { id, cluster, epoch, exp, resource: resourceOf(wish.asked), jws, digest };
 }
 
 type Claims = { readonly jti: string; readonly exp: number; readonly epoch: number };
-function claimsOf(wish: Wish, cluster: string, trustDomain: string, epoch: number): Claims {
+function claimsOf(wish: Words, cluster: string, trustDomain: string, epoch: number): Claims {
   const iat = nowSeconds();
   return {
     iss: trustDomain,
@@ -76,33 +105,32 @@ function claimsOf(wish: Wish, cluster: string, trustDomain: string, epoch: numbe
   } as Claims;
 }
 
-async function queue(
-  sql: Sql,
-  cluster: string,
-  claims: Claims,
-  resource: string,
-  jws: string,
-  digest: string,
-): Promise<void> {
-  if ((await readCluster(sql, cluster))?.epoch !== claims.epoch)
-    throw new Complaint(
-      1,
-      `send to ${cluster}`,
-      "another agent has taken its place while this was signed",
-      "Look at `reeve-control fleet`, and send it again.",
-    );
+async function queue(sql: Sql, command: SignedCommand): Promise<void> {
+  if (await queueFor(sql, command)) return;
+  throw new Complaint(
+    1,
+    `send to ${command.cluster}`,
+    "another agent has taken its place while this was signed",
+    "Look at `reeve-control fleet`, and send it again.",
+  );
+}
+
+/** Queues a command for the agent that it was signed for; false, and nothing is done, when another has taken its place. Wakes no poll. */
+export async function queueFor(sql: Sql, command: SignedCommand): Promise<boolean> {
+  const { id, cluster, epoch, resource, jws, digest, exp } = command;
+  if ((await readCluster(sql, cluster))?.epoch !== epoch) return false;
   await sql.run(
     `insert into commands (id, cluster, epoch, resource, jws, digest, exp, state, cancel, replay)
      values ($1, $2, $3, $4, $5, $6, $7, 'queued', 0, 0)`,
-    claims.jti,
+    id,
     cluster,
-    claims.epoch,
+    epoch,
     resource,
     jws,
     digest,
-    claims.exp,
+    exp,
   );
-  await bumpChanges(sql);
+  return true;
 }
 
 function defined(args: object): object {
@@ -148,9 +176,16 @@ async function readAsAgent(jws: string, signer: Signer): Promise<string> {
   return command.signed.digest;
 }
 
+/** Whether a cluster's newest trust statement names this key. */
+export function isTrusted(statements: readonly Statement[], signer: NamedKey): boolean {
+  const named = statements.at(-1)?.claims.command_keys ?? [];
+  return named.some((key) => key.kid === signer.kid && key.x === signer.x);
+}
+
 async function keyIsTrusted(sql: Sql, cluster: string, signer: Signer): Promise<void> {
-  const named = (await readStatements(sql, cluster)).at(-1)?.claims.command_keys ?? [];
-  if (named.some((key) => key.kid === signer.kid && key.x === signer.x)) return;
+  const statements = await readStatements(sql, cluster);
+  if (isTrusted(statements, signer)) return;
+  const named = statements.at(-1)?.claims.command_keys ?? [];
   throw new Complaint(
     1,
     `send to ${cluster}`,

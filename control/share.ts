@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import type { SharedRequest } from "../agent/wire/protocol.ts";
+import type { SharedInventory, SharedPolicy } from "../agent/wire/protocol.ts";
 import { MAX_POLICY_BYTES } from "../policy/limits.ts";
 import { parsePolicy } from "../policy/parse.ts";
 import { Faulted } from "./fault.ts";
+import { forgetInventory } from "./inventories.ts";
 import { isNoPolicy, noteNoPolicy, readPolicyEntry } from "./known.ts";
 import type { Peer } from "./peer.ts";
 import { nowSeconds, type Sql } from "./store.ts";
@@ -15,7 +16,7 @@ type Taken = Record<string, never>;
  * entry names as in force, so that what `fleet plan` judges by is what the agent judges by. The text is not trusted: it is parsed
  * under the parser's limits, its tests are not run.
  */
-export async function takeShared(sql: Sql, peer: Peer, shared: SharedRequest): Promise<Taken | Faulted> {
+export async function takeShared(sql: Sql, peer: Peer, shared: SharedPolicy): Promise<Taken | Faulted> {
   if (shared.text === null) {
     await sql.run("delete from shared where cluster = $1 and digest = $2", peer.cluster, shared.digest);
     return {};
@@ -50,7 +51,33 @@ export async function takeShared(sql: Sql, peer: Peer, shared: SharedRequest): P
   return {};
 }
 
+/** Taken only while the newest `policy` entry names the policy that shares it, in force; `groups` null forgets. */
+export async function takeInventory(
+  sql: Sql,
+  peer: Peer,
+  { policy, groups }: SharedInventory,
+): Promise<Taken | Faulted> {
+  if (groups === null) {
+    await sql.run("delete from inventories where cluster = $1 and policy = $2", peer.cluster, policy);
+    return {};
+  }
+  const entry = await readPolicyEntry(sql, peer);
+  if (entry?.digest !== policy || entry.code !== null)
+    return new Faulted("conflict", "the newest policy entry that was handed in does not name this policy as in force");
+  await sql.run(
+    `insert into inventories (cluster, epoch, policy, body, at) values ($1, $2, $3, $4, $5)
+     on conflict (cluster) do update set epoch = excluded.epoch, policy = excluded.policy, body = excluded.body, at = excluded.at`,
+    peer.cluster,
+    peer.epoch,
+    policy,
+    JSON.stringify(groups),
+    nowSeconds(),
+  );
+  return {};
+}
+
 /** A new agent shares anew, or does not. */
 export async function forgetShared(sql: Sql, cluster: string): Promise<void> {
   await sql.run("delete from shared where cluster = $1", cluster);
+  await forgetInventory(sql, cluster, null);
 }

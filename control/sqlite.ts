@@ -1,6 +1,9 @@
 import { Database } from "bun:sqlite";
+import { INVENTORY_SCHEMA } from "./inventories.ts";
 import { MANIFEST_SCHEMA } from "./manifest/inventory.ts";
 import { REFUSALS_SCHEMA } from "./refusals.ts";
+import { REVISION_SCHEMA } from "./revisions/schema.ts";
+import { ROLLOUT_SCHEMA } from "./rollout/schema.ts";
 import { SCHEMA, type Sql, type Store, type Value } from "./store.ts";
 
 /**
@@ -9,7 +12,14 @@ import { SCHEMA, type Sql, type Store, type Value } from "./store.ts";
  */
 export async function openSqlite(
   path: string,
-  schema: readonly string[] = [...SCHEMA, ...MANIFEST_SCHEMA, ...REFUSALS_SCHEMA],
+  schema: readonly string[] = [
+    ...SCHEMA,
+    ...MANIFEST_SCHEMA,
+    ...REVISION_SCHEMA,
+    ...ROLLOUT_SCHEMA,
+    ...INVENTORY_SCHEMA,
+    ...REFUSALS_SCHEMA,
+  ],
 ): Promise<Store> {
   const database = new Database(path, { create: true, strict: false });
   database.run("pragma busy_timeout = 10000");

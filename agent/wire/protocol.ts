@@ -1,6 +1,12 @@
 import { z } from "zod";
-import { MAX_COMMANDS_PER_POLL, MAX_ENTRIES_PER_REPORT, MAX_ENTRY_BYTES, MAX_POLICY_BYTES } from "../limits.ts";
-import { Base64Url32, ClusterName, CommandId, KeyId, Seconds, TrustDomain } from "./names.ts";
+import {
+  MAX_COMMANDS_PER_POLL,
+  MAX_ENTRIES_PER_REPORT,
+  MAX_ENTRY_BYTES,
+  MAX_POLICY_BYTES,
+  MAX_SHARED_GROUPS,
+} from "../limits.ts";
+import { Base64Url32, ClusterName, CommandId, KeyId, ResourceName, Seconds, TrustDomain } from "./names.ts";
 import { Proof } from "./proof.ts";
 
 /**
@@ -156,11 +162,29 @@ export type WitnessAnswer = z.infer<typeof WitnessAnswer>;
  * What the owner's policy lists under `share`, and nothing else. `digest`: SHA-256 of the text's UTF-8 bytes, which the newest `policy`
  * entry names. `text` null: what was shared under this digest is not shared any more, and is to be forgotten.
  */
-export const SharedRequest = z.strictObject({
+const PolicyDigest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
+export const SharedPolicy = z.strictObject({
   kind: z.literal("policy"),
-  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  digest: PolicyDigest,
   text: z.string().min(1).max(MAX_POLICY_BYTES).nullable(),
 });
+export type SharedPolicy = z.infer<typeof SharedPolicy>;
+/** What one group runs: where its machines' image lies (null: different ones, or it cannot be told), and how many there are. */
+const SharedGroup = z.strictObject({
+  group: ResourceName,
+  image: z.string().min(1).max(1024).nullable(),
+  count: z.number().int().min(0).max(1_000_000),
+  healthy: z.number().int().min(0).max(1_000_000),
+});
+export type SharedGroup = z.infer<typeof SharedGroup>;
+/** `policy`: digest of the policy that shares it. `groups`: those that its deploy rules name; null: not shared any more. */
+export const SharedInventory = z.strictObject({
+  kind: z.literal("inventory"),
+  policy: PolicyDigest,
+  groups: z.array(SharedGroup).max(MAX_SHARED_GROUPS).nullable(),
+});
+export type SharedInventory = z.infer<typeof SharedInventory>;
+export const SharedRequest = z.discriminatedUnion("kind", [SharedPolicy, SharedInventory]);
 export type SharedRequest = z.infer<typeof SharedRequest>;
 export const SharedAnswer = z.strictObject({});
 

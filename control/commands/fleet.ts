@@ -4,6 +4,7 @@ import { receiptOf } from "../receipt.ts";
 import { resultOf } from "../show.ts";
 import { clusterName } from "../statement.ts";
 import { addAlarms } from "./alarms.ts";
+import { addHistory } from "./history.ts";
 import { addPlan } from "./plan.ts";
 import { out, withStore } from "./state.ts";
 
@@ -44,6 +45,7 @@ export function addFleet(top: Command): void {
         ),
       );
     });
+  addHistory(fleet);
   addPlan(fleet);
 }
 

@@ -143,7 +143,7 @@ function version(text: string): string {
   return text;
 }
 
-function signerName(text: string): string {
+export function signerName(text: string): string {
   if (!SIGNER_NAME.test(text)) throw new InvalidArgumentError("Printable characters without space and +, at most 200.");
   return text;
 }

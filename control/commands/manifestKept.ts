@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import { readManifestFile } from "../manifest/file.ts";
-import { history, holders, keepManifest, noteOf, revisionAt } from "../manifest/inventory.ts";
-import { historyText, holdersText } from "../manifest/text.ts";
+import { holders, keepManifest } from "../manifest/inventory.ts";
+import { holdersText } from "../manifest/text.ts";
+import { clusterAt } from "../revisions/at.ts";
+import { stateText } from "../revisions/text.ts";
 import { clusterName } from "../statement.ts";
 import { Complaint } from "../terminal.ts";
 import { withOperator } from "./operator.ts";
@@ -53,37 +55,30 @@ function addHolds(manifest: Command): void {
 function addAt(manifest: Command): void {
   manifest
     .command("at")
-    .description("The manifest that a cluster had at a time, as its file. Exit 1 when it had none.")
+    .description("What a cluster was at a time: its revision, manifest, groups, records. Exit 1 when nothing is known.")
     .argument("<time>", "such as 2026-11-24T09:00:00Z")
     .requiredOption("--cluster <name>", "the cluster")
     .requiredOption("--dir <folder>", "the control plane's folder")
-    .action(async (time: string, options: { dir: string; cluster: string }) => {
+    .option("--note", "print the manifest itself, as its signed file")
+    .option("--json", "print JSON")
+    .action(async (time: string, options: { dir: string; cluster: string; note?: boolean; json?: boolean }) => {
       const cluster = clusterName(options.cluster);
       const at = secondsOf(time);
-      const note = await withStore(options.dir, (store) =>
-        store.transaction(async (sql) => {
-          const revision = await revisionAt(sql, cluster, at);
-          return revision === null ? null : noteOf(sql, revision.digest);
-        }),
-      );
-      if (note === null)
-        throw new Complaint(
-          1,
-          `show the manifest of ${cluster}`,
-          `it had none at ${time}`,
-          "See `reeve-control manifest history`.",
+      const found = await withStore(options.dir, (store) => store.transaction((sql) => clusterAt(sql, cluster, at)));
+      const hint = `See \`reeve-control fleet history ${cluster}\`.`;
+      if (found === null) throw new Complaint(1, `show ${cluster}`, `nothing of it was known at ${time}`, hint);
+      if (!options.note) {
+        const { newest, checksum, state } = found;
+        out(
+          options.json
+            ? `${JSON.stringify({ revision: newest, checksum, state })}\n`
+            : stateText(newest, checksum, state),
         );
-      out(note);
-    });
-  manifest
-    .command("history")
-    .description("The line of a cluster's manifests, newest first: since when, by whom, why.")
-    .argument("<cluster>", "the cluster")
-    .requiredOption("--dir <folder>", "the control plane's folder")
-    .option("--json", "print JSON")
-    .action(async (name: string, options: { dir: string; json?: boolean }) => {
-      const rows = await withStore(options.dir, (store) => store.transaction((sql) => history(sql, clusterName(name))));
-      out(options.json ? `${JSON.stringify({ revisions: rows })}\n` : historyText(rows));
+        return;
+      }
+      if (found.note === null)
+        throw new Complaint(1, `show the manifest of ${cluster}`, `none was known at ${time}`, hint);
+      out(found.note);
     });
 }
 

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { TrustClaims } from "../../agent/wire/protocol.ts";
 import { folderKids } from "../keyFolder.ts";
 import { openSigner, type Signer, type SignerOptions } from "../signer.ts";
-import { readStatements } from "../statement.ts";
+import { readStatements, type Statement } from "../statement.ts";
 import { readCluster, type Store } from "../store.ts";
 import { Complaint } from "../terminal.ts";
 
@@ -45,10 +45,19 @@ export async function signerFor(store: Store, cluster: string, options: SignerOp
     statements: await readStatements(sql, cluster),
     accepted: (await readCluster(sql, cluster))?.trust_version ?? 0,
   }));
+  return needSigner(signerOptions(statements, accepted, options));
+}
+
+/** The same of what was read already. `accepted`: version of the statement that the agent has. */
+export function signerOptions(
+  statements: readonly Statement[],
+  accepted: number,
+  options: SignerOptions,
+): SignerOptions {
   const newest = statements.at(-1)?.claims;
-  if (newest === undefined) return needSigner(options);
+  if (newest === undefined) return options;
   const known = statements.find((one) => one.version === accepted)?.claims ?? newest;
-  return needSigner(ofFolder(options, [kidsOf(newest).filter((kid) => kidsOf(known).includes(kid)), kidsOf(newest)]));
+  return ofFolder(options, [kidsOf(newest).filter((kid) => kidsOf(known).includes(kid)), kidsOf(newest)]);
 }
 
 /** The signer for the statement after this one: of a folder with several keys one that stays, if any does. */

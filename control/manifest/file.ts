@@ -33,7 +33,11 @@ export function readManifestFile(path: string): ManifestFile {
 
 /** The manifest as a note, signed under the name of a release signer, such as vendor.example/release-2026. */
 export function signManifest(manifest: Manifest, name: string, signer: Pick<Signer, "x" | "sign">): string {
-  const text = manifestText(manifest);
+  return signText(manifestText(manifest), name, signer);
+}
+
+/** A text of whole lines as a note, signed under a name. */
+export function signText(text: string, name: string, signer: Pick<Signer, "x" | "sign">): string {
   if (text.length > MAX_MANIFEST_BYTES)
     throw new Complaint(3, "sign the manifest", `it is over ${MAX_MANIFEST_BYTES} bytes`, "Split the cluster.");
   const publicKey = Buffer.from(signer.x, "base64url");

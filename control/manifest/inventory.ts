@@ -1,4 +1,6 @@
-import { checksumOf, type Manifest } from "../../agent/wire/manifest.ts";
+import { checksumOf, type Image, type Manifest, readManifest } from "../../agent/wire/manifest.ts";
+import { addRevision, newestRevision } from "../revisions/read.ts";
+import { declared, NO_GROUPS } from "../revisions/state.ts";
 import { ensureCluster, nowSeconds, type Sql } from "../store.ts";
 import type { ManifestFile } from "./file.ts";
 import { readPurl } from "./purl.ts";
@@ -10,54 +12,59 @@ export const MANIFEST_SCHEMA: readonly string[] = [
     purl text not null, primary key (checksum, image, purl))`,
   "create index if not exists manifest_packages_by_name on manifest_packages (name, version)",
   "create index if not exists manifests_by_checksum on manifests (checksum)",
-  `create table if not exists manifest_history (cluster text not null, at bigint not null, position bigint not null, digest text not null,
-    said_by text not null, why text not null, primary key (cluster, position))`,
 ];
 
-export type Revision = {
-  readonly cluster: string;
-  /** From 1 on; each change of a cluster's manifest is one. */
-  readonly position: number;
-  /** Unix seconds. */
-  readonly at: number;
-  readonly digest: string;
-  readonly said_by: string;
-  readonly why: string;
-};
+type Kept = Pick<ManifestFile, "manifest" | "digest" | "note">;
 
-/** Keeps a manifest and makes it its cluster's newest. False when it is that already. */
-export async function keepManifest(
-  sql: Sql,
-  file: Pick<ManifestFile, "manifest" | "digest" | "note">,
-  by: string,
-  why: string,
-): Promise<boolean> {
-  const { cluster } = file.manifest.parameters;
+/** Keeps a manifest, so that it is found by its digest; what its cluster is at does not change. */
+export async function storeManifest(sql: Sql, { manifest, digest, note }: Kept): Promise<void> {
+  const { cluster } = manifest.parameters;
   await ensureCluster(sql, cluster);
-  const newest = await newestRevision(sql, cluster);
-  if (newest?.digest === file.digest) return false;
-  const checksum = checksumOf(file.manifest.content);
-  await keepPackages(sql, checksum, file.manifest);
+  const checksum = checksumOf(manifest.content);
+  await keepPackages(sql, checksum, manifest);
+  await storeNote(sql, { digest, cluster, checksum, note });
+}
+
+/** Keeps the note of a manifest whose packages are kept. */
+export async function storeNote(
+  sql: Sql,
+  of: { readonly digest: string; readonly cluster: string; readonly checksum: string; readonly note: string },
+): Promise<void> {
+  const { digest, cluster, checksum, note } = of;
   await sql.run(
     "insert into manifests (digest, cluster, checksum, note) values ($1, $2, $3, $4) on conflict (digest) do nothing",
-    file.digest,
+    digest,
     cluster,
     checksum,
-    file.note,
+    note,
   );
-  await sql.run(
-    "insert into manifest_history (cluster, at, position, digest, said_by, why) values ($1, $2, $3, $4, $5, $6)",
+}
+
+/** Keeps a manifest and makes it its cluster's newest: an operator says that it is what runs there. False when it is that already. */
+export async function keepManifest(sql: Sql, file: Kept, by: string, why: string): Promise<boolean> {
+  const { cluster } = file.manifest.parameters;
+  const newest = await newestRevision(sql, cluster);
+  if (newest?.digest === file.digest) return false;
+  await storeManifest(sql, file);
+  await addRevision(sql, {
     cluster,
-    nowSeconds(),
-    (newest?.position ?? 0) + 1,
-    file.digest,
-    by,
+    at: nowSeconds(),
+    digest: file.digest,
+    said_by: by,
     why,
-  );
+    action: "import",
+    result: "succeeded",
+    asked: {},
+    changed: [],
+    groups: declared(newest?.groups ?? NO_GROUPS, file.manifest),
+    command: null,
+    epoch: null,
+    entry: null,
+  });
   return true;
 }
 
-async function keepPackages(sql: Sql, checksum: string, manifest: Manifest): Promise<void> {
+export async function keepPackages(sql: Sql, checksum: string, manifest: Manifest): Promise<void> {
   const known = await sql.rows("select purl from manifest_packages where checksum = $1 limit 1", checksum);
   if (known.length > 0) return;
   for (const { name: image, packages } of manifest.content.images)
@@ -74,32 +81,35 @@ async function keepPackages(sql: Sql, checksum: string, manifest: Manifest): Pro
     }
 }
 
-export async function newestRevision(sql: Sql, cluster: string): Promise<Revision | null> {
-  const [row] = await sql.rows<Revision>(
-    "select * from manifest_history where cluster = $1 order by position desc limit 1",
-    cluster,
-  );
-  return row ?? null;
-}
-
-/** A cluster's revisions, newest first. */
-export async function history(sql: Sql, cluster: string): Promise<Revision[]> {
-  return sql.rows<Revision>("select * from manifest_history where cluster = $1 order by position desc", cluster);
-}
-
-/** The revision that held at a time (Unix seconds); null before the first. */
-export async function revisionAt(sql: Sql, cluster: string, at: number): Promise<Revision | null> {
-  const [row] = await sql.rows<Revision>(
-    "select * from manifest_history where cluster = $1 and at <= $2 order by position desc limit 1",
-    cluster,
-    at,
-  );
-  return row ?? null;
-}
-
-export async function noteOf(sql: Sql, digest: string): Promise<string | null> {
+async function noteOf(sql: Sql, digest: string): Promise<string | null> {
   const [row] = await sql.rows<{ note: string }>("select note from manifests where digest = $1", digest);
   return row?.note ?? null;
+}
+
+/** A manifest that is kept here. What was kept was read then, so that what cannot be read is our own mistake. */
+export async function manifestOf(
+  sql: Sql,
+  digest: string,
+): Promise<{ readonly manifest: Manifest; readonly digest: string; readonly note: string } | null> {
+  const note = await noteOf(sql, digest);
+  if (note === null) return null;
+  const read = readManifest(note.slice(0, note.indexOf("\n") + 1));
+  if ("fault" in read) throw new Error(`the manifest ${digest} that is kept here cannot be read: ${read.fault}`);
+  return { ...read, note };
+}
+
+/** Images of all manifests of a cluster, by where they lie there. */
+export async function imagesOf(sql: Sql, cluster: string): Promise<ReadonlyMap<string, Image>> {
+  const rows = await sql.rows<{ digest: string }>("select digest from manifests where cluster = $1", cluster);
+  const images = new Map<string, Image>();
+  for (const { digest } of rows) {
+    const kept = await manifestOf(sql, digest);
+    for (const image of kept?.manifest.content.images ?? []) {
+      const location = kept?.manifest.parameters.images[image.name];
+      if (location !== undefined) images.set(location, image);
+    }
+  }
+  return images;
 }
 
 export type Holding = {
@@ -118,9 +128,9 @@ export async function holders(sql: Sql, name: string, version: string | null): P
   const rows = await sql.rows<Holding>(
     `select m.cluster as cluster, p.image as image, p.purl as purl, p.version as version
      from manifest_packages p join manifests m on m.checksum = p.checksum
-     join manifest_history h on h.digest = m.digest and h.cluster = m.cluster
+     join revisions h on h.digest = m.digest and h.cluster = m.cluster
      where ${below === null ? "p.name = $1 and $2 = ''" : "p.name >= $1 and p.name < $2"}
-     and h.position = (select max(position) from manifest_history l where l.cluster = h.cluster)
+     and h.position = (select max(position) from revisions l where l.cluster = h.cluster)
      order by m.cluster, p.image, p.purl`,
     from,
     below ?? "",

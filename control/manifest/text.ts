@@ -3,7 +3,8 @@ import { printable, table } from "../terminal.ts";
 import type { Compared } from "./compare.ts";
 import type { Changed, Difference } from "./diff.ts";
 import type { ManifestFile } from "./file.ts";
-import type { Holding, Revision } from "./inventory.ts";
+import type { Holding } from "./inventory.ts";
+import { type GroupMatch, holdsTo } from "./matches.ts";
 import { readPurl } from "./purl.ts";
 
 /** A manifest for a person: what it is, where it runs, its images and how many packages of which kind. `all`: every package. */
@@ -67,18 +68,6 @@ export function holdersText(rows: readonly Holding[]): string {
   );
 }
 
-export function historyText(rows: readonly Revision[]): string {
-  if (rows.length === 0) return "no manifest yet\n";
-  const lines = rows.map(({ position, at, digest, said_by, why }) => [
-    String(position),
-    new Date(at * 1000).toISOString().replace(".000Z", "Z"),
-    digest,
-    said_by,
-    why,
-  ]);
-  return table([["N", "SINCE", "MANIFEST", "BY", "WHY"], ...lines], []);
-}
-
 const MAX_FILES_SHOWN = 50;
 
 /** What `manifest verify` found. `signed`: the verifier keys that signed it. */
@@ -89,6 +78,19 @@ export function verifiedText(signed: readonly string[], roots: readonly Compared
     lines.push(same ? `${image} is what it says` : `${image} is not what it says: its files have ${digest}`);
     lines.push(...changedLines(packages), ...(files ?? []).slice(0, MAX_FILES_SHOWN).map((line) => `  file ${line}`));
     if (files !== null && files.length > MAX_FILES_SHOWN) lines.push(`  … and ${files.length - MAX_FILES_SHOWN} files`);
+  }
+  return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+/** How a cluster's groups compare with its manifest. `at`: when its agent said so. */
+export function matchedText(cluster: string, digest: string, at: string, found: readonly GroupMatch[]): string {
+  const lines = [`${cluster} ${holdsTo(found) ? "is" : "is not"} what its manifest says (${digest}), as of ${at}`];
+  for (const { group, is, wanted, found: there, count, packages } of found) {
+    const counts = count[0] === count[1] ? "" : `, ${count[1] ?? "?"} machines where it says ${count[0] ?? "none"}`;
+    const images = is === "other image" ? `: ${there ?? "different ones"}, not ${wanted ?? "one that it names"}` : "";
+    lines.push(`  ${group}: ${is}${images}${counts}`);
+    if (is === "other image" && packages === null) lines.push("    what is in that image nobody has said here");
+    lines.push(...changedLines(packages ?? []).map((line) => `  ${line}`));
   }
   return lines.map((line) => `${printable(line)}\n`).join("");
 }

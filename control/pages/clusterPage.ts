@@ -1,9 +1,10 @@
 import { parseNote } from "../../agent/audit/note.ts";
 import { MAX_MANIFEST_BYTES } from "../../agent/limits.ts";
-import { checksumOf, type Manifest, readManifest } from "../../agent/wire/manifest.ts";
+import { checksumOf, type Manifest } from "../../agent/wire/manifest.ts";
 import { type Alarm, readAlarms } from "../alarms.ts";
-import { newestRevision, noteOf, type Revision } from "../manifest/inventory.ts";
+import { manifestOf } from "../manifest/inventory.ts";
 import { type Refusals, readRefusals } from "../refusals.ts";
+import { newestRevision, type Revision } from "../revisions/read.ts";
 import { askedOf, claimsOf, resultOf, subjectOf } from "../show.ts";
 import { type CommandRow, nowSeconds, type Sql } from "../store.ts";
 import { readWitnessed, type Witnessed } from "../witnessed.ts";
@@ -78,23 +79,20 @@ export async function readClusterPage(
 
 async function readKept(sql: Sql, cluster: string): Promise<{ shown: ShownManifest; manifest: Manifest } | null> {
   const revision = await newestRevision(sql, cluster);
-  const note = revision === null ? null : await noteOf(sql, revision.digest);
-  const parsed = note === null ? null : parseNote(note, MAX_MANIFEST_BYTES);
-  const read = parsed === null ? null : readManifest(parsed.text);
-  // Whoever kept it had read it.
-  if (revision === null || parsed === null || read === null || "fault" in read) return null;
-  const { content, says } = read.manifest;
+  const kept = revision === null || revision.digest === null ? null : await manifestOf(sql, revision.digest);
+  if (revision === null || kept === null) return null;
+  const { content, says } = kept.manifest;
   const { position, at, said_by, why } = revision;
   const shown = {
-    digest: read.digest,
+    digest: kept.digest,
     checksum: checksumOf(content),
     version: content.version,
     says,
     revision: { position, at, said_by, why },
-    signers: parsed.signatures.map(({ name }) => name),
+    signers: (parseNote(kept.note, MAX_MANIFEST_BYTES)?.signatures ?? []).map(({ name }) => name),
     images: content.images.map(({ name, digest, packages }) => ({ name, digest, packages: packages.length })),
   };
-  return { shown, manifest: read.manifest };
+  return { shown, manifest: kept.manifest };
 }
 
 function librariesOf(manifest: Manifest | null, asked: string): Libraries {

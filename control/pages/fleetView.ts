@@ -2,7 +2,7 @@ import { html } from "hono/html";
 import { FLEET_STATES, type FleetState } from "../fleet.ts";
 import type { FleetFilter, FleetPage } from "./fleetPage.ts";
 import { ageView, type Html, said, tableView } from "./html.ts";
-import type { RolloutShown } from "./rollouts.ts";
+import { isUnderWay, type RolloutShown } from "./rollouts.ts";
 
 /** `/`: every cluster by name, fifty at once, with how it stands. */
 export function fleetView(page: FleetPage, rollouts: readonly RolloutShown[], alarms: number): Html {
@@ -16,12 +16,12 @@ ${turnView(page)}`;
 /** A state's sign stands beside its word: colour alone says nothing. */
 const SIGNS: Readonly<Record<FleetState, string>> = {
   ready: "●",
-  "suspended by customer": "⏸",
+  "suspended by customer": "‖",
   "waiting for approval": "…",
   "refusing everything": "✕",
   "not heard from": "?",
   "never started": "○",
-  fenced: "‖",
+  fenced: "⊗",
 };
 
 export function stateView(state: FleetState): Html {
@@ -41,17 +41,12 @@ ${FLEET_STATES.map((state) => one(addressOf({ state, name: "", page: 1 }), state
 function newsView(rollouts: readonly RolloutShown[], alarms: number): Html {
   const going = rollouts.filter(isUnderWay);
   return html`${alarms === 0 ? "" : html`<p class="fault"><a href="/alarms">${alarms} ${alarms === 1 ? "alarm stands" : "alarms stand"}</a>: an operator must look.</p>`}
-${going.map((rollout) => html`<p><a href="/rollouts">Rollout ${said(rollout.id)}</a> is ${rollout.state}, ${laneText(rollout)}.</p>`)}`;
+${going.map((rollout) => html`<p><a href="/rollouts">Rollout ${rollout.id} of ${said(rollout.version)}</a> is ${rollout.state}, ${laneText(rollout)}.</p>`)}`;
 }
 
-export function isUnderWay({ state }: RolloutShown): boolean {
-  return state === "running" || state === "paused" || state === "stopped" || state === "rolling-back";
-}
-
-/** `lane 2 of 4`: the first in which not every cluster is done. */
-export function laneText({ lanes }: RolloutShown): string {
-  const open = lanes.findIndex(({ clusters, states }) => (states["healthy"] ?? 0) < clusters);
-  return `lane ${open < 0 ? lanes.length : open + 1} of ${lanes.length}`;
+/** `back, lane 2 of 4`. */
+export function laneText({ lane, lanes, phase }: RolloutShown): string {
+  return `${phase === "back" ? "going back, " : ""}lane ${Math.min(lane + 1, lanes.length)} of ${lanes.length}`;
 }
 
 function filterView({ state, name }: FleetFilter): Html {

@@ -1,8 +1,9 @@
 import { counter, type Family, gauge, type Sample } from "../../agent/wire/exposition.ts";
 import { FLEET_STATES } from "../fleet.ts";
+import { CLUSTER_STATES, type RolloutState } from "../rollout/schema.ts";
 import { COMMAND_STATES } from "../store.ts";
 import { BUCKETS_SECONDS, type Counts, type Histogram } from "./counts.ts";
-import { isUnderWay } from "./fleetView.ts";
+import { isUnderWay } from "./rollouts.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /**
@@ -10,6 +11,7 @@ import type { Snapshot } from "./snapshot.ts";
  * at most MAX_CLUSTER_SERIES: beyond that only the sums, and how many were left out. A state's series is there while the cluster is in it.
  */
 export const MAX_CLUSTER_SERIES = 10_000;
+const ROLLOUT_STATES: readonly RolloutState[] = ["running", "paused", "stopped", "aborted", "finished"];
 /** How long ago clusters were seen: two minutes are silence. */
 const AGES_SECONDS = [30, 60, 120, 600, 3600, 21_600, 86_400, 604_800] as const;
 
@@ -99,20 +101,21 @@ function ages({ standings, at }: Snapshot): Family {
   };
 }
 
-function ofRollouts({ rollouts }: Snapshot): Family[] {
-  const by = Map.groupBy(rollouts, ({ state }) => state);
+function ofRollouts({ rollouts, rolloutStates }: Snapshot): Family[] {
   const lanes = rollouts
     .filter(isUnderWay)
     .flatMap(({ id, lanes: list }) =>
       list.flatMap(({ lane, states }) =>
-        Object.entries(states).map(([state, value]) => labelled({ rollout: id, lane: String(lane), state }, value)),
+        CLUSTER_STATES.map((state) =>
+          labelled({ rollout: String(id), lane: String(lane + 1), state }, states[state] ?? 0),
+        ),
       ),
     );
   return [
     gauge(
       "reeve_rollouts",
       "Rollouts by state.",
-      [...by].map(([state, list]) => labelled({ state }, list.length)),
+      ROLLOUT_STATES.map((state) => labelled({ state }, rolloutStates.get(state) ?? 0)),
     ),
     gauge("reeve_rollout_lane_clusters", "Clusters of the rollouts that are not over, by lane and state.", lanes),
   ];

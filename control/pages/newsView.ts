@@ -32,19 +32,23 @@ export function refusalsView(refusals: readonly Refusals[]): Html {
 export function rolloutsView(rollouts: readonly RolloutShown[]): Html {
   if (rollouts.length === 0) return html`<p>There is none.</p>`;
   return html`${rollouts.map(
-    (rollout) => html`<section aria-label="Rollout ${said(rollout.id)}"><h3>${said(rollout.id)}</h3>
-<p>${rollout.state}, ${laneText(rollout)}, started ${timeView(rollout.started)}${rollout.reason === null ? "" : html`: ${said(rollout.reason)}`}<br>
-manifest <code>${said(rollout.manifest)}</code></p>
-${tableView(`Lanes of ${said(rollout.id)}`, ["Lane", "Healthy", "Clusters", "By state"], rollout.lanes.map(laneRow))}</section>`,
+    (
+      rollout,
+    ) => html`<section aria-label="Rollout ${rollout.id}"><h3>Rollout ${rollout.id}: ${said(rollout.version)}</h3>
+<p>${rollout.state}, ${laneText(rollout)}, started ${timeView(rollout.started)} by ${said(rollout.by)}: ${said(rollout.why)}<br>
+checksum <code>${rollout.checksum}</code></p>
+${rollout.because === null ? "" : html`<p class="fault">It stopped: ${said(rollout.because)}</p>`}
+${tableView(`Lanes of rollout ${rollout.id}`, ["Lane", "Up to", "Healthy", "Clusters", "By state"], rollout.lanes.map(laneRow))}</section>`,
   )}`;
 }
 
-function laneRow({ lane, clusters, states }: RolloutShown["lanes"][number]): (Html | string)[] {
-  const healthy = states["healthy"] ?? 0;
+function laneRow({ lane, percent, clusters, states }: RolloutShown["lanes"][number]): (Html | string)[] {
+  const healthy = states.healthy ?? 0;
   const parts = Object.entries(states).map(([state, count]) => `${count} ${state}`);
   return [
-    String(lane),
-    html`<progress max="${Math.max(1, clusters)}" value="${healthy}" aria-label="Healthy in lane ${lane}"></progress> ${healthy}`,
+    String(lane + 1),
+    `${percent} %`,
+    html`<progress max="${Math.max(1, clusters)}" value="${healthy}" aria-label="Healthy in lane ${lane + 1}"></progress> ${healthy}`,
     String(clusters),
     parts.join(", "),
   ];

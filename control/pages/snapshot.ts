@@ -2,7 +2,7 @@ import { type Alarm, readAlarms } from "../alarms.ts";
 import type { FleetState } from "../fleet.ts";
 import { type Refusals, readRefusals, readRefusalTotals } from "../refusals.ts";
 import type { CommandState, Store } from "../store.ts";
-import { type RolloutShown, readRollouts } from "./rollouts.ts";
+import { countRollouts, type RolloutShown, readRollouts } from "./rollouts.ts";
 import { countAlarms, countCommands, countStates, oldestHanded, readStandings, type Standing } from "./standings.ts";
 
 /** The whole fleet at one moment, of one transaction. */
@@ -19,6 +19,7 @@ export type Snapshot = {
   readonly refusals: readonly Refusals[];
   readonly refusalTotals: ReadonlyMap<string, number>;
   readonly rollouts: readonly RolloutShown[];
+  readonly rolloutStates: ReadonlyMap<string, number>;
 };
 /** However many look, the store is asked this often: agents' calls wait while it is. */
 export const SNAPSHOT_SECONDS = 2;
@@ -55,6 +56,7 @@ function readSnapshot(store: Store): Promise<Snapshot> {
       refusals: await readRefusals(sql, null),
       refusalTotals: await readRefusalTotals(sql),
       rollouts: await readRollouts(sql),
+      rolloutStates: await countRollouts(sql),
     };
   });
 }

@@ -3,7 +3,7 @@ import type { Contact } from "../../agent/poll.ts";
 import type { Road } from "../../agent/road.ts";
 import { nextShared, sharer } from "../../agent/share.ts";
 import { digestOf } from "../../agent/wire/envelope.ts";
-import { SharedRequest } from "../../agent/wire/protocol.ts";
+import { SharedPolicy } from "../../agent/wire/protocol.ts";
 
 const D = (name: string): string => digestOf(Buffer.from(name));
 
@@ -31,7 +31,7 @@ function world(answers: Answer[], meanwhile: () => void = () => undefined) {
   const stop = new AbortController();
   const file = { text: "share: [policy]\n", shares: true, recorded: "" };
   file.recorded = file.text;
-  const sent: SharedRequest[] = [];
+  const sent: SharedPolicy[] = [];
   const said: string[] = [];
   const stat = { kind: "file", uid: 0, mode: 0o644, links: 1, size: 0, inode: 1 };
   const host = {
@@ -58,7 +58,7 @@ function world(answers: Answer[], meanwhile: () => void = () => undefined) {
     say: (_: string, words: string) => said.push(words),
     async post(path: string, body: unknown) {
       expect(path).toBe("/v1/shared");
-      sent.push(SharedRequest.parse(body));
+      sent.push(SharedPolicy.parse(body));
       const answer = answers.shift() ?? { ok: {} };
       if (!("ok" in answer)) meanwhile();
       return answer;

@@ -148,3 +148,34 @@ test("what entries say of a resource is known: found by a dry run, unknown while
   );
   expect(times).toEqual([Date.parse("2026-11-24T09:14:07.412Z"), Date.parse("2026-11-24T09:14:07.412Z")]);
 });
+
+const inventory = (groups: Json, policy = digestOf(POLICY)): Promise<Answer> =>
+  agent.post("/v1/shared", { kind: "inventory", policy, groups });
+const inventories = async (): Promise<string[]> =>
+  (await world.store.transaction((sql) => sql.rows<{ body: string }>("select body from inventories"))).map(
+    (row) => row.body,
+  );
+
+test("an inventory is kept while the newest policy entry names the policy that shares it, and forgotten with it", async () => {
+  const group = { group: "brokers", image: "ami-1", count: 3, healthy: 3 };
+  expect((await inventory([group])).body["code"]).toBe("conflict");
+  await inForce(POLICY);
+  expect(await inventory([group])).toEqual({ status: 200, body: {} });
+  expect(await inventories()).toEqual([JSON.stringify([group])]);
+  expect((await inventory(null, digestOf("another"))).status).toBe(200);
+  expect((await inventories()).length).toBe(1);
+  expect((await inventory(null)).status).toBe(200);
+  expect(await inventories()).toEqual([]);
+  await inventory([group]);
+  await inForce(POLICY.replace("revision: 7", "revision: 8"));
+  expect(await inventories()).toEqual([]);
+  expect((await inventory([group])).body["code"]).toBe("conflict");
+});
+
+test("an inventory with more groups than a policy can share, or with a field that nobody knows, is not taken", async () => {
+  await inForce(POLICY);
+  const group = (n: number): Json => ({ group: `g${n}`, image: null, count: 0, healthy: 0 });
+  expect((await inventory(Array.from({ length: 65 }, (_, n) => group(n)))).status).toBe(400);
+  expect((await inventory([{ ...(group(1) as object), packages: [] }])).status).toBe(400);
+  expect(await inventories()).toEqual([]);
+});

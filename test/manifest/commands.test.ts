@@ -309,11 +309,14 @@ test("the control plane knows who holds a library, since when, and what a cluste
   expect(asked("hono", "5.0.0").out).toMatch(/\nprod-eu-1 +broker/);
   expect(asked("ho*").out).toEndWith("2 clusters\n");
   expect(asked("hon").code).toBe(1);
-  const line = good("manifest", "history", "prod-eu-1", "--dir", dir).split("\n");
-  expect(line.slice(1, 3).map((row) => row.split(/ +/).slice(-1))).toEqual([["new.manifest"], ["a.manifest"]]);
+  const line = good("fleet", "history", "prod-eu-1", "--dir", dir).split("\n");
+  expect(line.slice(1, 3).map((row) => row.split(/ +/).slice(-2))).toEqual([
+    ["new.manifest", "-"],
+    ["a.manifest", "-"],
+  ]);
   expect(control("manifest", "at", begin, "--cluster", "prod-eu-1", "--dir", dir).code).toBe(1);
   const now = new Date(Date.now() + 60_000).toISOString().replace(/\.\d+Z/, "Z");
-  expect(good("manifest", "at", now, "--cluster", "prod-eu-1", "--dir", dir)).toBe(
+  expect(good("manifest", "at", now, "--cluster", "prod-eu-1", "--dir", dir, "--note")).toBe(
     readFileSync(at("new.manifest"), "utf8"),
   );
   expect(control("manifest", "at", "yesterday", "--cluster", "prod-eu-1", "--dir", dir).code).toBe(2);

@@ -25,6 +25,7 @@ export async function oneOfEach(sql: Sql): Promise<void> {
   await ask(sql, "waits-eu-1", { state: "waiting" });
   await ask(sql, "ready-eu-1", { state: "succeeded", why: "INC-4312: queue is growing" });
   await ask(sql, "ready-eu-1", { state: "refused", code: "policy.count.above-max" });
+  await stopped(sql);
   await keep(sql, "ready-eu-1", LIBRARIES);
   await keep(sql, "silent-eu-1", ["pkg:deb/debian/openssl@3.0.15-1"]);
   for (const [index, hours] of [1, 2, 30, 400].entries())
@@ -32,6 +33,37 @@ export async function oneOfEach(sql: Sql): Promise<void> {
       sql,
       { cluster: "ready-eu-1", epoch: 1, serial: "", accepted: null },
       refusedEntry("ready-eu-1", index + 1, hours),
+    );
+}
+
+/** A rollout that stopped in its first lane of two. */
+async function stopped(sql: Sql): Promise<void> {
+  await sql.run(
+    `insert into rollouts (id, checksum, version, says, note, lanes, soak_ms, wait_ms, max_failed, max_refused, signer, images, said_by, why,
+       started_at, state, phase, open, lane, lane_since, elapsed, because, clusters)
+     values (1, $1, '4.2.1', 'x', 'n', '[10,100]', 1, 1, '1', '1', 's', '{}', 'maria', 'CVE-2026-1', 1795000000, 'stopped', 'forward', 0, 0, 0, 0,
+       '1 of 1 failed', 3)`,
+    `sha256:${"c".repeat(64)}`,
+  );
+  for (const [lane, percent, clusters] of [
+    [0, 10, 1],
+    [1, 100, 2],
+  ] as const)
+    await sql.run(
+      "insert into rollout_lanes (rollout, lane, percent, clusters) values (1, $1, $2, $3)",
+      lane,
+      percent,
+      clusters,
+    );
+  for (const [at, [cluster, lane, state]] of [
+    ["ready-eu-1", 0, "failed"],
+    ["off-eu-1", 1, "pending"],
+    ["silent-eu-1", 1, "pending"],
+  ].entries())
+    await sql.run(
+      `insert into rollout_clusters (rollout, cluster, lane, position, canary, state, phase, attempts, since, failures, news, gap, due, changes, claimed)
+       values (1, $1, $2, $3, 0, $4, 'forward', 1, 0, 0, 0, 0, 0, 0, 1)`,
+      ...([cluster, lane, at, state] as (string | number)[]),
     );
 }
 

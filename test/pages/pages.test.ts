@@ -39,7 +39,7 @@ test("the fleet is shown by name, fifty at once, each with its state in words, f
   const { page } = seen;
   await page.goto(served.origin);
   expect(await wordsOf(page.locator(".states"))).toMatch(
-    /^1007 clusters 901 ● ready 1 ⏸ suspended by customer 1 … waiting for approval 1 ✕ refusing everything 101 \? not heard from 1 ○ never started 1 ‖ fenced$/,
+    /^1007 clusters 901 ● ready 1 ‖ suspended by customer 1 … waiting for approval 1 ✕ refusing everything 101 \? not heard from 1 ○ never started 1 ⊗ fenced$/,
   );
   expect(await page.locator("tbody tr").count()).toBe(50);
   expect(await names(page)).toContain("copied-eu-1");
@@ -53,7 +53,7 @@ test("the fleet is shown by name, fifty at once, each with its state in words, f
   expect(await names(page)).toEqual(["silent-eu-1"]);
   expect(await wordsOf(page.locator("tbody tr"))).toContain("? not heard from 2 h ago");
   await page.goto(`${served.origin}/?state=suspended+by+customer`);
-  expect(await wordsOf(page.locator("tbody tr"))).toContain("⏸ suspended by customer maria: maintenance");
+  expect(await wordsOf(page.locator("tbody tr"))).toContain("‖ suspended by customer maria: maintenance");
   expect(seen.complaints).toEqual([]);
   // Nothing is asked of anybody else.
   expect(seen.requests.filter((url) => !url.startsWith(`${served.origin}/`))).toEqual([]);
@@ -84,6 +84,18 @@ test("a cluster's page has its manifest with a search, its commands and what bec
   expect(await names(page)).toEqual(["ready-eu-1"]);
   await page.goto(`${served.origin}/alarms`);
   expect(await wordsOf(page.locator("#main"))).toContain("copied-eu-1 copy two hold the identity of epoch 1");
+  await page.goto(`${served.origin}/rollouts`);
+  const rollouts = await wordsOf(page.locator("#main"));
+  for (const part of [
+    "Rollout 1: 4.2.1",
+    "stopped, lane 1 of 2",
+    "maria: CVE-2026-1",
+    "It stopped: 1 of 1 failed",
+    "10 %",
+    "2 pending",
+  ])
+    expect([part, rollouts.includes(part)]).toEqual([part, true]);
+  await page.goto(`${served.origin}/alarms`);
   expect(await wordsOf(page.locator("#main"))).toMatch(/^Alarms and refusals As of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/);
   expect(seen.complaints).toEqual([]);
   await seen.context.close();

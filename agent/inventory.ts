@@ -1,0 +1,106 @@
+import { backoff } from "./backoff.ts";
+import { INVENTORY_SECONDS, MAX_SHARED_GROUPS, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
+import type { Contact, Reporter } from "./poll.ts";
+import type { Road } from "./road.ts";
+import { policyOnRecord, type Sharer } from "./share.ts";
+import { SharedAnswer, type SharedGroup, type SharedInventory } from "./wire/protocol.ts";
+
+/** What is to be said next: of which policy, and of which groups. Null: nothing is shared. */
+export type Wanted = { readonly policy: string; readonly groups: readonly string[] } | null;
+/** What was said last. `outcomes`: how many the log had then. `at`: monotonic milliseconds. Null: the control plane has nothing of this process. */
+export type Told = {
+  readonly policy: string;
+  readonly outcomes: number;
+  readonly at: number;
+  readonly taken: boolean;
+} | null;
+
+/** Whether something is to be said. Pure. What was never said is never taken back: then nothing leaves at all (invariant 11). */
+export function isDue(wanted: Wanted, told: Told, outcomes: number, now: number): boolean {
+  if (wanted === null || told === null) return wanted !== null || told !== null;
+  const old = now - told.at >= INVENTORY_SECONDS * 1000;
+  return old || !told.taken || told.policy !== wanted.policy || told.outcomes !== outcomes;
+}
+
+/** The groups that deploy rules of the policy in force name, where it shares `manifest`; none while the switch is off. */
+export function wantedNow(road: Pick<Road, "log" | "readPolicy" | "suspended">): Wanted | "changing" {
+  const now = policyOnRecord(road);
+  if (now === null || now === "changing") return now;
+  if (!now.policy.share.includes("manifest")) return null;
+  if (road.suspended() !== null) return "changing";
+  const groups = now.policy.rules.flatMap((rule) => (rule.allow === "deploy" ? [rule.group] : []));
+  return { policy: now.digest, groups: [...new Set(groups)].sort().slice(0, MAX_SHARED_GROUPS) };
+}
+
+/**
+ * Says what the groups run, as the policy shares it: at the start, after each outcome, each hour, and again until it is taken. `read`: one
+ * group through the gate, null when it cannot be read. A control plane without this call is left alone.
+ */
+export function inventorist(
+  to: Pick<Contact, "host" | "post" | "say" | "stop">,
+  road: Pick<Road, "log" | "readPolicy" | "suspended">,
+  reports: Pick<Reporter, "flushed">,
+  read: (group: string) => Promise<SharedGroup | null>,
+): Sharer {
+  const wait = backoff(to.host.random);
+  const { clock } = to.host;
+  let told: Told = null;
+  let wakeUp = (): void => undefined;
+  const outcomes = (): number => road.log.memory.counts.get("outcome") ?? 0;
+
+  const woken = (): Promise<void> => {
+    const early = new AbortController();
+    wakeUp = () => early.abort();
+    return clock.sleep(INVENTORY_SECONDS * 1000, AbortSignal.any([to.stop, early.signal]));
+  };
+
+  async function next(wanted: Wanted): Promise<SharedInventory> {
+    if (wanted === null) return { kind: "inventory", policy: told?.policy ?? "", groups: null };
+    const groups: SharedGroup[] = [];
+    for (const group of wanted.groups) {
+      const found = await read(group);
+      if (found !== null) groups.push(found);
+    }
+    return { kind: "inventory", policy: wanted.policy, groups };
+  }
+
+  /** False when the control plane does not know the call. */
+  async function say(wanted: Wanted): Promise<boolean> {
+    const as = { outcomes: outcomes(), at: clock.monotonic() };
+    const body = await next(wanted);
+    // The policy may have changed while the groups were read: then nothing of them leaves.
+    const still = wantedNow(road);
+    if (wanted !== null && (still === null || still === "changing" || still.policy !== wanted.policy)) return true;
+    // From here on it may have it, whether an answer comes or not: what is withdrawn meanwhile is taken back.
+    if (wanted !== null) told = { policy: wanted.policy, ...as, taken: false };
+    const options = { timeoutSeconds: REQUEST_TIMEOUT_SECONDS, signal: to.stop };
+    const answer = await to.post("/v1/shared", body, SharedAnswer, options);
+    if ("ok" in answer) {
+      told = wanted === null ? null : { policy: wanted.policy, ...as, taken: true };
+      wait.reset();
+      return true;
+    }
+    if ("fault" in answer && (answer.fault === "not-found" || answer.fault === "malformed")) {
+      to.say("info", "the control plane takes no inventory; none is shared", {});
+      return false;
+    }
+    await clock.sleep(wait.next(), to.stop);
+    return true;
+  }
+
+  return {
+    wake: () => wakeUp(),
+    async run() {
+      while (!to.stop.aborted) {
+        const wanted = wantedNow(road);
+        if (wanted === "changing" || !isDue(wanted, told, outcomes(), clock.monotonic())) {
+          await woken();
+          continue;
+        }
+        // The entry that names the policy, and the outcomes so far, go first.
+        await reports.flushed();
+        if (!to.stop.aborted && !(await say(wanted))) return;
+      }
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import type { Command } from "commander";
+import { type Keys, makeDriver } from "../rollout/driver.ts";
+import { TICK_MS } from "../rollout/limits.ts";
+import { exitOfRollout, summaryOf } from "../rollout/read.ts";
+import { trustDomainOf } from "../statement.ts";
+import type { Store } from "../store.ts";
+import { rolloutId } from "./rolloutId.ts";
+import { type KeyFlags, openKeys, withKeys } from "./rolloutKeys.ts";
+import { teller } from "./rolloutTell.ts";
+import { withStore } from "./state.ts";
+
+/** The commands that go on until something is over, or somebody ends them. */
+export function addDrive(rollout: Command): void {
+  withKeys(
+    rollout
+      .command("run")
+      .description("Drive every open rollout, until it is told to end (SIGTERM). Several at once are safe.")
+      .requiredOption("--dir <folder>", "the control plane's folder"),
+  ).action(async (options: KeyFlags & { dir: string }) => {
+    const keys = openKeys(options);
+    await withStore(options.dir, async (store) => {
+      const trustDomain = await store.transaction((sql) => trustDomainOf(sql, options.dir));
+      const driver = makeDriver(store, options.dir, trustDomain, keys, () => performance.now());
+      const told = untilTold();
+      process.stderr.write("driving rollouts\n");
+      while (!told.aborted) {
+        let more = false;
+        for (const id of await driver.open()) more = (await driver.drive(id)) || more;
+        if (!more) await pauseFor(TICK_MS, told);
+      }
+    });
+  });
+  rollout
+    .command("watch")
+    .description("Show a rollout as it goes, until it is over. Reads only.")
+    .argument("<id>", "the rollout's number", rolloutId)
+    .requiredOption("--dir <folder>", "the control plane's folder")
+    .option("--json", "print JSON, one line for each change")
+    .addHelpText("after", "\nExit codes: as `rollout start`; 8 also when it is ended before the rollout is over.")
+    .action(async (id: number, options: { dir: string; json?: boolean }) => {
+      await withStore(options.dir, (store) => watchUntilOver(store, id, options.json === true, async () => false));
+    });
+}
+
+type Drive = {
+  readonly dir: string;
+  readonly trustDomain: string;
+  readonly keys: Keys;
+  readonly id: number;
+  readonly json: boolean;
+};
+/** Drives one rollout, and shows it. Ended early, the rollout stays open: another driver goes on with it. */
+export async function driveAndWatch(store: Store, { dir, trustDomain, keys, id, json }: Drive): Promise<void> {
+  const driver = makeDriver(store, dir, trustDomain, keys, () => performance.now());
+  await watchUntilOver(store, id, json, () => driver.drive(id));
+  if (process.exitCode === 8 && !json)
+    process.stderr.write(
+      `\`reeve-control rollout status ${id}\` says which; an open one is driven by \`rollout run\`.\n`,
+    );
+}
+
+async function watchUntilOver(store: Store, id: number, json: boolean, drive: () => Promise<boolean>): Promise<void> {
+  const told = untilTold();
+  const tell = teller(json);
+  for (;;) {
+    const more = await drive();
+    const summary = await store.transaction((sql) => summaryOf(sql, id));
+    tell.show(summary);
+    const exit = exitOfRollout(summary);
+    if (exit !== null || told.aborted) {
+      tell.end();
+      process.exitCode = exit ?? 8;
+      return;
+    }
+    if (!more) await pauseFor(TICK_MS, told);
+  }
+}
+
+/** Aborted when somebody ends this process. */
+function untilTold(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  return stop.signal;
+}
+
+function pauseFor(milliseconds: number, told: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      told.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    told.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,71 @@
+import type { Entry } from "../../agent/audit/entry.ts";
+import { timeOf } from "../../agent/audit/time.ts";
+import type { Manifest } from "../../agent/wire/manifest.ts";
+import { manifestOf } from "../manifest/inventory.ts";
+import type { Peer } from "../peer.ts";
+import { nowSeconds, type Sql } from "../store.ts";
+import { addRevision, newestRevision } from "./read.ts";
+import { changedGroups, type Groups, NO_GROUPS, runs } from "./state.ts";
+
+type Intent = Extract<Entry, { kind: "intent" }>;
+type Outcome = Extract<Entry, { kind: "outcome" }>;
+
+/**
+ * Any change is a deployment: an outcome that changed something, or of which nobody can tell, is the cluster's next revision. In the same
+ * transaction in which the entry is taken. The time is the entry's, but never later than now: a clock ahead does not hide what comes next.
+ */
+export async function reviseByOutcome(sql: Sql, peer: Peer, intent: Intent, outcome: Outcome): Promise<void> {
+  if (outcome.changed.length === 0 && outcome.result !== "unknown") return;
+  const before = await newestRevision(sql, peer.cluster);
+  const manifest = outcome.result === "succeeded" ? await manifestAsked(sql, peer, intent) : null;
+  const groups = groupsAfter(before?.groups ?? NO_GROUPS, intent, outcome, manifest?.manifest ?? null);
+  const arrived = manifest !== null && runs(groups, manifest.manifest);
+  await addRevision(sql, {
+    cluster: peer.cluster,
+    at: Math.min(Math.floor((timeOf(outcome.time) ?? 0) / 1000), nowSeconds()),
+    digest: arrived ? manifest.digest : (before?.digest ?? null),
+    said_by: intent.by.says.operator,
+    why: intent.by.says.why,
+    action: intent.action,
+    result: outcome.result,
+    asked: intent.asked,
+    changed: outcome.changed,
+    groups,
+    command: outcome.command,
+    epoch: peer.epoch,
+    entry: outcome.index,
+  });
+}
+
+/** The manifest that a command deployed, when it is kept here and is this cluster's own. */
+async function manifestAsked(
+  sql: Sql,
+  peer: Peer,
+  intent: Intent,
+): Promise<{ readonly manifest: Manifest; readonly digest: string } | null> {
+  const { manifest: digest } = intent.asked;
+  if (typeof digest !== "string") return null;
+  const read = await manifestOf(sql, digest);
+  return read?.manifest.parameters.cluster === peer.cluster ? read : null;
+}
+
+/** What did not succeed left what its changes say, as far as they say it: a group's count or image. */
+function groupsAfter(groups: Groups, intent: Intent, outcome: Outcome, manifest: Manifest | null): Groups {
+  const { asked } = intent;
+  const action: string = intent.action;
+  const { group } = asked;
+  if (typeof group !== "string") return groups;
+  if (outcome.result === "succeeded") {
+    const named = manifest?.parameters.groups[group]?.image;
+    const image = named === undefined ? null : (manifest?.parameters.images[named] ?? null);
+    return changedGroups(groups, action, asked, image);
+  }
+  const left = outcome.changed[0]?.to ?? null;
+  const before = groups[group] ?? { image: null, count: null };
+  if (action === "scale") return { ...groups, [group]: { ...before, count: countOf(left) } };
+  return action === "deploy" ? { ...groups, [group]: { ...before, image: left } } : groups;
+}
+
+function countOf(text: string | null): number | null {
+  return text !== null && /^\d{1,7}$/.test(text) ? Number(text) : null;
+}

@@ -1,0 +1,115 @@
+import { bumpChanges, nowSeconds, type Sql } from "../store.ts";
+import { type Counts, decideLane } from "./decide.ts";
+import { holdRollout } from "./lock.ts";
+import { ACTIVE, type MemberRow, PARKED, type RolloutRow } from "./schema.ts";
+
+/** How many clusters of the lanes so far are how: by the index alone, and nothing of those that are well. */
+export async function countsOf(sql: Sql, rollout: RolloutRow): Promise<Counts> {
+  const rows = await sql.rows<Pick<MemberRow, "state" | "lane" | "canary"> & { readonly count: number }>(
+    `select state, lane, canary, count(*) as count from rollout_clusters
+     where rollout = $1 and state in ('pending', 'sent', 'soaking', 'failed', 'waiting', 'suspended', 'refused', 'cut-off')
+     and lane <= $2 and phase = $3 group by state, lane, canary`,
+    rollout.id,
+    rollout.lane,
+    rollout.phase,
+  );
+  const [begun] = await sql.rows<{ count: number }>(
+    "select sum(clusters) as count from rollout_lanes where rollout = $1 and lane <= $2",
+    rollout.id,
+    rollout.lane,
+  );
+  const sum = (of: (row: (typeof rows)[number]) => boolean): number =>
+    rows.filter(of).reduce((total, { count }) => total + count, 0);
+  return {
+    begun: begun?.count ?? 0,
+    failed: sum(({ state }) => state === "failed"),
+    failedCanaries: sum(({ state, canary }) => state === "failed" && canary === 1),
+    refused: sum(({ state }) => state === "refused"),
+    active: sum(({ state }) => ACTIVE.includes(state)),
+    parked: sum(({ state, lane }) => PARKED.includes(state) && lane === rollout.lane),
+  };
+}
+
+/** One transaction: the next lane, the end, or a stop, when it is time. If we stop before it resolves, it is decided again. */
+export async function turn(sql: Sql, id: number): Promise<void> {
+  const rollout = await holdRollout(sql, id);
+  if (rollout === null || rollout.open === 0) return;
+  if (rollout.state === "stopped" || rollout.state === "aborted") return settle(sql, rollout);
+  if (rollout.state !== "running" || (await hasUnseenFailure(sql, id))) return;
+  const decided = decideLane(rollout, await countsOf(sql, rollout));
+  if (decided.step === "stop") return closeRollout(sql, rollout, "stopped", decided.because);
+  if (decided.step === "finish") return closeRollout(sql, rollout, "finished", null);
+  if (decided.step !== "next-lane") return;
+  await sql.run(
+    "update rollouts set lane = $1, lane_since = $2 where id = $3 and lane = $4",
+    rollout.lane + 1,
+    rollout.elapsed,
+    id,
+    rollout.lane,
+  );
+  await beginLane(sql, rollout, rollout.lane + 1);
+}
+
+/** A failure that no driver has looked at yet: what it means is decided before anything else. */
+export async function hasUnseenFailure(sql: Sql, id: number): Promise<boolean> {
+  const unseen = await sql.rows("select cluster from rollout_clusters where rollout = $1 and news = 2 limit 1", id);
+  return unseen.length > 0;
+}
+
+/** From now on the clusters of a lane are looked at. */
+export async function beginLane(sql: Sql, rollout: Pick<RolloutRow, "id" | "elapsed" | "phase">, lane: number) {
+  await sql.run(
+    "update rollout_clusters set due = $1 where rollout = $2 and lane = $3 and state = 'pending' and phase = $4",
+    rollout.elapsed,
+    rollout.id,
+    lane,
+    rollout.phase,
+  );
+}
+
+/**
+ * Nothing more is sent. What nobody has begun is taken back. What an agent has begun goes on, and is still looked at; until it is over its
+ * cluster is no other rollout's.
+ */
+export async function closeRollout(
+  sql: Sql,
+  rollout: Pick<RolloutRow, "id">,
+  state: "stopped" | "aborted" | "finished",
+  because: string | null,
+): Promise<void> {
+  await takeBack(sql, rollout.id);
+  await sql.run(
+    "update rollouts set state = $1, because = $2, ended_at = $3, open = $4 where id = $5",
+    state,
+    because,
+    nowSeconds(),
+    state === "finished" ? 0 : 1,
+    rollout.id,
+  );
+  await sql.run("update rollout_clusters set claimed = 0 where rollout = $1 and state <> 'sent'", rollout.id);
+}
+
+/** Commands that wait, for an agent or for people, are taken back; an agent that has one in hand is asked to leave it, unless it has begun. */
+export async function takeBack(sql: Sql, id: number): Promise<void> {
+  const ours = "id in (select command from rollout_commands where rollout = $1)";
+  await sql.run(`update commands set state = 'cancelled', code = 'rollout' where ${ours} and state = 'queued'`, id);
+  await sql.run(`update commands set cancel = 1 where ${ours} and state in ('handed-out', 'waiting')`, id);
+  await sql.run(
+    "update rollout_clusters set due = 0 where rollout = $1 and state in ('sent', 'waiting', 'suspended', 'refused', 'cut-off')",
+    id,
+  );
+  await bumpChanges(sql);
+}
+
+/** What was under way when it was closed is over: then nobody need look at it any more. */
+async function settle(sql: Sql, rollout: RolloutRow): Promise<void> {
+  await sql.run(
+    "update rollout_clusters set claimed = 0 where rollout = $1 and claimed = 1 and state <> 'sent'",
+    rollout.id,
+  );
+  const left = await sql.rows(
+    "select cluster from rollout_clusters where rollout = $1 and state = 'sent' limit 1",
+    rollout.id,
+  );
+  if (left.length === 0) await sql.run("update rollouts set open = 0 where id = $1", rollout.id);
+}
