@@ -103,6 +103,8 @@ export const MAX_TRUST_PER_HOUR = 64;
 export const WITNESS_RETRY_MAX_SECONDS = 15;
 /** How often the owner's folder is looked at when no command does. */
 export const LOOK_SECONDS = 2;
+/** How often the file of numbers for a monitoring is written while nothing changes: a collector reads it each 15 s or less often. */
+export const METRICS_SECONDS = 15;
 /** Of a cloud's own log, `audit reconcile`: one file unpacked, one event, one file of checksums; and how deep an event nests. */
 export const MAX_TRAIL_FILE_BYTES = 1024 * 1024 * 1024;
 export const MAX_TRAIL_EVENT_BYTES = 2 * 1024 * 1024;

@@ -50,7 +50,7 @@ export type Road = {
   /** Ids that the vendor took back. */
   readonly cancelled: Set<string>;
   /** Said after entries became durable. */
-  appended(): void;
+  appended(bodies: readonly EntryBody[]): void;
 };
 
 /** Milliseconds since 1970, for decisions: the clock, never behind the newest entry. */
@@ -61,5 +61,5 @@ export function decisionTime(road: Pick<Road, "host" | "log">): number {
 /** Makes entries durable, in one group, and tells who waits for that. */
 export function write(road: Pick<Road, "log" | "appended">, ...bodies: EntryBody[]): void {
   road.log.append(bodies);
-  road.appended();
+  road.appended(bodies);
 }

@@ -18,6 +18,7 @@ import { inventorist } from "./inventory.ts";
 import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED, MAX_COMMANDS_PER_HOUR } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { observeGroup } from "./observe.ts";
+import { type MetricsFile, metricsFile } from "./metrics.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { NO_KEEPER, segmentKeeper } from "./owner/keepSegments.ts";
 import { policyReader } from "./owner/policy.ts";
@@ -26,6 +27,7 @@ import { headBefore, openOwnersHead } from "./ownersLog.ts";
 import { type Ended, type Poller, poll, type Reporter, reporter } from "./poll.ts";
 import { keepAlive, pulse, type Watchdog } from "./pulse.ts";
 import { recover } from "./recover.ts";
+import { renew } from "./renewOften.ts";
 import { resting } from "./rest.ts";
 import { type Road, write } from "./road.ts";
 import { sharer } from "./share.ts";
@@ -65,7 +67,13 @@ export type Started = {
 /** Runs the agent until it is told to stop. Returns the exit code; throws what ends the process: a broken log, our own mistakes. */
 export async function run(agent: Started): Promise<number> {
   const { host, config, say } = agent;
-  const status = statusFile(host.disk, `${config.runtime}/status.json`, () => host.clock.now());
+  const now = (): number => host.clock.now();
+  const keep = statusFile(host.disk, `${config.runtime}/status.json`, now);
+  const metrics = metricsFile(host.disk, `${config.runtime}/metrics.prom`, now, say);
+  const status = (of: Omit<Status, "since">): void => {
+    keep(of);
+    metrics.take(of);
+  };
   const base = { pid: agent.pid, version: agent.version, cluster: config.cluster, running: 0 };
   const nobody = {
     agent: null,
@@ -97,7 +105,7 @@ export async function run(agent: Started): Promise<number> {
   if (before === STOPPED) return 0;
   const log = openEpoch(agent, identity, before);
   try {
-    return await serve(agent, identity, log, status);
+    return await serve(agent, identity, log, status, metrics);
   } catch (error) {
     if (error instanceof GateBreach) recordBreach(error, null, { log, appended: () => undefined });
     throw error;
@@ -200,6 +208,7 @@ async function serve(
   identity: Identity,
   log: Log,
   status: (status: Omit<Status, "since">) => void,
+  metrics: MetricsFile,
 ): Promise<number> {
   const { host, config, say, stop } = agent;
   let failure: { error: unknown } | null = null;
@@ -239,7 +248,8 @@ async function serve(
     manifests: manifestSource(config.artifacts, host, identity.session),
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
-    appended() {
+    appended(bodies) {
+      metrics.count(bodies);
       reports?.wake();
       witnesses?.wake();
     },
@@ -259,6 +269,7 @@ async function serve(
     ended ??= how;
     stop.abort();
   }
+  metrics.know(() => ({ certificateUntil: identity.certificateUntilMs(), roomy: log.roomy }));
   const processId = host.random.uuidv7();
   write(road, { kind: "started", version: agent.version, process: processId, runtime: agent.runtime });
   // The owner's bucket said so.
@@ -479,25 +490,4 @@ function finish(
 
 function suspendedBy(owner: Switch): string | null {
   return owner.on ? null : owner.why;
-}
-
-/** `proves`: the platform can say who this machine is, so that past the grace the next start enrols anew. */
-async function renew(
-  identity: Identity,
-  road: Road,
-  say: Logger,
-  end: (how: Ended) => void,
-  proves: boolean,
-): Promise<void> {
-  const renewal = await identity.renewIfDue();
-  if ("renewed" in renewal) {
-    const until = timeText(renewal.renewed.untilMs);
-    write(road, { kind: "renewed", serial: renewal.renewed.serial, until });
-    say("info", "the certificate was renewed", { until });
-  }
-  if ("fault" in renewal) {
-    if (renewal.fault.fault === "fenced") end({ why: "fenced", message: renewal.fault.message });
-    else if (renewal.fault.fault === "expired" && proves) end({ why: "expired", message: renewal.fault.message });
-    else say("error", renewal.fault.message, { code: renewal.fault.fault, hint: renewal.fault.hint });
-  }
 }

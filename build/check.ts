@@ -125,6 +125,8 @@ const NEEDED = [
   { program: "ip", debian: "iproute2" },
   { program: "ss", debian: "iproute2" },
   { program: "chromium", debian: "chromium" },
+  { program: "promtool", debian: "prometheus" },
+  { program: "prometheus-node-exporter", debian: "prometheus-node-exporter" },
   { program: "setpriv", debian: "util-linux" },
   { program: "go", debian: "golang-go" },
   { program: "tinyproxy", debian: "tinyproxy" },

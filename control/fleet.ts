@@ -52,7 +52,19 @@ export async function readFleet(sql: Sql): Promise<FleetCluster[]> {
 }
 
 /** DESIGN section 9's states. */
-export function stateOf(row: ClusterRow, open: readonly CommandRow[]): string {
+export const FLEET_STATES = [
+  "ready",
+  "suspended by customer",
+  "waiting for approval",
+  "refusing everything",
+  "not heard from",
+  "never started",
+  "fenced",
+] as const;
+export type FleetState = (typeof FLEET_STATES)[number];
+
+/** Of a cluster whose identity only one holds. `open`: its commands that are not decided. */
+export function stateOf(row: ClusterRow, open: readonly Pick<CommandRow, "state">[]): FleetState {
   if (row.epoch === 0) return "never started";
   if (row.last_seen === null || row.last_seen + SILENT_SECONDS < nowSeconds()) return "not heard from";
   if (row.state === "suspended") return "suspended by customer";

@@ -4,6 +4,7 @@ import type { Found } from "../policy/asked.ts";
 import type { RefusalCode } from "../policy/refusal.ts";
 import { forgetInventory } from "./inventories.ts";
 import type { Peer } from "./peer.ts";
+import { countRefusal } from "./refusals.ts";
 import { reviseByOutcome } from "./revisions/record.ts";
 import type { Sql } from "./store.ts";
 
@@ -42,7 +43,10 @@ export async function learn(sql: Sql, peer: Peer, entry: Entry): Promise<void> {
     case "considered":
     case "waiting":
       return learnState(sql, peer, entry.index, thingOf(entry), foundBy(entry));
+    case "rejected":
+      return countRefusal(sql, peer, entry);
     case "refused": {
+      await countRefusal(sql, peer, entry);
       const found = countThatWasRead(entry);
       if (found !== null) await learnState(sql, peer, entry.index, thingOf(entry), found);
       return;

@@ -1,5 +1,5 @@
 import { createSecureServer, type Http2SecureServer } from "node:http2";
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { getRequestListener, type Http2Bindings, type HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
@@ -212,7 +212,7 @@ async function readText(body: ReadableStream<Uint8Array> | null, max: number): P
 }
 
 /** The other side's certificate, read from the TLS socket of this very call. Anything missing is an end, never a pass. */
-function presented(c: Call): Presented {
+export function presented(c: Pick<Call, "env">): Presented {
   const { incoming } = c.env;
   const socket = (
     "stream" in incoming && incoming.stream ? (incoming.stream.session?.socket as unknown) : incoming.socket
@@ -242,7 +242,7 @@ export type Listening = { readonly port: number; close(): Promise<void> };
 
 /** Binds one listener. `clients`: the roots (PEM) that a client's certificate must come from; null asks for none. */
 export async function listen(
-  app: App,
+  app: Pick<App, "fetch">,
   plane: Pick<Plane, "authority"> & { readonly moments: Pick<Moments, "newest"> },
   host: string,
   port: number,
@@ -264,20 +264,26 @@ export async function listen(
   server.on("secureConnection", (socket: Socket) => keep(sockets, socket));
   server.on("tlsClientError", () => undefined);
   server.on("sessionError", () => undefined);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.removeListener("error", reject);
-      resolve();
-    });
-  });
-  server.on("error", () => undefined);
+  await whenListening(server, () => server.listen(port, host));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("a listener without an address");
   return { port: address.port, close: () => closeServer(server, sockets) };
 }
 
-function keep(sockets: Set<Socket>, socket: Socket): void {
+/** Rejects when it cannot; errors later are those of single connections. */
+export async function whenListening(server: Pick<Server, "on" | "once" | "off">, begin: () => void): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.once("listening", () => {
+      server.off("error", reject);
+      resolve();
+    });
+    begin();
+  });
+  server.on("error", () => undefined);
+}
+
+export function keep(sockets: Set<Socket>, socket: Socket): void {
   sockets.add(socket);
   socket.on("error", () => undefined);
   socket.once("close", () => sockets.delete(socket));

@@ -1,5 +1,6 @@
 import { INVENTORY_SCHEMA } from "./inventories.ts";
 import { MANIFEST_SCHEMA } from "./manifest/inventory.ts";
+import { REFUSALS_SCHEMA } from "./refusals.ts";
 import { REVISION_SCHEMA } from "./revisions/schema.ts";
 import { ROLLOUT_SCHEMA } from "./rollout/schema.ts";
 import { SCHEMA } from "./store.ts";
@@ -35,4 +36,5 @@ export const MIGRATIONS: Migrations = [
   ["0004-revisions", REVISION_SCHEMA],
   ["0005-inventories", INVENTORY_SCHEMA],
   ["0006-rollouts", ROLLOUT_SCHEMA],
+  ["0007-refusals", REFUSALS_SCHEMA],
 ];

@@ -1,10 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { openAuthority } from "./ca.ts";
-import { agentsApp, enrolmentApp, listen } from "./listeners.ts";
+import { agentsApp, enrolmentApp, type Listening, listen } from "./listeners.ts";
 import { type Moments, watchMoments } from "./moment.ts";
 import { type Nonces, openNonces } from "./nonces.ts";
 import { openStore } from "./openStore.ts";
+import { type PagesOptions, placeText } from "./pages/access.ts";
+import { countingApp, countingStore, newCounts } from "./pages/counts.ts";
+import { openPages } from "./pages/listener.ts";
 import { REDELIVER_SECONDS } from "./poll.ts";
 import { PLACES, type ProofPlaces } from "./proof/places.ts";
 import { proofVerifier } from "./proof/verify.ts";
@@ -24,12 +27,16 @@ export type ServeOptions = {
   readonly redeliverSeconds?: number;
   /** Where platforms are asked who a machine is; without it, where the code says. */
   readonly proofs?: ProofPlaces;
+  /** Pages for people and numbers for collectors; without it there are none. */
+  readonly pages?: PagesOptions;
 };
 export type Ready = {
   readonly enrol: string;
   readonly agents: string;
   readonly root_sha256: string;
   readonly trust_domain: string;
+  /** Where pages are served, when they are. */
+  readonly pages?: string;
 };
 export type Serving = { readonly ready: Ready; stop(): Promise<void> };
 
@@ -41,9 +48,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const enrolAt = address(options.enrol);
   const agentsAt = address(options.agents);
   mkdirSync(options.dir, { recursive: true, mode: 0o700 });
-  const authority = await openAuthority(options.dir, [enrolAt.host, agentsAt.host]);
+  const { pages } = options;
+  const people = pages !== undefined && "host" in pages.at ? [pages.at.host] : [];
+  const authority = await openAuthority(options.dir, [enrolAt.host, agentsAt.host, ...people]);
   const witness = openWitnessKey(join(options.dir, "ca"), undefined);
-  const store = await openStore(options.dir);
+  const counts = newCounts();
+  const store = countingStore(await openStore(options.dir), counts);
   const stopping = new AbortController();
   const settled = await settle(store, options, { authority, witness }, stopping.signal).catch((error: unknown) => {
     store.close();
@@ -55,6 +65,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const plane = { store, authority, witness, trustDomain, verify, enrolUrl: "", agentsUrl: "" };
   const settings = { redeliverSeconds: options.redeliverSeconds ?? REDELIVER_SECONDS };
   const opened: { close(): Promise<void> }[] = [];
+  let pagesAt: string | null = null;
   const stop = async (): Promise<void> => {
     stopping.abort();
     moments.end();
@@ -63,7 +74,9 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     store.close();
   };
   const open = async (app: Parameters<typeof listen>[0], at: Place, clients: readonly string[] | null) => {
-    const listener = await bind(app, { authority, moments }, options.bind ?? at.host, at.port, clients);
+    const counted = countingApp(app, clients === null ? "enrolment" : "agents", counts);
+    const host = options.bind ?? at.host;
+    const listener = await bound(`${host}:${at.port}`, listen(counted, { authority, moments }, host, at.port, clients));
     opened.push(listener);
     return listener.port;
   };
@@ -71,6 +84,11 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const port = await open(agentsApp(plane, wake, settings), agentsAt, authority.clientRoots);
     plane.agentsUrl = `https://${withPort(options.agents, port)}`;
     plane.enrolUrl = `https://${withPort(options.enrol, await open(enrolmentApp(plane, nonces), enrolAt, null))}`;
+    if (pages !== undefined) {
+      const listener = await bound(placeText(pages.at), openPages(pages, options.bind, { store, counts, authority, moments }));
+      opened.push(listener);
+      pagesAt = placeText("socket" in pages.at ? pages.at : { ...pages.at, port: listener.port });
+    }
   } catch (error) {
     // Whoever cannot listen ends: what still watches the state would keep the process.
     await stop();
@@ -86,6 +104,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       agents: plane.agentsUrl.slice("https://".length),
       root_sha256: authority.rootSha256,
       trust_domain: trustDomain,
+      ...(pagesAt === null ? {} : { pages: pagesAt }),
     },
     stop,
   };
@@ -118,20 +137,15 @@ async function settle(
   };
 }
 
-async function bind(
-  app: Parameters<typeof listen>[0],
-  plane: Parameters<typeof listen>[1],
-  host: string,
-  port: number,
-  clients: readonly string[] | null,
-): ReturnType<typeof listen> {
+async function bound(address: string, listening: Promise<Listening>): Promise<Listening> {
   try {
-    return await listen(app, plane, host, port, clients);
+    return await listening;
   } catch (error) {
     const code = (error as { code?: unknown }).code;
+    if (error instanceof Complaint) throw error;
     throw new Complaint(
       5,
-      `listen on ${host}:${port}`,
+      `listen on ${address}`,
       `the system answers ${String(code ?? error)}`,
       "Choose another address, or stop what holds this one.",
     );

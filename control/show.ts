@@ -44,9 +44,13 @@ export function subjectOf(asked: Asked): string {
 }
 
 /** The vendor's own words in its own signed command. */
-export function askedOf(row: Pick<CommandRow, "jws">): Asked {
+export function claimsOf(row: Pick<CommandRow, "jws">): CommandClaims {
   const payload = Buffer.from(row.jws.split(".")[1] ?? "", "base64url").toString();
-  return CommandClaims.parse(JSON.parse(payload)) as Asked;
+  return CommandClaims.parse(JSON.parse(payload));
+}
+
+export function askedOf(row: Pick<CommandRow, "jws">): Asked {
+  return claimsOf(row) as Asked;
 }
 
 /** A result for a person: refusals in the form of DESIGN section 3. */

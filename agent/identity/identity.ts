@@ -40,6 +40,8 @@ export type Identity = {
   readonly enrolledAtMs: number;
   /** The newest certificate's chain as base64 DER, leaf first, root last. */
   chain(): readonly string[];
+  /** When the newest certificate ends, in milliseconds since 1970. */
+  certificateUntilMs(): number;
   /** DER of the roots that are trusted now: the pinned one, or those of the trust statement in force. */
   roots(): readonly Uint8Array[];
   /** The root that the token pinned. */

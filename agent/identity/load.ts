@@ -245,6 +245,7 @@ function identityOf(
     epoch: stored.epoch,
     enrolledAtMs: stored.enrolled_at_ms,
     chain: () => newestSlot(stored).chain,
+    certificateUntilMs: () => leafOf(newestSlot(stored)).notAfterMs,
     roots,
     rootPem: certificatePem(pinned),
     logKeys: logKeysOf({ stored: () => stored, save: (keys) => save({ ...stored, ...keys }) }),

@@ -1,32 +1,17 @@
 import type { Context, Next } from "hono";
+import { pageHeaders } from "./headers.ts";
 
 /**
  * What every request is held to before it is looked at, and what every answer says. The server listens on loopback, but browsers there also run others'
  * pages, and names of others may lead there (DNS rebinding).
  */
-export const HEADERS: Readonly<Record<string, string>> = {
-  "cache-control": "no-store",
-  "content-security-policy": [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "connect-src 'self'",
-    "worker-src 'self'",
-    "img-src 'none'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-    "require-trusted-types-for 'script'",
-    "trusted-types reeve",
-  ].join("; "),
-  "cross-origin-embedder-policy": "require-corp",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "permissions-policy": "camera=(), geolocation=(), microphone=()",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-};
+const HEADERS = pageHeaders({
+  "script-src": "'self'",
+  "style-src": "'self'",
+  "connect-src": "'self'",
+  "worker-src": "'self'",
+  "trusted-types": "reeve",
+});
 
 /** Why a request is not answered, in a word; null when it is well. `port`: the one that we listen on. `page`: what a person may open by its address. */
 export function refusedFor(

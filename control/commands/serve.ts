@@ -1,10 +1,18 @@
 import type { Command } from "commander";
+import { type PagesFlags, readPagesFlags } from "../pages/access.ts";
 import { readPlaces } from "../proof/places.ts";
 import { serve } from "../serve.ts";
 import { out } from "./state.ts";
 
 export function addServe(top: Command): void {
-  type Options = { dir: string; enrol: string; agents: string; trustDomain?: string; bind?: string; proofs?: string };
+  type Options = PagesFlags & {
+    dir: string;
+    enrol: string;
+    agents: string;
+    trustDomain?: string;
+    bind?: string;
+    proofs?: string;
+  };
   top
     .command("serve")
     .description(
@@ -17,10 +25,24 @@ export function addServe(top: Command): void {
     .option("--trust-domain <name>", "the vendor's trust domain, set at the first start (default vendor.example)")
     .option("--bind <address>", "bind this address instead of the hosts above")
     .option("--proofs <file>", "more places where platforms are asked who a machine is: sovereign clouds, tests")
+    .option(
+      "--pages <host:port>",
+      "serve read-only pages of the fleet and /metrics there too, or on unix:/PATH; needs one of the next two",
+    )
+    .option(
+      "--pages-ca <file>",
+      "the pages are for whoever has a client certificate of this CA (PEM): your people's, never the agents' root",
+    )
+    .option(
+      "--pages-proxy <header>",
+      "the pages are behind a reverse proxy on this machine, which asks who it is and says so in this header",
+    )
     .action(async (options: Options) => {
       const { dir, enrol, agents, trustDomain, bind } = options;
       const proofs = options.proofs === undefined ? {} : { proofs: readPlaces(options.proofs) };
-      const serving = await serve({ dir, enrol, agents, trustDomain, bind, ...proofs });
+      const pages = readPagesFlags(options);
+      const more = { ...proofs, ...(pages === null ? {} : { pages }) };
+      const serving = await serve({ dir, enrol, agents, trustDomain, bind, ...more });
       out(`${JSON.stringify(serving.ready)}\n`);
       await new Promise<void>((resolve) => {
         process.once("SIGTERM", resolve);

@@ -76,6 +76,14 @@ const ARROWS: readonly Area[] = [
     ours: ["control/", "policy/", "agent/wire/", "agent/config.ts"],
     others: { not: NEVER },
   },
+  // The fleet pages' style, as a macro: what both pages share, and their own.
+  { area: "control/pages/assets.ts", ours: ["build/text.ts"], others: { only: [] } },
+  // What a page of ours tells a browser is said once, for both executables.
+  {
+    area: "control/pages/",
+    ours: ["control/", "policy/", "agent/wire/", "agent/audit/", "agent/limits.ts", "agent/ui/headers.ts"],
+    others: { not: NEVER },
+  },
   {
     area: "control/",
     // Completion is written from a program's own tree of commands, and is the same for both executables.

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions } from "playwright-core";
 import { type World, world } from "../audit/world.ts";
+import { judged } from "./axe.ts";
 import { POLICY_FILE, story } from "./log.ts";
 import { beside, browser, clear, endServers, look, open, PATIENCE_MS, type Served, serve, styleOf } from "./stage.ts";
 
 setDefaultTimeout(4 * PATIENCE_MS);
-const AXE = readFileSync(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
 const PHONE = { width: 360, height: 740 };
 const DESK = { width: 1200, height: 900 };
 let w: World;
@@ -26,17 +25,6 @@ afterAll(async () => {
   await endServers();
   clear(w.folder);
 });
-
-type Result = { readonly id: string; readonly nodes: readonly { readonly html: string }[] };
-
-/** What axe-core finds wrong by WCAG 2.2 A and AA and its best practices, and how many rules it held something to. */
-async function judged(page: Page): Promise<{ wrong: string[]; passed: number }> {
-  // By the browser's debugger, as axe's own drivers do: the page's policy for content lets no script in.
-  await page.evaluate(AXE);
-  const { violations, passes } = await page.evaluate<{ violations: Result[]; passes: Result[] }>("axe.run(document)");
-  const wrong = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" ; ")}`);
-  return { wrong, passed: passes.length };
-}
 
 async function accessible(options: BrowserContextOptions): Promise<{ ground: string; text: string }> {
   const served: Served = await serve(words);
