@@ -3,6 +3,7 @@ import { completionCommand } from "../agent/commands/completion.ts";
 import { addAdmit } from "./commands/admit.ts";
 import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
+import { addConform } from "./commands/conform.ts";
 import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addKeys } from "./commands/keys.ts";
@@ -41,6 +42,7 @@ export function programOf(): Command {
   addUnfence(top);
   addWitness(top);
   addManifest(top);
+  addConform(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   return top;

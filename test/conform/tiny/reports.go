@@ -1,0 +1,252 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+)
+
+// seen judges a head, from a poll or a report, before its connection's own count. With the lock held.
+func (p *plane) seen(by *certificate, note string, accepted int) (head, *fault) {
+	a := by.agent
+	name := origin(by.cluster, a)
+	h, ok := readHead(note, name)
+	if !ok {
+		return h, &fault{code: "malformed"}
+	}
+	if len(a.keys) > 0 && judge(h, name, a.keys, len(a.lines)) == forged {
+		return h, &fault{code: "malformed"}
+	}
+	if h.size < a.longest && accepted > a.longestAt && !broken("shorter-taken") {
+		return h, p.fence(a)
+	}
+	if contradicts(a, h) {
+		return h, p.fence(a)
+	}
+	p.keep(a, h)
+	return h, nil
+}
+
+func (p *plane) keep(a *agent, h head) {
+	if h.size > a.longest {
+		a.longest, a.longestAt = h.size, p.next()
+	}
+	if h.size > len(a.lines) && len(a.held) < 64 {
+		a.held = append(a.held, h)
+	}
+}
+
+// contradicts: the entries that are here come to another root than this head says.
+func contradicts(a *agent, h head) bool {
+	return h.size <= len(a.lines) && rootOf(a.leaves[:h.size]) != h.root && !broken("root-not-compared")
+}
+
+type reportRequest struct {
+	From       int             `json:"from"`
+	Entries    []string        `json:"entries"`
+	Checkpoint string          `json:"checkpoint"`
+	Proofs     json.RawMessage `json:"proofs"`
+}
+
+func (p *plane) report(w http.ResponseWriter, r *http.Request) {
+	var asked reportRequest
+	f := body(w, r, &asked)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	by, no := p.caller(r)
+	if no == nil && f == nil {
+		f = p.reported(by, asked, accepted(r))
+	}
+	if no != nil {
+		f = no
+	}
+	if f != nil {
+		say(w, f)
+		return
+	}
+	answer(w, 200, map[string]int{"next": len(by.agent.lines)})
+}
+
+func (p *plane) reported(by *certificate, asked reportRequest, accepted int) *fault {
+	a := by.agent
+	if len(asked.Entries) > 200 || asked.From < 0 || string(asked.Proofs) != "null" {
+		return &fault{code: "malformed"}
+	}
+	if asked.From > len(a.lines) && len(asked.Entries) > 0 && !broken("gap-taken") {
+		// Not what is wanted next: the answer says what is.
+		return nil
+	}
+	for i, line := range asked.Entries {
+		if at := asked.From + i; at < len(a.lines) && a.lines[at] != line && !broken("changed-entry-taken") {
+			return p.fence(a)
+		}
+	}
+	// A copy of what would be, thrown away unless all of it holds.
+	would := *a
+	would.lines = append([]string{}, a.lines...)
+	would.leaves = append([][32]byte{}, a.leaves...)
+	would.keys = append([]logKey{}, a.keys...)
+	var named []entry
+	for i, line := range asked.Entries {
+		at := asked.From + i
+		if at < len(would.lines) {
+			continue
+		}
+		e, ok := p.readEntry(by, &would, line, at)
+		if !ok {
+			if broken("half-a-report") {
+				a.lines, a.leaves, a.keys = would.lines, would.leaves, would.keys
+			}
+			return &fault{code: "malformed"}
+		}
+		named = append(named, e)
+		would.lines = append(would.lines, line)
+		would.leaves = append(would.leaves, leafHash(line))
+	}
+	h, ok := readHead(asked.Checkpoint, origin(by.cluster, a))
+	if !ok || h.size < asked.From+len(asked.Entries) && len(asked.Entries) > 0 {
+		return &fault{code: "malformed"}
+	}
+	if len(would.keys) > 0 && judge(h, origin(by.cluster, a), would.keys, len(would.lines)) == forged {
+		return &fault{code: "malformed"}
+	}
+	if contradicts(&would, h) {
+		return p.fence(a)
+	}
+	if _, f := p.seen(&certificate{cluster: by.cluster, agent: &would}, asked.Checkpoint, accepted); f != nil {
+		if would.fenced {
+			return p.fence(a)
+		}
+		return f
+	}
+	for _, held := range would.held {
+		if len(would.keys) > 0 && judge(held, origin(by.cluster, a), would.keys, len(would.lines)) != forged && contradicts(&would, held) {
+			return p.fence(a)
+		}
+	}
+	*a = would
+	for _, e := range named {
+		p.became(by.cluster, a, e)
+	}
+	p.wake()
+	return nil
+}
+
+type entry struct {
+	V       int    `json:"v"`
+	Index   int    `json:"index"`
+	Cluster string `json:"cluster"`
+	Epoch   int    `json:"epoch"`
+	Time    string `json:"time"`
+	Kind    string `json:"kind"`
+	Command string `json:"command"`
+	Digest  string `json:"digest"`
+	Result  string `json:"result"`
+	Code    string `json:"code"`
+	Origin  string `json:"origin"`
+	LogKeys []struct {
+		Key  string `json:"key"`
+		From int    `json:"from"`
+	} `json:"log_keys"`
+	Key       json.RawMessage `json:"key"`
+	Chain     []string        `json:"chain"`
+	Signature json.RawMessage `json:"signature"`
+	Handed    string          `json:"handed"`
+}
+
+var kinds = map[string]bool{
+	"epoch": true, "segment": true, "started": true, "stopped": true, "trust": true, "trust-waiting": true, "trust-refused": true,
+	"renewed": true, "policy": true, "switch": true, "clock": true, "torn": true, "gate": true, "rejected": true, "refused": true,
+	"considered": true, "waiting": true, "approval": true, "fenced": true, "unfenced": true, "intent": true, "outcome": true, "cancelled": true,
+}
+
+func (p *plane) readEntry(by *certificate, would *agent, line string, at int) (entry, bool) {
+	var e entry
+	if len(line) >= 64*1024 || json.Unmarshal([]byte(line), &e) != nil || e.V != 1 || e.Index != at || e.Cluster != by.cluster.name || e.Epoch != would.epoch || !kinds[e.Kind] {
+		return e, false
+	}
+	if (at == 0) != (e.Kind == "epoch") {
+		return e, false
+	}
+	switch e.Kind {
+	case "epoch":
+		if len(e.LogKeys) != 1 || e.LogKeys[0].From != 0 {
+			return e, false
+		}
+		return e, p.takeKey(by, would, e, e.LogKeys[0].Key, 0)
+	case "segment":
+		var key string
+		if json.Unmarshal(e.Key, &key) != nil || len(would.keys) == 0 {
+			return e, false
+		}
+		before := would.keys[len(would.keys)-1].key
+		root := rootOf(would.leaves)
+		signed := fmt.Sprintf("reeve log key\n%s\n%d\n%s\n%s\n", e.Origin, at, key, b64.EncodeToString(root[:]))
+		handed, err := b64.DecodeString(e.Handed)
+		if err != nil || !ed25519.Verify(before, []byte(signed), handed) {
+			return e, false
+		}
+		return e, p.takeKey(by, would, e, key, at)
+	}
+	return e, true
+}
+
+// takeKey: the certificate's key vouches for the log's key from this index on.
+func (p *plane) takeKey(by *certificate, would *agent, e entry, key string, from int) bool {
+	public, err := b64.DecodeString(key)
+	if err != nil || len(public) != ed25519.PublicKeySize || len(e.Chain) == 0 || e.Origin != origin(by.cluster, would) {
+		return false
+	}
+	if !broken("binding-not-checked") {
+		der, err := b64.DecodeString(e.Chain[0])
+		held, known := p.issued[string(der)]
+		if err != nil || !known || held.cluster != by.cluster || held.agent.epoch != would.epoch {
+			return false
+		}
+		leaf, err := x509.ParseCertificate(der)
+		must(err)
+		var text string
+		if json.Unmarshal(e.Signature, &text) != nil {
+			return false
+		}
+		signature, err := b64url.DecodeString(text)
+		digest := sum(canonical(map[string]interface{}{"from": from, "key": key, "origin": e.Origin}))
+		if err != nil || len(signature) != 64 || !ecdsa.Verify(leaf.PublicKey.(*ecdsa.PublicKey), digest[:],
+			new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+			return false
+		}
+	}
+	would.keys = append(would.keys, logKey{append([]byte{}, public...), from})
+	return true
+}
+
+// became says what an entry makes of the command that it names.
+func (p *plane) became(c *cluster, a *agent, e entry) {
+	for _, one := range c.sent {
+		if one.epoch != a.epoch || (one.id != e.Command && !(e.Kind == "rejected" && one.digest == e.Digest)) {
+			continue
+		}
+		switch e.Kind {
+		case "intent", "waiting", "considered", "refused", "cancelled":
+			one.state = e.Kind
+			if e.Kind == "refused" && e.Code == "verify.cancelled" {
+				one.state = "cancelled"
+			}
+		case "rejected":
+			one.state = "refused"
+		case "outcome":
+			one.state = e.Result
+		default:
+			continue
+		}
+		one.named = true
+		one.code = nil
+		if e.Code != "" {
+			one.code = text(e.Code)
+		}
+	}
+}
