@@ -2,13 +2,13 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { CASES } from "../conform/cases.ts";
-import { programDriver } from "../conform/driver.ts";
+import { type Driver, programDriver } from "../conform/driver.ts";
 import { ownDriver } from "../conform/ownDriver.ts";
 import { type Ended, openWorld, runCase } from "../conform/world.ts";
 import { Complaint, printable, table } from "../terminal.ts";
-import { out } from "./state.ts";
+import { out, withStore } from "./state.ts";
 
-const CASE_MS = 90_000;
+const CASE_MS = 120_000;
 const CANNOT = "look at a control plane";
 type Options = {
   driver?: string;
@@ -47,21 +47,33 @@ export function addConform(top: Command): void {
     .action(async (url: string | undefined, options: Options) => {
       const cases = chosen(options.only);
       if (options.list === true) return list(cases, options.json === true);
-      const world = openWorld({ url: addressOf(url), driver: driverOf(options), program: programOf(options.agent) });
-      const sum = { passed: 0, failed: 0, skipped: 0 };
-      try {
-        for (const one of cases) {
-          const ended = await runCase(world, one, CASE_MS);
-          sum[ended.result] += 1;
-          out(options.json ? `${JSON.stringify(ended)}\n` : lineOf(ended));
-        }
-      } finally {
-        await world.end();
-      }
-      const words = `${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped\n`;
-      out(options.json ? `${JSON.stringify(sum)}\n` : words);
-      process.exitCode = sum.failed > 0 ? 1 : 0;
+      const at = { url: addressOf(url), program: programOf(options.agent), json: options.json === true };
+      const { driver, dir, keys } = ways(options);
+      const passed =
+        driver === undefined
+          ? await withStore(dir, (store) => look(cases, { ...at, driver: ownDriver(store, dir, keys) }))
+          : await look(cases, { ...at, driver: programDriver(driver) });
+      process.exitCode = passed ? 0 : 1;
     });
+}
+
+type At = { readonly url: string; readonly program: string; readonly driver: Driver; readonly json: boolean };
+/** Whether no case failed. */
+async function look(cases: typeof CASES, at: At): Promise<boolean> {
+  const world = openWorld(at);
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  try {
+    for (const one of cases) {
+      const ended = await runCase(world, one, CASE_MS);
+      sum[ended.result] += 1;
+      out(at.json ? `${JSON.stringify(ended)}\n` : lineOf(ended));
+    }
+  } finally {
+    await world.end();
+  }
+  const words = `${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`;
+  out(`${at.json ? JSON.stringify(sum) : words}\n`);
+  return sum.failed === 0;
 }
 
 function chosen(only: readonly string[] | undefined): typeof CASES {
@@ -84,9 +96,10 @@ function addressOf(url: string | undefined): string {
   throw new Complaint(2, CANNOT, words, "Write its enrolment address: https://HOST:PORT.");
 }
 
-function driverOf({ driver, dir, keys }: Options): ReturnType<typeof programDriver> {
-  if (driver !== undefined && dir === undefined && keys === undefined) return programDriver(driver);
-  if (driver === undefined && dir !== undefined && keys !== undefined) return ownDriver(dir, keys);
+type Ways = { driver: string; dir?: never; keys?: never } | { driver?: never; dir: string; keys: string };
+function ways({ driver, dir, keys }: Options): Ways {
+  if (driver !== undefined && dir === undefined && keys === undefined) return { driver };
+  if (driver === undefined && dir !== undefined && keys !== undefined) return { dir, keys };
   const hint = "Give --driver CMD; for `reeve-control serve`, --dir and --keys.";
   throw new Complaint(2, CANNOT, "not exactly one way to drive it is named", hint);
 }

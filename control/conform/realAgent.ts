@@ -8,7 +8,7 @@ import { ed25519Public } from "../../agent/audit/note.ts";
 import { Unmet } from "./case.ts";
 import { jsonOf } from "./line.ts";
 
-const UNTIL_MS = 45_000;
+const UNTIL_MS = 60_000;
 const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 
 export type EntryRead = Readonly<Record<string, unknown>>;
@@ -61,7 +61,7 @@ export function startAgent(at: Start): RealAgent {
       return child.exitCode;
     },
     async until(what, holds) {
-      for (const end = Date.now() + UNTIL_MS; !(await holds()); await wait(50))
+      for (const end = Date.now() + UNTIL_MS; !(await holds()); await wait(100))
         if (Date.now() > end) throw new Unmet(`it never came to be that ${what}; the agent says ${lastLine(said)}`);
     },
     async kill() {

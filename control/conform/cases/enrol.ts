@@ -1,34 +1,13 @@
-import { ExtendedKeyUsageExtension } from "@peculiar/x509";
 import { CERTIFICATE_LIFETIME_SECONDS } from "../../../agent/limits.ts";
 import { spiffeId } from "../../../agent/wire/names.ts";
 import { EnrolAnswer } from "../../../agent/wire/protocol.ts";
-import { checkTrust } from "../../../agent/wire/trust.ts";
 import { checkChain } from "../../../agent/wire/x509.ts";
-import { isRefusal } from "../../../policy/refusal.ts";
 import { type Case, must, refused, taken } from "../case.ts";
 import { newKey, requestOf } from "../keys.ts";
-import { type Answer, jsonOf } from "../line.ts";
+import { jsonOf } from "../line.ts";
 import { enrolBy, leafOf, trustDomainOf } from "../speaker.ts";
-import type { World } from "../world.ts";
 
 const SECTION = "Enrolment listener (server TLS, no client certificate)";
-
-type Also = { readonly curve?: string; readonly over?: Parameters<typeof requestOf>[2]; readonly named?: string };
-/** A first enrolment with a good token and another request than an agent's. */
-async function enrolWith(world: World, { curve, over, named }: Also): Promise<Answer> {
-  const cluster = world.newCluster();
-  const line = await world.enrolment();
-  const id = spiffeId(await trustDomainOf(line), named ?? cluster);
-  const csr = await requestOf(await newKey(curve), id, over);
-  return enrolBy({ line, token: await world.driver.token(cluster, 3600), csr });
-}
-
-const BREAKS = (csr: string): string => {
-  const der = Buffer.from(csr, "base64");
-  const last = der.length - 1;
-  der[last] = (der[last] ?? 0) ^ 1;
-  return der.toString("base64");
-};
 
 export const ENROL_CASES: readonly Case[] = [
   {
@@ -124,50 +103,6 @@ export const ENROL_CASES: readonly Case[] = [
     },
   },
   {
-    id: "enrol-csr-other-name",
-    section: SECTION,
-    expects: "a request for another cluster than the token's is `csr-invalid`",
-    core: true,
-    run: async (world) => refused(await enrolWith(world, { named: "somebody-else" }), "csr-invalid"),
-  },
-  {
-    id: "enrol-csr-second-name",
-    section: SECTION,
-    expects: "a request for a second name is `csr-invalid`",
-    core: true,
-    run: async (world) =>
-      refused(await enrolWith(world, { over: { names: [{ type: "dns", value: "more.example" }] } }), "csr-invalid"),
-  },
-  {
-    id: "enrol-csr-extension",
-    section: SECTION,
-    expects: "a request for another extension is `csr-invalid`",
-    core: true,
-    async run(world) {
-      const extensions = [new ExtendedKeyUsageExtension(["1.3.6.1.5.5.7.3.1"])];
-      return refused(await enrolWith(world, { over: { extensions } }), "csr-invalid");
-    },
-  },
-  {
-    id: "enrol-csr-curve",
-    section: SECTION,
-    expects: "a request with a key on another curve is `csr-invalid`",
-    core: true,
-    run: async (world) => refused(await enrolWith(world, { curve: "P-384" }), "csr-invalid"),
-  },
-  {
-    id: "enrol-csr-signature",
-    section: SECTION,
-    expects: "a request that its key did not sign is `csr-invalid`",
-    core: true,
-    async run(world) {
-      const cluster = world.newCluster();
-      const line = await world.enrolment();
-      const csr = BREAKS(await requestOf(await newKey(), spiffeId(await trustDomainOf(line), cluster)));
-      return refused(await enrolBy({ line, token: await world.driver.token(cluster, 60), csr }), "csr-invalid");
-    },
-  },
-  {
     id: "enrol-nobody",
     section: SECTION,
     expects: "with neither a token nor a proof it is `malformed`",
@@ -204,50 +139,6 @@ export const ENROL_CASES: readonly Case[] = [
       const serials = [one, other].map(({ answer }) => leafOf(answer.chain).serialNumber);
       must(serials[0] !== serials[1], "two certificates have one serial number");
       return "two serial numbers";
-    },
-  },
-  {
-    id: "trust-chain",
-    section: "Trust statements",
-    expects: "the statements, from version 1 on, lead from the pinned key, and the newest names the shown root",
-    core: true,
-    async run(world) {
-      const { cluster, id, answer } = await world.enrolled();
-      const pin = await world.driver.pin();
-      const trustDomain = id.slice("spiffe://".length).split("/")[0] ?? "";
-      let before: Parameters<typeof checkTrust>[1]["before"] = null;
-      for (const jws of answer.trust) {
-        const claims = await checkTrust(jws, { cluster, trustDomain, before, pin });
-        must(!isRefusal(claims), `statement ${(before?.version ?? 0) + 1}: ${isRefusal(claims) ? claims.because : ""}`);
-        before = claims;
-      }
-      must(before !== null, "there is no statement");
-      const root = Buffer.from((await world.root()).der).toString("base64");
-      must(before.roots.includes(root), "the newest statement does not name the root that is shown");
-      return `${answer.trust.length} statement, ${before.command_keys.length} command key`;
-    },
-  },
-  {
-    id: "trust-newer-in-poll",
-    section: "Trust statements",
-    expects: "a newer statement comes with the next poll, signed by a command key of the one before",
-    core: false,
-    async run(world) {
-      const speaker = await world.begun();
-      const version = await world.driver.rotate(speaker.cluster);
-      const have = speaker.answer.trust.length;
-      must(version === have + 1, `the driver signed version ${version} after ${have}`);
-      const { trust } = await speaker.poll(await speaker.line(), speaker.newProcess(), { trust_version: have });
-      must(trust.length === 1, `${trust.length} statements came`);
-      const pin = await world.driver.pin();
-      const trustDomain = speaker.id.slice("spiffe://".length).split("/")[0] ?? "";
-      let before: Parameters<typeof checkTrust>[1]["before"] = null;
-      for (const jws of [...speaker.answer.trust, ...trust]) {
-        const claims = await checkTrust(jws, { cluster: speaker.cluster, trustDomain, before, pin });
-        must(!isRefusal(claims), isRefusal(claims) ? claims.because : "");
-        before = claims;
-      }
-      return `version ${before?.version}`;
     },
   },
 ];

@@ -5,7 +5,7 @@ import { parse } from "../../../agent/wire/parse.ts";
 import type { PollAnswer } from "../../../agent/wire/protocol.ts";
 import { isRefusal } from "../../../policy/refusal.ts";
 import { refusal } from "../book.ts";
-import { type Case, must, refused } from "../case.ts";
+import { type Case, must } from "../case.ts";
 import type { Wish } from "../driver.ts";
 import { jsonOf, type Line } from "../line.ts";
 import type { Speaker } from "../speaker.ts";
@@ -23,19 +23,19 @@ export function idOf(jws: string): string {
   return String(claims?.jti);
 }
 
-function only(answer: PollAnswer, id: string): string {
+export function only(answer: PollAnswer, id: string): string {
   const [jws] = answer.commands;
   const ids = answer.commands.map(idOf);
   must(jws !== undefined && ids.length === 1 && ids[0] === id, `commands that came: ${ids.join(", ") || "none"}`);
   return jws;
 }
 
-function none(answer: PollAnswer, why: string): void {
+export function none(answer: PollAnswer, why: string): void {
   must(answer.commands.length === 0, `${answer.commands.length} commands came ${why}`);
 }
 
-type Polling = { readonly speaker: Speaker; readonly line: Line; readonly process: string };
-async function polling(world: World): Promise<Polling> {
+export type Polling = { readonly speaker: Speaker; readonly line: Line; readonly process: string };
+export async function polling(world: World): Promise<Polling> {
   const speaker = await world.begun();
   const line = await speaker.line();
   const process = speaker.newProcess();
@@ -186,93 +186,6 @@ export const POLL_CASES: readonly Case[] = [
       const id = await world.driver.send(speaker.cluster, scale("a", 1));
       only(await held, id);
       return "held, then the command";
-    },
-  },
-  {
-    id: "poll-cancel",
-    section: SECTION,
-    expects: "an id that was taken back after it was handed out stands in `cancel`",
-    core: true,
-    async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const id = await world.driver.send(speaker.cluster, scale("a", 1));
-      const jws = only(await speaker.poll(line, process), id);
-      await world.driver.cancel(id);
-      const { cancel } = await speaker.poll(line, process);
-      must(cancel.includes(id), `cancel: ${JSON.stringify(cancel)}`);
-      speaker.book.add({ kind: "cancelled", command: idOf(jws) });
-      await speaker.handIn(line);
-      must((await world.driver.state(id)).state === "cancelled", "its entry did not end it");
-      return "in `cancel`, then cancelled";
-    },
-  },
-  {
-    id: "poll-cancel-queued",
-    section: SECTION,
-    expects: "what was taken back while it was queued never leaves",
-    core: true,
-    async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const id = await world.driver.send(speaker.cluster, scale("a", 1));
-      await world.driver.cancel(id);
-      none(await speaker.poll(line, process), "after it was taken back");
-      return (await world.driver.state(id)).state;
-    },
-  },
-  {
-    id: "poll-expired",
-    section: "Commands",
-    expects: "what expired while it was queued never leaves, and its state is `expired`",
-    core: true,
-    async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const id = await world.driver.send(speaker.cluster, scale("a", 1, 1));
-      await wait(2500);
-      none(await speaker.poll(line, process), "past its end");
-      const { state } = await world.driver.state(id);
-      must(state === "expired", `its state is ${state}`);
-      return state;
-    },
-  },
-  {
-    id: "poll-new-epoch",
-    section: "Commands",
-    expects:
-      "what the agent before was to get is not handed to the one that took its place: `expired`, and `unknown` what it had in hand",
-    core: true,
-    async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const inHand = await world.driver.send(speaker.cluster, scale("a", 1));
-      only(await speaker.poll(line, process), inHand);
-      const queued = await world.driver.send(speaker.cluster, scale("b", 1));
-      const next = await world.begun(speaker.cluster);
-      none(await next.poll(await next.line(), next.newProcess()), "of an epoch before");
-      const states = [(await world.driver.state(inHand)).state, (await world.driver.state(queued)).state];
-      must(states.join() === "unknown,expired", `their states are ${states.join(" and ")}`);
-      return states.join(", ");
-    },
-  },
-  {
-    id: "poll-other-epoch",
-    section: SECTION,
-    expects: "a poll that names another epoch than its certificate's is `malformed`",
-    core: true,
-    async run(world) {
-      const { speaker, line, process } = await polling(world);
-      return refused(await speaker.polled(line, process, { epoch: speaker.epoch + 1 }), "malformed");
-    },
-  },
-  {
-    id: "poll-malformed",
-    section: "Faults",
-    expects: "an unknown field, a field that is missing and text that is no JSON are `malformed`",
-    core: true,
-    async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const seen = [refused(await speaker.polled(line, process, { more: 1 } as object), "malformed")];
-      seen.push(refused(await line.ask("/v1/commands", { process }), "malformed"));
-      seen.push(refused(await line.ask("/v1/commands", "{"), "malformed"));
-      return seen.join(", ");
     },
   },
 ];

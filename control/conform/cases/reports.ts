@@ -1,9 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { MAX_ENTRIES_PER_REPORT } from "../../../agent/limits.ts";
 import { ReportAnswer } from "../../../agent/wire/protocol.ts";
-import { intent, newBook, newKeyOfLog, outcome, started } from "../book.ts";
+import { intent, outcome, started } from "../book.ts";
 import { type Case, must, refused, taken } from "../case.ts";
-import { newKey } from "../keys.ts";
 import type { Answer, Line } from "../line.ts";
 import type { Speaker } from "../speaker.ts";
 import type { World } from "../world.ts";
@@ -11,9 +9,9 @@ import { scale } from "./polls.ts";
 
 const SECTION = "Agents' listener (client certificate required)";
 
-type Reporting = { readonly speaker: Speaker; readonly line: Line };
+export type Reporting = { readonly speaker: Speaker; readonly line: Line };
 /** An agent that has handed in so many lines after entry 0. */
-async function reporting(world: World, more = 0): Promise<Reporting> {
+export async function reporting(world: World, more = 0): Promise<Reporting> {
   const speaker = await world.begun();
   for (let at = 0; at < more; at++) speaker.book.add(started(speaker.newProcess()));
   const line = await speaker.line();
@@ -21,13 +19,13 @@ async function reporting(world: World, more = 0): Promise<Reporting> {
   return { speaker, line };
 }
 
-function wants(answer: Answer, next: number): void {
+export function wants(answer: Answer, next: number): void {
   const said = taken(answer, ReportAnswer).next;
   must(said === next, `${said} is wanted next, not ${next}`);
 }
 
 /** What is wanted next, asked by an empty report. */
-async function stillWants({ speaker, line }: Reporting, next: number): Promise<void> {
+export async function stillWants({ speaker, line }: Reporting, next: number): Promise<void> {
   wants(await speaker.reported(line, next, [], speaker.book.head(next)), next);
 }
 
@@ -88,71 +86,6 @@ export const REPORT_CASES: readonly Case[] = [
     },
   },
   {
-    id: "report-forged-head",
-    section: SECTION,
-    expects: "a checkpoint that another key signed is `malformed`, and nothing of it is kept",
-    core: true,
-    async run(world) {
-      const { speaker, line } = await reporting(world);
-      speaker.book.add(started(speaker.newProcess()));
-      const head = speaker.book.head(2, { key: newKeyOfLog() });
-      const seen = refused(await speaker.reported(line, 1, speaker.book.lines.slice(1), head), "malformed");
-      await stillWants({ speaker, line }, 1);
-      return seen;
-    },
-  },
-  {
-    id: "report-wrong-root",
-    section: SECTION,
-    expects: "a signed checkpoint that is not the root of what was handed in is `fenced`",
-    core: true,
-    async run(world) {
-      const { speaker, line } = await reporting(world);
-      speaker.book.add(started(speaker.newProcess()));
-      const head = speaker.book.head(2, { root: randomBytes(32) });
-      return refused(await speaker.reported(line, 1, speaker.book.lines.slice(1), head), "fenced");
-    },
-  },
-  {
-    id: "report-head-ahead",
-    section: SECTION,
-    expects:
-      "a checkpoint ahead of the entries is kept, and compared when these come: others than it promised are `fenced`",
-    core: true,
-    async run(world) {
-      const { speaker, line } = await reporting(world);
-      speaker.book.add(started(speaker.newProcess()));
-      await speaker.poll(line, speaker.newProcess(), { checkpoint: speaker.book.head(2, { root: randomBytes(32) }) });
-      return refused(await speaker.reported(line, 1, speaker.book.lines.slice(1)), "fenced");
-    },
-  },
-  {
-    id: "report-head-ahead-asked",
-    section: SECTION,
-    expects: "so is one that came with an empty report",
-    core: true,
-    async run(world) {
-      const { speaker, line } = await reporting(world);
-      speaker.book.add(started(speaker.newProcess()));
-      wants(await speaker.reported(line, 1, [], speaker.book.head(2, { root: randomBytes(32) })), 1);
-      return refused(await speaker.reported(line, 1, speaker.book.lines.slice(1)), "fenced");
-    },
-  },
-  {
-    id: "report-uncovered",
-    section: SECTION,
-    expects: "a checkpoint that does not cover the entries is `malformed`",
-    core: true,
-    async run(world) {
-      const { speaker, line } = await reporting(world);
-      const head = speaker.book.head(1);
-      speaker.book.add(started(speaker.newProcess()));
-      const seen = refused(await speaker.reported(line, 1, speaker.book.lines.slice(1), head), "malformed");
-      await stillWants({ speaker, line }, 1);
-      return seen;
-    },
-  },
-  {
     id: "report-whole-or-not",
     section: SECTION,
     expects: "when one entry of a report is not of its form, index, cluster or epoch, none is written",
@@ -173,41 +106,6 @@ export const REPORT_CASES: readonly Case[] = [
       lines[good] = kept;
       await speaker.handIn(line);
       return `${bad.length} refused, then all taken`;
-    },
-  },
-  {
-    id: "report-entry-0-unbound",
-    section: SECTION,
-    expects: "an entry 0 whose log key the certificate's key did not sign is `malformed`",
-    core: true,
-    async run(world) {
-      const speaker = await world.enrolled();
-      const line = await speaker.line();
-      const other = newBook(speaker, speaker.slot.chain, (await newKey()).key);
-      return refused(await speaker.reported(line, 0, other.lines, other.head()), "malformed");
-    },
-  },
-  {
-    id: "report-entry-0-other-certificate",
-    section: SECTION,
-    expects: "an entry 0 by a certificate of another cluster is `malformed`",
-    core: true,
-    async run(world) {
-      const [speaker, other] = [await world.enrolled(), await world.enrolled()];
-      const book = newBook(speaker, other.slot.chain, other.slot.key.key);
-      return refused(await speaker.reported(await speaker.line(), 0, book.lines, book.head()), "malformed");
-    },
-  },
-  {
-    id: "report-entry-0-missing",
-    section: SECTION,
-    expects: "a log that does not begin with its `epoch` entry is `malformed`",
-    core: true,
-    async run(world) {
-      const speaker = await world.enrolled();
-      const text = (speaker.book.lines[0] ?? "").replace('"kind":"epoch"', '"kind":"stopped"');
-      speaker.book.lines[0] = text;
-      return refused(await speaker.reported(await speaker.line(), 0, [text]), "malformed");
     },
   },
   {
