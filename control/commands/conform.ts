@@ -62,6 +62,9 @@ type At = { readonly url: string; readonly program: string; readonly driver: Dri
 async function look(cases: typeof CASES, at: At): Promise<boolean> {
   const world = openWorld(at);
   const sum = { passed: 0, failed: 0, skipped: 0 };
+  // What was not looked at is no yes; and no agent is left behind.
+  const stop = (): void => void world.end().finally(() => process.exit(1));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, stop);
   try {
     for (const one of cases) {
       const ended = await runCase(world, one, CASE_MS);

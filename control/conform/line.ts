@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
 import { isIP } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
+import { MAX_ANSWER_BYTES } from "../../agent/limits.ts";
 
 const CONNECT_MS = 15_000;
 const ANSWER_MS = 75_000;
@@ -149,7 +150,14 @@ function asked(session: ClientHttp2Session, path: string, body: unknown): Promis
         dateMs: Number.isNaN(date) ? null : date,
       };
     });
-    stream.on("data", (part: Uint8Array) => parts.push(new Uint8Array(part)));
+    let bytes = 0;
+    stream.on("data", (part: Uint8Array) => {
+      bytes += part.length;
+      parts.push(new Uint8Array(part));
+      if (bytes <= MAX_ANSWER_BYTES) return;
+      stream.close(constants.NGHTTP2_CANCEL);
+      settle(() => reject(new Silent(`the answer is over ${MAX_ANSWER_BYTES} bytes`)));
+    });
     // What was answered before the rest was sent is an answer: a body that is too large is not read to its end.
     stream.on("error", answer);
     stream.on("end", answer);

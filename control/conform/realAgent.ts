@@ -38,8 +38,9 @@ type Start = {
 export function startAgent(at: Start): RealAgent {
   const folder = mkdtempSync(join(tmpdir(), "reeve-conform-"));
   writeFolder(folder, at);
-  let child = run();
   let said = "";
+  let over = false;
+  let child = run();
   function run(): ChildProcess {
     const started = spawn(at.program, ["run", "--config", join(folder, "reeve.yaml")], {
       env: ENVIRONMENT,
@@ -71,9 +72,11 @@ export function startAgent(at: Start): RealAgent {
       await gone;
     },
     start() {
+      if (over) throw new Unmet("it was told to end");
       child = run();
     },
     async end() {
+      over = true;
       await agent.kill();
       for (const pid of workloads(folder)) kill(pid);
       rmSync(folder, { recursive: true, force: true });

@@ -33,6 +33,7 @@ export function openWorld(at: { readonly url: string; readonly driver: Driver; r
   const run = randomBytes(4).toString("hex");
   const agents: RealAgent[] = [];
   let clusters = 0;
+  let over = false;
   let root: Promise<Root> | null = null;
   let shared: Promise<RealAgent> | null = null;
   const world: World = {
@@ -61,12 +62,15 @@ export function openWorld(at: { readonly url: string; readonly driver: Driver; r
       const trustDomain = await trustDomainOf(line);
       line.close();
       const pin = await at.driver.pin();
+      // Told to end meanwhile, nothing is begun that nobody would end.
+      if (over) throw new Unseen("this is over");
       const agent = startAgent({ program: at.program, url: at.url, cluster, token, pin, trustDomain });
       agents.push(agent);
       await agent.until("it joins", () => agent.entries().some((entry) => entry["kind"] === "started"));
       return agent;
     },
     async end() {
+      over = true;
       hangUp();
       await Promise.all(agents.map((agent) => agent.end()));
     },

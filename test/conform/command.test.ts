@@ -1,7 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { conform, endPlanes, listed, readResults, startTiny } from "./planes.ts";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { conform, conformIn, endPlanes, listed, readResults, startTiny } from "./planes.ts";
 
 afterAll(endPlanes);
 
@@ -80,3 +81,43 @@ test("where nobody answers each case says so, and none is passed", async () => {
   ]);
   expect(said.code).toBe(1);
 });
+
+test("told to end, it leaves no agent, no process of its groups and no folder behind", async () => {
+  const plane = await startTiny();
+  const scratch = mkdtempSync(join(tmpdir(), "reeve-conformance-scratch-"));
+  let [during, asked] = [0, false];
+  const end = (child: { kill(signal: "SIGTERM"): boolean }, said: string): void => {
+    if (asked || !said.includes("passed  agent-scale")) return;
+    asked = true;
+    during = processesOf(scratch).length;
+    child.kill("SIGTERM");
+  };
+  try {
+    const cases = (await listed()).map(({ id }) => id).filter((id) => id.startsWith("agent-"));
+    const said = await conformIn({ TMPDIR: scratch }, end, ...plane.words, "--only", ...cases);
+    // The agent, and the two processes that it was told to start.
+    expect(during).toBeGreaterThanOrEqual(3);
+    expect(said.code).toBe(1);
+    expect(processesOf(scratch)).toEqual([]);
+    expect(readdirSync(scratch)).toEqual([]);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}, 120_000);
+
+/** Command lines that name this folder. */
+function processesOf(folder: string): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => commandLine(pid))
+    .filter((line) => line.includes(folder));
+}
+
+/** A process that has just ended has none. */
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}

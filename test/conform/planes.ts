@@ -86,12 +86,25 @@ async function ended(child: ChildProcess): Promise<void> {
 
 export type Said = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 export function conform(...words: readonly string[]): Promise<Said> {
+  return conformIn({}, () => undefined, ...words);
+}
+
+/** The same with more of an environment; `heard` is called with the program and all that it has said so far. */
+export function conformIn(
+  environment: Readonly<Record<string, string>>,
+  heard: (child: ChildProcess, said: string) => void,
+  ...words: readonly string[]
+): Promise<Said> {
   return new Promise((resolve, reject) => {
-    const child = spawn(CONTROL, ["conform", ...words], { env: CLEAN, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(CONTROL, ["conform", ...words], {
+      env: { ...CLEAN, ...environment },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     children.push(child);
     let [stdout, stderr] = ["", ""];
     child.stdout.on("data", (part: Buffer) => {
       stdout += part.toString();
+      heard(child, stdout);
     });
     child.stderr.on("data", (part: Buffer) => {
       stderr += part.toString();
