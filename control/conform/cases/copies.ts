@@ -1,8 +1,20 @@
 import { started } from "../book.ts";
 import { type Case, must, refused } from "../case.ts";
 import { Silent } from "../line.ts";
+import type { Speaker } from "../speaker.ts";
+import type { World } from "../world.ts";
 
 const SECTION = "Agents' listener (client certificate required)";
+
+type Replaced = { readonly speaker: Speaker; readonly older: string; readonly newer: string };
+/** An agent of which a second process has taken the first one's place. */
+async function replaced(world: World): Promise<Replaced> {
+  const speaker = await world.begun();
+  const [older, newer] = [speaker.newProcess(), speaker.newProcess()];
+  await speaker.poll(await speaker.line(), older, { take: 0 });
+  await speaker.poll(await speaker.line(), newer, { take: 0 });
+  return { speaker, older, newer };
+}
 
 export const COPY_CASES: readonly Case[] = [
   {
@@ -27,10 +39,7 @@ export const COPY_CASES: readonly Case[] = [
     expects: "a replaced process on a connection that was made after its replacement is a copy's: `fenced`, for both",
     core: true,
     async run(world) {
-      const speaker = await world.begun();
-      const [older, newer] = [speaker.newProcess(), speaker.newProcess()];
-      await speaker.poll(await speaker.line(), older, { take: 0 });
-      await speaker.poll(await speaker.line(), newer, { take: 0 });
+      const { speaker, older, newer } = await replaced(world);
       refused(await speaker.polled(await speaker.line(), older, { take: 0 }), "fenced");
       return `${refused(await speaker.polled(await speaker.line(), newer, { take: 0 }), "fenced")} for both`;
     },
@@ -97,10 +106,7 @@ export const COPY_CASES: readonly Case[] = [
     expects: "once fenced, no command leaves for this epoch",
     core: true,
     async run(world) {
-      const speaker = await world.begun();
-      const [older, newer] = [speaker.newProcess(), speaker.newProcess()];
-      await speaker.poll(await speaker.line(), older, { take: 0 });
-      await speaker.poll(await speaker.line(), newer, { take: 0 });
+      const { speaker, older, newer } = await replaced(world);
       refused(await speaker.polled(await speaker.line(), older, { take: 0 }), "fenced");
       const { cluster } = speaker;
       const args = { group: "a", count: 1 };

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Case, must, refused } from "../case.ts";
-import { idOf, none, only, polling, scale } from "./polls.ts";
+import { inHand, none, polling, scale } from "./polls.ts";
 
 const SECTION = "Agents' listener (client certificate required)";
 
@@ -11,13 +11,11 @@ export const ENDING_CASES: readonly Case[] = [
     expects: "an id that was taken back after it was handed out stands in `cancel`",
     core: true,
     async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const id = await world.driver.send(speaker.cluster, scale("a", 1));
-      const jws = only(await speaker.poll(line, process), id);
+      const { speaker, line, process, id } = await inHand(world);
       await world.driver.cancel(id);
       const { cancel } = await speaker.poll(line, process);
       must(cancel.includes(id), `cancel: ${JSON.stringify(cancel)}`);
-      speaker.book.add({ kind: "cancelled", command: idOf(jws) });
+      speaker.book.add({ kind: "cancelled", command: id });
       await speaker.handIn(line);
       must((await world.driver.state(id)).state === "cancelled", "its entry did not end it");
       return "in `cancel`, then cancelled";
@@ -58,13 +56,11 @@ export const ENDING_CASES: readonly Case[] = [
       "what the agent before was to get is not handed to the one that took its place: `expired`, and `unknown` what it had in hand",
     core: true,
     async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const inHand = await world.driver.send(speaker.cluster, scale("a", 1));
-      only(await speaker.poll(line, process), inHand);
+      const { speaker, id } = await inHand(world);
       const queued = await world.driver.send(speaker.cluster, scale("b", 1));
       const next = await world.begun(speaker.cluster);
       none(await next.poll(await next.line(), next.newProcess()), "of an epoch before");
-      const states = [(await world.driver.state(inHand)).state, (await world.driver.state(queued)).state];
+      const states = [(await world.driver.state(id)).state, (await world.driver.state(queued)).state];
       must(states.join() === "unknown,expired", `their states are ${states.join(" and ")}`);
       return states.join(", ");
     },

@@ -18,12 +18,12 @@ export function scale(group: string, count: number, seconds = 600): Wish {
   return { action: "scale", args: { group, count }, seconds, dry_run: false };
 }
 
-export function idOf(jws: string): string {
+function idOf(jws: string): string {
   const claims = jsonOf(Buffer.from(jws.split(".")[1] ?? "", "base64url").toString()) as { jti?: unknown } | undefined;
   return String(claims?.jti);
 }
 
-export function only(answer: PollAnswer, id: string): string {
+function only(answer: PollAnswer, id: string): string {
   const [jws] = answer.commands;
   const ids = answer.commands.map(idOf);
   must(jws !== undefined && ids.length === 1 && ids[0] === id, `commands that came: ${ids.join(", ") || "none"}`);
@@ -34,13 +34,20 @@ export function none(answer: PollAnswer, why: string): void {
   must(answer.commands.length === 0, `${answer.commands.length} commands came ${why}`);
 }
 
-export type Polling = { readonly speaker: Speaker; readonly line: Line; readonly process: string };
+type Polling = { readonly speaker: Speaker; readonly line: Line; readonly process: string };
 export async function polling(world: World): Promise<Polling> {
   const speaker = await world.begun();
   const line = await speaker.line();
   const process = speaker.newProcess();
   none(await speaker.poll(line, process), "of themselves");
   return { speaker, line, process };
+}
+
+/** A command that was handed out to this process, and that no entry names. */
+export async function inHand(world: World): Promise<Polling & { readonly id: string; readonly jws: string }> {
+  const at = await polling(world);
+  const id = await world.driver.send(at.speaker.cluster, scale("a", 1));
+  return { ...at, id, jws: only(await at.speaker.poll(at.line, at.process), id) };
 }
 
 export const POLL_CASES: readonly Case[] = [
@@ -95,9 +102,7 @@ export const POLL_CASES: readonly Case[] = [
     expects: "the same process is not handed a command again at once",
     core: true,
     async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const id = await world.driver.send(speaker.cluster, scale("a", 1));
-      only(await speaker.poll(line, process), id);
+      const { speaker, line, process } = await inHand(world);
       none(await speaker.poll(line, process), "a second time");
       return "once";
     },
@@ -108,9 +113,7 @@ export const POLL_CASES: readonly Case[] = [
     expects: "a command that no entry names is handed to another process at once",
     core: true,
     async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const id = await world.driver.send(speaker.cluster, scale("a", 1));
-      only(await speaker.poll(line, process), id);
+      const { speaker, id } = await inHand(world);
       only(await speaker.poll(await speaker.line(), speaker.newProcess()), id);
       return "once to each";
     },
@@ -138,9 +141,8 @@ export const POLL_CASES: readonly Case[] = [
     expects: "what an entry names is not handed out again, to another process either",
     core: true,
     async run(world) {
-      const { speaker, line, process } = await polling(world);
-      const id = await world.driver.send(speaker.cluster, scale("a", 1));
-      speaker.book.add(refusal(only(await speaker.poll(line, process), id)));
+      const { speaker, line, id, jws } = await inHand(world);
+      speaker.book.add(refusal(jws));
       await speaker.handIn(line);
       none(await speaker.poll(await speaker.line(), speaker.newProcess()), "after an entry named it");
       const { state } = await world.driver.state(id);
