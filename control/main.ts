@@ -3,6 +3,7 @@ import { completionCommand } from "../agent/commands/completion.ts";
 import { addAdmit } from "./commands/admit.ts";
 import { addCa } from "./commands/ca.ts";
 import { addCancel } from "./commands/cancel.ts";
+import { addConform } from "./commands/conform.ts";
 import { explain } from "./commands/explain.ts";
 import { addFleet } from "./commands/fleet.ts";
 import { addKeys } from "./commands/keys.ts";
@@ -43,6 +44,7 @@ export function programOf(): Command {
   addWitness(top);
   addManifest(top);
   addRollout(top);
+  addConform(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
   // Of `manifest create` --version is the release's; ours stands before any command's name.

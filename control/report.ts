@@ -107,8 +107,8 @@ async function probe(
     const words = `the log has ${size} entries, and ${log.tree.size} were handed in`;
     await raiseAlarm(sql, peer.cluster, "log-shorter", `${peer.epoch}/${size}`, words);
   }
-  const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, note, []);
-  if (ahead instanceof Faulted) return ahead;
+  const fault = await keepAhead(sql, trustDomain, peer, log, note);
+  if (fault !== null) return fault;
   const shorter = await noteHead(sql, peer, note);
   if (shorter !== null) return shorter;
   return { next: log.tree.size };
@@ -239,7 +239,11 @@ async function writeLog(sql: Sql, peer: Peer, log: Log): Promise<void> {
 /** Judges the checkpoint of a poll. Null when nothing speaks against it, or when there is no entry 0 yet to judge it by. */
 export async function takeCheckpoint(sql: Sql, trustDomain: string, peer: Peer, note: string): Promise<Faulted | null> {
   const log = await readLog(sql, trustDomain, peer);
-  if (log === null) return null;
+  return log === null ? null : keepAhead(sql, trustDomain, peer, log, note);
+}
+
+/** Judges a head that came without entries; one that is ahead of those that are here is kept until they come. */
+async function keepAhead(sql: Sql, trustDomain: string, peer: Peer, log: Log, note: string): Promise<Faulted | null> {
   const ahead = await judgeCheckpoint(sql, trustDomain, peer, log, note, []);
   if (ahead instanceof Faulted) return ahead;
   if (JSON.stringify(ahead) !== JSON.stringify(log.ahead)) await writeLog(sql, peer, { ...log, ahead });

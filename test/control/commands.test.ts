@@ -139,6 +139,16 @@ test("a checkpoint ahead of the entries is held against them when they come", as
   expect((await agent.report(2)).body["code"]).toBe("fenced");
 });
 
+test("so is one that came with an empty report", async () => {
+  agent.append({ kind: "stopped", why: "a" });
+  expect((await agent.report(1)).body).toEqual({ next: 2 });
+  agent.append({ kind: "stopped", why: "b" });
+  const asked = { from: 2, entries: [], checkpoint: agent.checkpoint(), proofs: null };
+  expect((await agent.post("/v1/reports", asked)).body).toEqual({ next: 2 });
+  agent.lines[2] = (agent.lines[2] ?? "").replace('"b"', '"x"');
+  expect((await agent.report(2)).body["code"]).toBe("fenced");
+});
+
 test("entries of another place, schema or spelling are refused", async () => {
   const good = JSON.stringify({
     cluster: CLUSTER,

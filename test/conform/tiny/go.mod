@@ -1,0 +1,3 @@
+module reeve.test/tiny
+
+go 1.19
