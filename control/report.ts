@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { Entry } from "../agent/audit/entry.ts";
 import { type LogKeyRange, maySign, type SegmentEntry } from "../agent/audit/logKeys.ts";
 import { parseCheckpoint, verifyLogKeyBinding, verifyNote } from "../agent/audit/note.ts";
-import { openingFault } from "../agent/audit/opening.ts";
+import { openingFault, samePeaks } from "../agent/audit/opening.ts";
 import {
   emptyTree,
   grow,
@@ -188,6 +188,8 @@ async function beginSegment(sql: Sql, peer: Peer, log: Log, entry: SegmentEntry)
   const bad = (because: string): Faulted => new Faulted("malformed", `the segment at entry ${entry.index}: ${because}`);
   const before = log.keys.at(-1);
   if (before === undefined) return bad("no key is known before it");
+  if (!samePeaks(entry.peaks, log.tree))
+    return fenceCopies(sql, peer, `the segment at entry ${entry.index} goes on from other entries than were handed in`);
   const opening = openingFault(entry, true, { tree: log.tree, memory: { logKey: before }, carry: null });
   if (opening !== null) return bad(opening.because);
   const leaf = await issuedLeaf(sql, entry.chain[0] ?? "", peer);
@@ -259,16 +261,16 @@ async function judgeCheckpoint(
 ): Promise<readonly Ahead[] | Faulted> {
   const checkpoint = parseCheckpoint(note);
   const origin = logOrigin(spiffeId(trustDomain, peer.cluster), peer.epoch);
-  const unsigned = new Faulted("malformed", "the checkpoint is not signed by the log's key");
-  if (checkpoint === null || checkpoint.origin !== origin) return unsigned;
+  if (checkpoint === null || checkpoint.origin !== origin)
+    return new Faulted("malformed", "the checkpoint is not one of this log");
   const signed = isSigned(note, checkpoint.size, log);
   // A later segment's key is not known before the line that names it was handed in: until then the head is only kept.
-  if (!signed && checkpoint.size <= log.tree.size) return unsigned;
+  if (!signed && checkpoint.size <= log.tree.size) return otherKey(sql, peer, checkpoint.size);
   const written = log.tree.size - roots.length;
   const newest = { size: checkpoint.size, root: checkpoint.root.toString("base64"), ...(signed ? {} : { note }) };
   const claimed: Ahead[] = [...log.ahead, newest];
   for (const one of claimed.filter((each) => each.size <= log.tree.size && each.size > 0)) {
-    if (one.note !== undefined && !isSigned(one.note, one.size, log)) return unsigned;
+    if (one.note !== undefined && !isSigned(one.note, one.size, log)) return otherKey(sql, peer, one.size);
     const root = one.size > written ? roots[one.size - written - 1] : await rootAt(sql, peer, one.size);
     if (one.root === root) continue;
     const words = `the signed checkpoint of size ${one.size} is not the one of the entries that were handed in`;
@@ -279,6 +281,11 @@ async function judgeCheckpoint(
     claimed.filter((each) => each.size > log.tree.size).map((each) => [`${each.size} ${each.root}`, each]),
   );
   return [...ahead.values()].slice(-MAX_AHEAD);
+}
+
+/** Each begins its segments with a key of its own: by it a copy shows itself even where its head is not compared yet. */
+function otherKey(sql: Sql, peer: Peer, size: number): Promise<Faulted> {
+  return fenceCopies(sql, peer, `a head of ${size} entries is signed by another key than the one of those entries`);
 }
 
 /** By the key whose segment the newest entry that it covers stands in. */

@@ -2,6 +2,8 @@ import { Database } from "bun:sqlite";
 import { MANIFEST_SCHEMA } from "./manifest/inventory.ts";
 import { SCHEMA, type Sql, type Store, type Value } from "./store.ts";
 
+const MAX_STATEMENTS = 256;
+
 /**
  * The store in one SQLite file, shared by `serve` and the commands beside it. WAL with synchronous=FULL: a transaction that
  * resolved is on disk, whatever kills the process. Throws when the file cannot be opened.
@@ -22,6 +24,8 @@ export async function openSqlite(
 }
 
 function storeOf(database: Database): Store {
+  // All statements of this program stay prepared.
+  Database.MAX_QUERY_CACHE_SIZE = MAX_STATEMENTS;
   const sql: Sql = {
     rows: async <T>(text: string, ...values: readonly Value[]) => database.query(text).all(named(values)) as T[],
     run: async (text, ...values) => database.query(text).run(named(values)).changes,

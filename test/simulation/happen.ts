@@ -27,9 +27,15 @@ export type Stage = {
   hostileUntil: number;
   readonly hostile: Chance;
   epoch: number;
+  /** Machines hold still between bursts. */
+  asleep: boolean;
+  /** Names of the machines whose disk was copied. */
+  readonly copied: Set<string>;
   say(what: string): void;
   /** A machine of the group of one, with a join token of its own. */
   add(): Promise<Machine>;
+  /** A machine whose disk is an image of this one's at this moment, as it comes to run later. */
+  image(machine: Machine): () => Machine;
 };
 
 /** Makes one thing of the plan happen now. What lasts ends by itself. */
@@ -138,10 +144,27 @@ const ACTS: Readonly<Record<Kind, Act>> = {
     time.after(draw.int(1, 60) * 1000, () => machine.thaw());
   },
   replace(stage, machine, draw) {
+    // Before it has joined another cannot take its place.
+    if (entriesOf(machine, false).length === 0) return;
     // Gone, out of reach, or beside the new one for a while.
     const older = draw.pick(["gone", "gone", "cut", "beside"]);
     if (older === "gone") machine.destroy();
     machine.cut ||= older === "cut";
     void stage.add();
   },
+  copy(stage, machine, draw) {
+    const { machines, copied, time } = stage;
+    const make = stage.image(machine);
+    copied.add(machine.holds);
+    const restored = draw.odds(0.5);
+    time.after(draw.int(0, 40) * 1000, () => {
+      // A snapshot takes its machine's place; a clone runs beside it.
+      if (restored) machine.destroy();
+      const made = make();
+      if (restored || machines.at(-1) !== machine) machines.push(made);
+      else machines.splice(-1, 0, made);
+      made.start();
+    });
+  },
+  second: (_stage, machine, draw) => machine.second(draw.int(1, 20) * 1000),
 };
