@@ -2,6 +2,9 @@ import { entriesOf } from "./entries.ts";
 import type { Machine } from "./machine.ts";
 import type { Exchange } from "./net.ts";
 
+/** Asked for before anybody says who they are. */
+const NAMELESS = "/v1/nonce";
+
 /** What the answers to one epoch's requests have shown so far. Moments are the world's milliseconds. */
 type Memory = {
   /** Since when somebody was told that it is fenced, while no other epoch acts. */
@@ -77,7 +80,7 @@ export function holdersOf(at: { now(): number; violate(invariant: string, what: 
         if (alone) at.violate("locked out", `${machine.name} is fenced, and it is alone: ${text}`);
         memory.shown ??= at.now();
       }
-      if (status !== 200) return;
+      if (status !== 200 || path === NAMELESS) return;
       if (memory.shown !== null && at.now() > memory.shown)
         violate(machine, "was answered after a copy had been shown");
       if (path === "/v1/commands") polled(machine, memory, exchange);

@@ -11,6 +11,9 @@ import { ZONE } from "./rules.ts";
 import type { Time } from "./time.ts";
 import { drawWanted, type Vendor } from "./vendor.ts";
 
+/** More than CALL_MAX_MS. */
+const RESTORED_MS = 6000;
+
 /** A world under way. */
 export type Stage = {
   readonly plan: Plan;
@@ -29,8 +32,12 @@ export type Stage = {
   epoch: number;
   /** Machines hold still between bursts. */
   asleep: boolean;
+  /** Milliseconds in which they did. */
+  slept: number;
   /** Names of the machines whose disk was copied. */
   readonly copied: Set<string>;
+  /** Those that run beside the machine whose disk they have. */
+  readonly clones: Set<Machine>;
   say(what: string): void;
   /** A machine of the group of one, with a join token of its own. */
   add(): Promise<Machine>;
@@ -153,17 +160,23 @@ const ACTS: Readonly<Record<Kind, Act>> = {
     void stage.add();
   },
   copy(stage, machine, draw) {
-    const { machines, copied, time } = stage;
+    const { machines, copied, clones, time } = stage;
     const make = stage.image(machine);
     copied.add(machine.holds);
     const restored = draw.odds(0.5);
-    time.after(draw.int(0, 40) * 1000, () => {
-      // A snapshot takes its machine's place; a clone runs beside it.
-      if (restored) machine.destroy();
+    const begin = (): void => {
       const made = make();
-      if (restored || machines.at(-1) !== machine) machines.push(made);
-      else machines.splice(-1, 0, made);
+      // The newest stays the one that should act.
+      const takesOver = restored && machines.at(-1) === machine;
+      machines.splice(takesOver ? machines.length : -1, 0, made);
+      if (!restored) clones.add(made);
       made.start();
+    };
+    // A snapshot takes its machine's place, no sooner than a call that was under way has ended; a clone runs beside it.
+    time.after(draw.int(0, 40) * 1000, () => {
+      if (!restored) return begin();
+      machine.destroy();
+      time.after(RESTORED_MS, begin);
     });
   },
   second: (_stage, machine, draw) => machine.second(draw.int(1, 20) * 1000),

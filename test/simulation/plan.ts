@@ -77,7 +77,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 /** One world in so many is as large as the code allows; the others are small, so that a minute holds hundreds of them. */
-const LARGE_EVERY = 24;
+const LARGE_EVERY = 40;
 /** Kinds of fault beside ALWAYS that a small world has, and how often each happens in one of its bursts at least. */
 const SMALL_KINDS = { from: 2, to: 6 };
 const SMALL_OFTEN = 0.5;

@@ -26,8 +26,9 @@ export type Ran = {
   readonly digest: string;
   readonly steps: number;
   readonly changes: number;
-  /** Virtual milliseconds. */
+  /** Virtual milliseconds; and those in which the machines did not stand still. */
   readonly lasted: number;
+  readonly awake: number;
 };
 
 /** Runs one plan from beginning to end, or to the first violation. */
@@ -90,7 +91,9 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
       hostile: draw.fork("hostile"),
       epoch: 1,
       asleep: false,
+      slept: 0,
       copied: new Set(),
+      clones: new Set(),
       say,
       async add() {
         const config = configText(shared.keys.pin, plan.log);
@@ -144,7 +147,8 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
     plane.close();
     const digest = createHash("sha256").update(trace.join("\n")).digest("hex");
     const { violations, changes } = watching;
-    return { violations, trace, digest, steps: time.steps, changes, lasted: time.now() - START };
+    const lasted = time.now() - START;
+    return { violations, trace, digest, steps: time.steps, changes, lasted, awake: lasted - made.slept };
   } finally {
     process.stderr.write = stderr;
     process.off("unhandledRejection", stray);
