@@ -41,10 +41,15 @@ export async function finish(stage: Stage): Promise<string[]> {
   const newest = await operated(stage);
   calmOwner(stage, newest);
   await helped(stage, newest);
-  await until(stage, 1.5 * MINUTE, () => newest.process !== null && openIntents(entriesOf(newest, false)).length === 0);
+  const rested = (): boolean => {
+    const entries = entriesOf(newest, false);
+    return newest.process !== null && entries.length > 0 && openIntents(entries).length === 0;
+  };
+  await until(stage, 1.5 * MINUTE, rested);
   // Rates that a machine without a memory counts as used up are free again after their window.
   await sleepUntil(stage, time.now() + 70 * MINUTE);
   await helped(stage, newest);
+  if (!rested()) await until(stage, 1.5 * MINUTE, rested);
   if (oracle.violations.length > 0) return [];
   await lastCommand(stage, newest, plan.seed);
   newest.stop();

@@ -4,8 +4,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, toolEnvironment } from "../../build/command.ts";
 
-const FIXED_SEEDS = 2000;
-const FRESH_SEEDS = 100;
+const FIXED_SEEDS = 1000;
+const FRESH_SEEDS = 50;
 const MINUTES = 60_000;
 
 /** A program of this folder; what it printed, whole. */
