@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { Entry } from "../agent/audit/entry.ts";
 import { type LogKeyRange, maySign, type SegmentEntry } from "../agent/audit/logKeys.ts";
-import { parseCheckpoint, verifyLogKeyBinding, verifyNote } from "../agent/audit/note.ts";
+import { keyId, parseCheckpoint, parseNote, verifyLogKeyBinding, verifyNote } from "../agent/audit/note.ts";
 import { openingFault, samePeaks } from "../agent/audit/opening.ts";
 import {
   emptyTree,
@@ -265,12 +265,13 @@ async function judgeCheckpoint(
     return new Faulted("malformed", "the checkpoint is not one of this log");
   const signed = isSigned(note, checkpoint.size, log);
   // A later segment's key is not known before the line that names it was handed in: until then the head is only kept.
-  if (!signed && checkpoint.size <= log.tree.size) return otherKey(sql, peer, checkpoint.size);
+  if (!signed && checkpoint.size <= log.tree.size) return notSigned(sql, peer, note, checkpoint.size, log);
   const written = log.tree.size - roots.length;
   const newest = { size: checkpoint.size, root: checkpoint.root.toString("base64"), ...(signed ? {} : { note }) };
   const claimed: Ahead[] = [...log.ahead, newest];
   for (const one of claimed.filter((each) => each.size <= log.tree.size && each.size > 0)) {
-    if (one.note !== undefined && !isSigned(one.note, one.size, log)) return otherKey(sql, peer, one.size);
+    if (one.note !== undefined && !isSigned(one.note, one.size, log))
+      return notSigned(sql, peer, one.note, one.size, log);
     const root = one.size > written ? roots[one.size - written - 1] : await rootAt(sql, peer, one.size);
     if (one.root === root) continue;
     const words = `the signed checkpoint of size ${one.size} is not the one of the entries that were handed in`;
@@ -283,14 +284,25 @@ async function judgeCheckpoint(
   return [...ahead.values()].slice(-MAX_AHEAD);
 }
 
-/** Each begins its segments with a key of its own: by it a copy shows itself even where its head is not compared yet. */
-function otherKey(sql: Sql, peer: Peer, size: number): Promise<Faulted> {
+/**
+ * Each begins its segments with a key of its own: by it a copy shows itself even where its head is not compared yet. A head that names the
+ * right key and was not signed by it was spoilt, and is nobody's.
+ */
+async function notSigned(sql: Sql, peer: Peer, note: string, size: number, log: Log): Promise<Faulted> {
+  const due = dueKey(size, log);
+  const id = due === undefined ? null : keyId(due.origin, Buffer.from(due.key, "base64"));
+  if (id === null || parseNote(note)?.signatures.some((one) => one.name === due?.origin && one.id.equals(id)) !== false)
+    return new Faulted("malformed", "the checkpoint is not signed by the log's key");
   return fenceCopies(sql, peer, `a head of ${size} entries is signed by another key than the one of those entries`);
 }
 
+function dueKey(size: number, { keys }: Log): Log["keys"][number] | undefined {
+  return keys.findLast((key) => maySign(key, size)) ?? keys[0];
+}
+
 /** By the key whose segment the newest entry that it covers stands in. */
-function isSigned(note: string, size: number, { keys }: Log): boolean {
-  const due = keys.findLast((key) => maySign(key, size)) ?? keys[0];
+function isSigned(note: string, size: number, log: Log): boolean {
+  const due = dueKey(size, log);
   return due !== undefined && verifyNote(note, due.origin, Buffer.from(due.key, "base64")) !== null;
 }
 
