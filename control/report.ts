@@ -1,8 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { Entry } from "../agent/audit/entry.ts";
 import { type LogKeyRange, maySign, type SegmentEntry } from "../agent/audit/logKeys.ts";
-import { parseCheckpoint, verifyLogKeyBinding, verifyNote } from "../agent/audit/note.ts";
-import { openingFault } from "../agent/audit/opening.ts";
+import { keyId, parseCheckpoint, parseNote, verifyLogKeyBinding, verifyNote } from "../agent/audit/note.ts";
+import { openingFault, samePeaks } from "../agent/audit/opening.ts";
 import {
   emptyTree,
   grow,
@@ -189,6 +189,8 @@ async function beginSegment(sql: Sql, peer: Peer, log: Log, entry: SegmentEntry)
   const bad = (because: string): Faulted => new Faulted("malformed", `the segment at entry ${entry.index}: ${because}`);
   const before = log.keys.at(-1);
   if (before === undefined) return bad("no key is known before it");
+  if (!samePeaks(entry.peaks, log.tree))
+    return fenceCopies(sql, peer, `the segment at entry ${entry.index} goes on from other entries than were handed in`);
   const opening = openingFault(entry, true, { tree: log.tree, memory: { logKey: before }, carry: null });
   if (opening !== null) return bad(opening.because);
   const leaf = await issuedLeaf(sql, entry.chain[0] ?? "", peer);
@@ -264,16 +266,17 @@ async function judgeCheckpoint(
 ): Promise<readonly Ahead[] | Faulted> {
   const checkpoint = parseCheckpoint(note);
   const origin = logOrigin(spiffeId(trustDomain, peer.cluster), peer.epoch);
-  const unsigned = new Faulted("malformed", "the checkpoint is not signed by the log's key");
-  if (checkpoint === null || checkpoint.origin !== origin) return unsigned;
+  if (checkpoint === null || checkpoint.origin !== origin)
+    return new Faulted("malformed", "the checkpoint is not one of this log");
   const signed = isSigned(note, checkpoint.size, log);
   // A later segment's key is not known before the line that names it was handed in: until then the head is only kept.
-  if (!signed && checkpoint.size <= log.tree.size) return unsigned;
+  if (!signed && checkpoint.size <= log.tree.size) return notSigned(sql, peer, note, checkpoint.size, log);
   const written = log.tree.size - roots.length;
   const newest = { size: checkpoint.size, root: checkpoint.root.toString("base64"), ...(signed ? {} : { note }) };
   const claimed: Ahead[] = [...log.ahead, newest];
   for (const one of claimed.filter((each) => each.size <= log.tree.size && each.size > 0)) {
-    if (one.note !== undefined && !isSigned(one.note, one.size, log)) return unsigned;
+    if (one.note !== undefined && !isSigned(one.note, one.size, log))
+      return notSigned(sql, peer, one.note, one.size, log);
     const root = one.size > written ? roots[one.size - written - 1] : await rootAt(sql, peer, one.size);
     if (one.root === root) continue;
     const words = `the signed checkpoint of size ${one.size} is not the one of the entries that were handed in`;
@@ -286,9 +289,25 @@ async function judgeCheckpoint(
   return [...ahead.values()].slice(-MAX_AHEAD);
 }
 
+/**
+ * Each begins its segments with a key of its own: by it a copy shows itself even where its head is not compared yet. A head that names the
+ * right key and was not signed by it was spoilt, and is nobody's.
+ */
+async function notSigned(sql: Sql, peer: Peer, note: string, size: number, log: Log): Promise<Faulted> {
+  const due = dueKey(size, log);
+  const id = due === undefined ? null : keyId(due.origin, Buffer.from(due.key, "base64"));
+  if (id === null || parseNote(note)?.signatures.some((one) => one.name === due?.origin && one.id.equals(id)) !== false)
+    return new Faulted("malformed", "the checkpoint is not signed by the log's key");
+  return fenceCopies(sql, peer, `a head of ${size} entries is signed by another key than the one of those entries`);
+}
+
+function dueKey(size: number, { keys }: Log): Log["keys"][number] | undefined {
+  return keys.findLast((key) => maySign(key, size)) ?? keys[0];
+}
+
 /** By the key whose segment the newest entry that it covers stands in. */
-function isSigned(note: string, size: number, { keys }: Log): boolean {
-  const due = keys.findLast((key) => maySign(key, size)) ?? keys[0];
+function isSigned(note: string, size: number, log: Log): boolean {
+  const due = dueKey(size, log);
   return due !== undefined && verifyNote(note, due.origin, Buffer.from(due.key, "base64")) !== null;
 }
 

@@ -7,6 +7,8 @@ import { sayTrouble } from "./terminal.ts";
 /** What other processes write is noticed after at most so long. */
 const WATCH_MS = 150;
 
+const MAX_STATEMENTS = 256;
+
 /**
  * The store in one SQLite file, shared by `serve` and the commands beside it. WAL with synchronous=FULL: a transaction that
  * resolved is on disk, whatever kills the process. Throws when the file cannot be opened, or is newer than this program.
@@ -32,6 +34,8 @@ function storeOf(database: Database): Store {
     for (const news of all) for (const heard of listeners) heard(news);
   };
   let told: News[] = [];
+  // All statements of this program stay prepared.
+  Database.MAX_QUERY_CACHE_SIZE = MAX_STATEMENTS;
   const sql: Sql = {
     rows: async <T>(text: string, ...values: readonly Value[]) => database.query(text).all(named(values)) as T[],
     run: async (text, ...values) => database.query(text).run(named(values)).changes,

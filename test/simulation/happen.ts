@@ -11,6 +11,9 @@ import { ZONE } from "./rules.ts";
 import type { Time } from "./time.ts";
 import { drawWanted, type Vendor } from "./vendor.ts";
 
+/** More than CALL_MAX_MS. */
+const RESTORED_MS = 6000;
+
 /** A world under way. */
 export type Stage = {
   readonly plan: Plan;
@@ -27,9 +30,19 @@ export type Stage = {
   hostileUntil: number;
   readonly hostile: Chance;
   epoch: number;
+  /** Machines hold still between bursts. */
+  asleep: boolean;
+  /** Milliseconds in which they did. */
+  slept: number;
+  /** Names of the machines whose disk was copied. */
+  readonly copied: Set<string>;
+  /** Those that run beside the machine whose disk they have. */
+  readonly clones: Set<Machine>;
   say(what: string): void;
   /** A machine of the group of one, with a join token of its own. */
   add(): Promise<Machine>;
+  /** A machine whose disk is an image of this one's at this moment, as it comes to run later. */
+  image(machine: Machine): () => Machine;
 };
 
 /** Makes one thing of the plan happen now. What lasts ends by itself. */
@@ -138,10 +151,33 @@ const ACTS: Readonly<Record<Kind, Act>> = {
     time.after(draw.int(1, 60) * 1000, () => machine.thaw());
   },
   replace(stage, machine, draw) {
+    // Before it has joined another cannot take its place.
+    if (entriesOf(machine, false).length === 0) return;
     // Gone, out of reach, or beside the new one for a while.
     const older = draw.pick(["gone", "gone", "cut", "beside"]);
     if (older === "gone") machine.destroy();
     machine.cut ||= older === "cut";
     void stage.add();
   },
+  copy(stage, machine, draw) {
+    const { machines, copied, clones, time } = stage;
+    const make = stage.image(machine);
+    copied.add(machine.holds);
+    const restored = draw.odds(0.5);
+    const begin = (): void => {
+      const made = make();
+      // The newest stays the one that should act.
+      const takesOver = restored && machines.at(-1) === machine;
+      machines.splice(takesOver ? machines.length : -1, 0, made);
+      if (!restored) clones.add(made);
+      made.start();
+    };
+    // A snapshot takes its machine's place, no sooner than a call that was under way has ended; a clone runs beside it.
+    time.after(draw.int(0, 40) * 1000, () => {
+      if (!restored) return begin();
+      machine.destroy();
+      time.after(RESTORED_MS, begin);
+    });
+  },
+  second: (_stage, machine, draw) => machine.second(draw.int(1, 20) * 1000),
 };

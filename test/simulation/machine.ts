@@ -6,7 +6,7 @@ import type { Machine as Surroundings } from "../../agent/host/machine.ts";
 import type { Cloud } from "./cloud.ts";
 import { diskOf, type Point } from "./disk.ts";
 import { isSegment } from "./entries.ts";
-import { networkOf, type Weather } from "./net.ts";
+import { type Exchange, networkOf, type Weather } from "./net.ts";
 import { CLUSTER, type ControlPlane, ENROL_URL } from "./plane.ts";
 import { type Watched, worldProvider } from "./provider.ts";
 import { type Chance, randomOf } from "./random.ts";
@@ -40,6 +40,8 @@ export type Process = {
 
 export type Machine = {
   readonly name: string;
+  /** The machine that enrolled: another's where its disk is a copy. */
+  readonly holds: string;
   readonly storage: Storage;
   /** Milliseconds that its clock is ahead. */
   clock: number;
@@ -55,6 +57,8 @@ export type Machine = {
   freeze(): void;
   thaw(): void;
   start(): void;
+  /** Another process on the same state, beside the service's own: somebody runs it by hand. It is told to stop after so long. */
+  second(milliseconds: number): void;
   /** SIGTERM. */
   stop(): void;
   kill(): void;
@@ -77,7 +81,7 @@ export type Surrounding = {
     leaving(process: Process, ...rest: Parameters<Watched["leaving"]>): void;
     recorded(machine: Machine, path: string): void;
     ended(process: Process, code: number, broke: unknown): void;
-    answered(process: Process, path: string, status: number, text: string): string;
+    answered(process: Process, exchange: Exchange): string;
     heard(process: Process, status: number, text: string): void;
   };
   trace(what: string): void;
@@ -94,8 +98,10 @@ log: { retention: ${log.retention}, segment: 16MiB, segment_age: ${log.segmentAg
 `;
 }
 
-/** What a machine begins with. */
-export type Origin = { readonly config: string; readonly token: string };
+/** What a machine begins with: nothing but what an operator puts there, or the image of another's disk. */
+export type Origin =
+  | { readonly config: string; readonly token: string }
+  | { readonly holds: string; readonly storage: Storage };
 
 export function newMachine(name: string, from: Origin, at: Surrounding): Machine {
   const { time } = at;
@@ -110,9 +116,12 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
   let starts: number[] = [];
   let processes = 0;
   const parked: (() => void)[] = [];
-  const storage = emptyStorage();
-  putFile(storage, "/etc/reeve/reeve.yaml", from.config, 0o644);
-  putFile(storage, "/etc/reeve/token", from.token, 0o600);
+  const sides = new Set<Running>();
+  const storage = "storage" in from ? from.storage : emptyStorage();
+  if ("config" in from) {
+    putFile(storage, "/etc/reeve/reeve.yaml", from.config, 0o644);
+    putFile(storage, "/etc/reeve/token", from.token, 0o600);
+  }
 
   type Running = Process & { alive: boolean; readonly left: AbortController; terminate: () => void };
 
@@ -120,6 +129,7 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
     if (!process.alive) return;
     process.alive = false;
     if (current === process) current = null;
+    sides.delete(process);
     for (const [path, holder] of machine.storage.locks) if (holder === process) machine.storage.locks.delete(path);
     // The kernel resets connections of a process that it outlives; of a machine without power nobody hears.
     if (by === "kill") process.left.abort();
@@ -127,8 +137,13 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
 
   function crash(process: Running, by: "kill" | "power"): void {
     at.trace(`${machine.name}: ${by === "kill" ? "killed" : "power lost"}`);
+    const side = sides.has(process);
     die(process, by);
-    if (by === "power") losePower(machine.storage, draw, time.now());
+    if (by === "power") {
+      for (const other of [...sides, ...(current === null ? [] : [current])]) die(other, by);
+      losePower(machine.storage, draw, time.now());
+    }
+    if (side && by === "kill") return;
     time.after((by === "power" ? 30 : RESTART_SECONDS) * 1000, () => startIfIdle());
   }
 
@@ -209,6 +224,15 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
 
   function start(): void {
     starts.push(time.now());
+    ended = null;
+    const made = launch((exit) => {
+      ended = { code: exit };
+      if (exit !== 0 && !NO_RESTART.has(exit)) time.after(RESTART_SECONDS * 1000, () => startIfIdle());
+    });
+    if (made.alive) current = made;
+  }
+
+  function launch(then: (exit: number) => void): Running {
     const number = ++processes;
     const process: Running = {
       number,
@@ -218,8 +242,6 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
       left: new AbortController(),
       terminate: () => undefined,
     };
-    current = process;
-    ended = null;
     at.trace(`${machine.name}: started`);
     const host = hostOf(process);
     let code = 0;
@@ -255,7 +277,7 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
       left: process.left.signal,
       cut: () => machine.cut || gone,
       deliver: (act) => deliverTo(process, act),
-      answered: (path, status, text) => at.on.answered(process, path, status, text),
+      answered: (exchange) => at.on.answered(process, exchange),
       heard: (status, text) => at.on.heard(process, status, text),
     });
     const provider = worldProvider({
@@ -283,10 +305,9 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
     const finish = (exit: number, broke: unknown): void => {
       if (!process.alive) return;
       die(process, "kill");
-      ended = { code: exit };
       at.trace(`${machine.name}: exit ${exit}`);
       at.on.ended(process, exit, broke);
-      if (exit !== 0 && !NO_RESTART.has(exit)) time.after(RESTART_SECONDS * 1000, () => startIfIdle());
+      then(exit);
     };
     program.parseAsync(["run"], { from: "user" }).then(
       () => finish(code, null),
@@ -296,10 +317,12 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
         else finish(70, error);
       },
     );
+    return process;
   }
 
   const machine: Machine = {
     name,
+    holds: "storage" in from ? from.holds : name,
     storage,
     clock: 0,
     cut: false,
@@ -325,6 +348,12 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
       starts = [];
       startIfIdle();
     },
+    second(milliseconds) {
+      if (gone || frozen > 0) return;
+      const side = launch(() => undefined);
+      if (side.alive) sides.add(side);
+      time.after(milliseconds, () => deliverTo(side, () => side.terminate()));
+    },
     stop: () => current?.terminate(),
     kill() {
       if (current !== null) crash(current, "kill");
@@ -334,6 +363,7 @@ export function newMachine(name: string, from: Origin, at: Surrounding): Machine
     },
     destroy() {
       gone = true;
+      for (const side of sides) die(side, "power");
       if (current !== null) die(current, "power");
     },
     localTime: () => time.now() + machine.clock,

@@ -16,6 +16,15 @@ export type Weather = {
 };
 export const CALM: Readonly<Weather> = { loss: 0, twice: 0, delay: 40, planeDown: false };
 
+/** A request that has arrived, and what it is answered. `accepted`: when its connection was; 0 where no certificate was asked for. */
+export type Exchange = {
+  readonly path: string;
+  readonly body: string | null;
+  readonly accepted: number;
+  readonly status: number;
+  readonly text: string;
+};
+
 /** One process's way to the control plane. */
 export type Way = {
   readonly time: Time;
@@ -29,7 +38,7 @@ export type Way = {
   /** Aborted when the process's connections are reset: it was killed. */
   readonly left: AbortSignal;
   /** Told of each request that has arrived and of its answer; may give another answer instead: a hostile control plane's. */
-  answered(path: string, status: number, text: string): string;
+  answered(exchange: Exchange): string;
   /** Told of an answer that reaches the process. */
   heard(status: number, text: string): void;
 };
@@ -52,18 +61,25 @@ export function networkOf(way: Way): Network {
       if (caller === null) return { unreachable: "reset" };
       // TLS itself refuses a certificate that has expired by the server's clock.
       if (caller.notAfter <= way.time.now()) return { unreachable: "reset" };
-      return lineOver(way, { ...caller, port: reached.port });
+      return lineOver(way, { ...caller, ...reached });
     },
   };
 }
 
-/** A round trip that a connection takes: the port that the server knows it by. */
-function reach(way: Way, wait: Wait): Promise<{ readonly port: number } | Unreachable> {
+/** `port`: what the server knows the connection by. */
+type Reached = { readonly port: number; readonly accepted: number };
+type Known = Caller & Reached;
+
+/** A round trip that a connection takes. */
+function reach(way: Way, wait: Wait): Promise<Reached | Unreachable> {
   return within(way, wait, (end) => {
     const lost = way.cut() || way.draw.odds(way.weather.loss);
     const delay = way.draw.int(1, way.weather.delay);
     if (lost) return;
-    way.time.after(delay, () => end(way.weather.planeDown ? { unreachable: "refused" } : { port: way.plane.accept() }));
+    way.time.after(delay, () => {
+      if (way.weather.planeDown) return end({ unreachable: "refused" });
+      end({ port: way.plane.accept(), accepted: way.time.now() });
+    });
   });
 }
 
@@ -91,7 +107,7 @@ function within<T>(
   });
 }
 
-function lineOver(way: Way, caller: Caller | null): Line {
+function lineOver(way: Way, caller: Known | null): Line {
   let closed = false;
   const leaving = new Set<() => void>();
   const close = (): void => {
@@ -141,7 +157,7 @@ function lineOver(way: Way, caller: Caller | null): Line {
 /** `end`: the server ends the connection with its answer. */
 function send(
   way: Way,
-  caller: Caller | null,
+  caller: Known | null,
   ask: Ask,
   gone: AbortController,
   done: (answer: Answer | Unreachable) => void,
@@ -165,7 +181,15 @@ function send(
         : way.plane.agents(ask.path, ask.body ?? "", caller, gone.signal, ends);
     const down = weather.planeDown;
     void answer.then(async (response) => {
-      const text = way.answered(ask.path, response.status, await response.text());
+      const { path, body } = ask;
+      const said = {
+        path,
+        body,
+        accepted: caller?.accepted ?? 0,
+        status: response.status,
+        text: await response.text(),
+      };
+      const text = way.answered(said);
       // The exchange is over, as far as the server is concerned.
       gone.abort();
       if (answerLost || down !== weather.planeDown) return;

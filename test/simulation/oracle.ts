@@ -3,7 +3,7 @@ import { type Begun, judgeIntent } from "./judge.ts";
 import type { Machine, Process } from "./machine.ts";
 import type { Owner } from "./owner.ts";
 import type { FoundState, Wanted } from "./rules.ts";
-import { durableBytes } from "./storage.ts";
+import { durableBytes, type Node } from "./storage.ts";
 import type { Minted } from "./vendor.ts";
 
 /** An invariant of DESIGN section 3 that did not hold. */
@@ -16,8 +16,8 @@ export type Oracle = {
   recorded(machine: Machine, path: string): void;
   entered(process: Process, id: string, wanted: Wanted, found: FoundState): void;
   leaving(process: Process, id: string, resource: string): void;
-  /** The control plane answers a poll; `commands`: how many it hands out. */
-  polled(process: Process, commands: number): void;
+  /** A disk was copied: what lies on it was judged where it was written. */
+  copied(nodes: ReadonlyMap<Node, Node>): void;
   /** Changes that left. */
   readonly changes: number;
   /** Tokens that were looked at, and those that the cloud has acted by. */
@@ -35,8 +35,6 @@ export function oracleOf(at: {
   const begun: (Begun & { readonly id: string })[] = [];
   const executed = new Map<string, Process>();
   const read = new Map<object, number>();
-  const acting = new Map<string, Process>();
-  const replaced = new Set<Process>();
   let changes = 0;
   let acted = 0;
   const violate = (invariant: string, what: string): void => {
@@ -93,13 +91,8 @@ export function oracleOf(at: {
       if (!at.owner.of(process.machine).on) violate("5 suspended", `${id}: ${resource} is changed, the switch is off`);
       if (process.fenced) violate("8 one agent", `${id}: ${resource} is changed after it was told that it is fenced`);
     },
-    polled(process, commands) {
-      const { name } = process.machine;
-      const before = acting.get(name);
-      if (commands > 0 && replaced.has(process))
-        violate("8 one agent", `commands are handed to a process of ${process.machine.name} that another replaced`);
-      if (before !== undefined && before !== process) replaced.add(before);
-      if (!replaced.has(process)) acting.set(name, process);
+    copied(nodes) {
+      for (const [node, copy] of nodes) read.set(copy, Math.min(copy.synced, read.get(node) ?? 0));
     },
     get changes() {
       return changes;

@@ -29,6 +29,10 @@ export type Owner = {
   of(machine: Machine): Said;
   /** A new machine of the group of one has the owner's folder as it is. */
   settle(machine: Machine): void;
+  /** What was said on a machine so far: a disk that is copied has it. */
+  said(machine: Machine): Said;
+  /** A machine whose disk is a copy, with what its owner's folder said then. */
+  copy(machine: Machine, then: Said): void;
   turn(machine: Machine, on: boolean): void;
   /** Puts a policy in force. */
   put(machine: Machine, policy: WorldPolicy): void;
@@ -78,6 +82,11 @@ export function ownerOf({ keys, stranger }: People, first: WorldPolicy): Owner {
       put(machine, newest);
       turn(machine, true);
     },
+    said(machine) {
+      const { approved, ...rest } = of(machine);
+      return { ...rest, approved: new Map([...approved].map(([digest, yes]) => [digest, new Set(yes)])) };
+    },
+    copy: (machine, then) => void said.set(machine, then),
     turn,
     put(machine, policy) {
       before.push(newest);

@@ -28,6 +28,8 @@ export const KINDS = [
   "restart",
   "freeze",
   "replace",
+  "copy",
+  "second",
 ] as const;
 export type Kind = (typeof KINDS)[number];
 export type Happening = { readonly at: number; readonly kind: Kind; readonly seed: number };
@@ -66,24 +68,36 @@ const OFTEN: Readonly<Record<Kind, number>> = {
   restart: 0.15,
   freeze: 0.2,
   replace: 0.15,
+  copy: 0.1,
+  second: 0.15,
 };
 /** Without these nothing would be looked at. */
 const ALWAYS: readonly Kind[] = ["send", "switch-on"];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-/** Each world has about half of the kinds (swarm testing): what one fault hides from another comes to light in the worlds without it. */
+/** One world in so many is as large as the code allows; the others are small, so that a minute holds hundreds of them. */
+const LARGE_EVERY = 40;
+/** Kinds of fault beside ALWAYS that a small world has, and how often each happens in one of its bursts at least. */
+const SMALL_KINDS = { from: 2, to: 6 };
+const SMALL_OFTEN = 0.5;
+
+/**
+ * Each world has a part of the kinds only (swarm testing): what one fault hides from another comes to light in the worlds without it. A large
+ * world has about half of them, a small one a handful.
+ */
 export function planOf(seed: number): Plan {
   const draw = chance(seed).fork("plan");
-  const kinds = KINDS.filter((kind) => ALWAYS.includes(kind) || draw.odds(0.5));
+  const large = draw.int(1, LARGE_EVERY) === 1;
+  const kinds = large ? KINDS.filter((kind) => ALWAYS.includes(kind) || draw.odds(0.5)) : handful(draw);
   const bursts: Burst[] = [];
   const happenings: Happening[] = [];
   let now = 0;
-  for (let number = draw.int(4, 9); number > 0; number--) {
-    const length = draw.int(40, 200) * 1000;
+  for (let number = large ? draw.int(4, 9) : draw.int(1, 2); number > 0; number--) {
+    const length = (large ? draw.int(40, 200) : draw.int(8, 40)) * 1000;
     bursts.push({ from: now, to: now + length });
     for (const kind of kinds)
-      for (let count = countOf(OFTEN[kind], draw); count > 0; count--)
+      for (let count = countOf(oftenOf(kind, large), draw); count > 0; count--)
         happenings.push({ at: now + draw.int(0, length), kind, seed: draw.int(0, 2 ** 31) });
     now += length + hopOf(draw);
   }
@@ -94,6 +108,18 @@ export function planOf(seed: number): Plan {
     happenings,
     log: { segmentAge: draw.pick(["1h", "1h", "5h", "7d"]), retention: draw.pick(["400d", "400d", "8d"]) },
   };
+}
+
+function handful(draw: Chance): readonly Kind[] {
+  const rest = KINDS.filter((kind) => !ALWAYS.includes(kind));
+  const drawn = new Set<Kind>(ALWAYS);
+  for (let count = draw.int(SMALL_KINDS.from, SMALL_KINDS.to); count > 0; count--) drawn.add(draw.pick(rest));
+  return KINDS.filter((kind) => drawn.has(kind));
+}
+
+function oftenOf(kind: Kind, large: boolean): number {
+  if (large) return OFTEN[kind];
+  return kind === "send" ? OFTEN[kind] / 2 : Math.max(OFTEN[kind], SMALL_OFTEN);
 }
 
 function hopOf(draw: Chance): number {

@@ -12,6 +12,8 @@ const MINUTE = 60_000;
 const WHOLE: readonly number[] = [10, 11];
 /** What is here is whole, and older segments were dropped: where the config lets them be. */
 const INCOMPLETE = 12;
+/** `reeve run`: fenced, or its log is shorter than what was handed in. */
+const FENCED: readonly number[] = [6, 7];
 
 /** Called after each step of the world: whatever the cloud has done was begun by a command, and is on record on its machine for good. */
 export function looked({ oracle, cloud }: Stage): void {
@@ -29,28 +31,29 @@ export async function finish(stage: Stage): Promise<string[]> {
   Object.assign(weather, CALM);
   Object.assign(cloud.weather, { throttle: 0, silent: 0, lag: 0 });
   stage.plane.failIn(Number.POSITIVE_INFINITY);
-  const newest = stage.machines.at(-1);
-  if (newest === undefined) throw new Error("a world without a machine");
   for (const machine of stage.machines) {
     machine.faults = [];
     machine.storage.free = Number.POSITIVE_INFINITY;
     machine.cut = false;
     machine.clock = 0;
   }
+  await noticed(stage);
+  const newest = await operated(stage);
   calmOwner(stage, newest);
   await helped(stage, newest);
-  await time.run(time.now() + 1.5 * MINUTE);
+  const rested = (): boolean => {
+    const entries = entriesOf(newest, false);
+    return newest.process !== null && entries.length > 0 && openIntents(entries).length === 0;
+  };
+  await until(stage, 1.5 * MINUTE, rested);
   // Rates that a machine without a memory counts as used up are free again after their window.
-  for (const machine of stage.machines) machine.freeze();
-  await time.run(time.now() + 70 * MINUTE);
-  for (const machine of stage.machines) machine.thaw();
+  await sleepUntil(stage, time.now() + 70 * MINUTE);
   await helped(stage, newest);
-  await time.run(time.now() + MINUTE);
+  if (!rested()) await until(stage, 1.5 * MINUTE, rested);
   if (oracle.violations.length > 0) return [];
   await lastCommand(stage, newest, plan.seed);
   newest.stop();
-  await time.settle();
-  await time.run(time.now() + MINUTE);
+  await until(stage, MINUTE, () => newest.process === null);
   if (oracle.violations.length > 0) return [];
   if (newest.ended?.code !== 0) oracle.violate("liveness", `told to stop, it ended with ${newest.ended?.code}`);
   for (const machine of stage.machines) truthful(stage, machine, machine === newest);
@@ -58,6 +61,50 @@ export async function finish(stage: Stage): Promise<string[]> {
   await enrolledOnce(stage);
   await handedIn(stage, newest);
   return stage.machines.flatMap((machine) => entriesOf(machine, false).map((one) => lineOf(machine, one)));
+}
+
+const SLICE = 5_000;
+
+/** Goes on until it is so, and what follows from it has had some seconds; at most so long. */
+async function until({ time, oracle }: Stage, most: number, isSo: () => boolean): Promise<void> {
+  const end = time.now() + most;
+  while (time.now() < end && oracle.violations.length === 0) {
+    const was = isSo();
+    await time.run(time.now() + SLICE);
+    if (was && isSo()) return;
+  }
+}
+
+/** The machines stand still until then. */
+export async function sleepUntil(stage: Stage, moment: number): Promise<void> {
+  stage.asleep = true;
+  stage.slept += moment - stage.time.now();
+  for (const machine of stage.machines) machine.freeze();
+  await stage.time.run(moment);
+  stage.asleep = false;
+  for (const machine of stage.machines) machine.thaw();
+}
+
+/** Where two run by one identity, and nothing stands between them and the control plane, neither goes on for long. */
+async function noticed(stage: Stage): Promise<void> {
+  const name = stage.machines.at(-1)?.holds ?? "";
+  if (!stage.copied.has(name)) return;
+  // One may be on its way still.
+  await stage.time.run(stage.time.now() + MINUTE);
+  for (const machine of stage.machines) await helped(stage, machine);
+  const running = (): boolean => stage.machines.filter((one) => one.holds === name && one.process !== null).length > 1;
+  await until(stage, 3 * MINUTE, () => !running());
+  if (running()) stage.oracle.violate("8 one agent", `two run by the identity of ${name}, and neither is fenced`);
+}
+
+/** Whoever holds an identity that others hold too is fenced, once it is noticed: then the operator deletes them all, and lets another join. */
+export async function operated(stage: Stage): Promise<Machine> {
+  const newest = stage.machines.at(-1);
+  if (newest === undefined) throw new Error("a world without a machine");
+  const over = newest.process === null && FENCED.includes(newest.ended?.code ?? 0);
+  if (!stage.copied.has(newest.holds) || !over) return newest;
+  for (const machine of stage.machines) if (machine.holds === newest.holds) machine.destroy();
+  return settled(stage, stage.add());
 }
 
 /** What an operator does when a machine does not run: starts it, with a new join token where it says that its own has expired. */
@@ -89,7 +136,9 @@ async function lastCommand(stage: Stage, machine: Machine, seed: number): Promis
   const sent = vendor.send({ action: "scale", group: "workers", count: 40 + (seed % 9) }, 86_400, false);
   await time.settle();
   const command = await sent;
-  await time.run(time.now() + MINUTE);
+  const ended = (): boolean =>
+    entriesOf(machine, true).some((one) => one.kind === "outcome" && one.command === command?.id);
+  await until(stage, 2 * MINUTE, ended);
   const row = (await settled(stage, vendor.rows())).find(({ id }) => id === command?.id);
   if (row?.state === "succeeded") return;
   const why = machine.process === null ? `ended with ${machine.ended?.code}` : "it runs";
@@ -105,7 +154,7 @@ async function settled<T>({ time }: Stage, promise: Promise<T>): Promise<T> {
 }
 
 /** Every intent has exactly one outcome, no id was decided twice, and an outcome says what the cloud knows. */
-function truthful({ oracle, cloud }: Stage, machine: Machine, rested: boolean): void {
+function truthful({ oracle, cloud, clones }: Stage, machine: Machine, rested: boolean): void {
   const entries = entriesOf(machine, false);
   const seen = new Set<string>();
   for (const one of entries) {
@@ -118,7 +167,8 @@ function truthful({ oracle, cloud }: Stage, machine: Machine, rested: boolean): 
     const acted = cloud.applied.has(one.command);
     if (one.result === "succeeded" && !acted)
       oracle.violate("3 outcome", `${name} says succeeded, the cloud knows no such change`);
-    if (one.result === "failed" && acted)
+    // A clone can ask about what the original has begun and not done yet.
+    if (one.result === "failed" && acted && !clones.has(machine))
       oracle.violate("3 outcome", `${name} says failed (${one.code}), the cloud has done it`);
   }
   const open = openIntents(entries);

@@ -49,7 +49,8 @@ async function show(): Promise<void> {
 /** Each job takes every so-manieth seed in a process of its own. */
 async function all(): Promise<void> {
   const [seeds, jobs] = [number(values.seeds), Math.min(number(values.jobs), number(values.seeds))];
-  say(`seeds ${seed} to ${seed + seeds - 1}, ${jobs} at a time`);
+  const again = values.fresh ? `; again: bun run simulate --seed ${seed} --seeds ${seeds}` : "";
+  say(`seeds ${seed} to ${seed + seeds - 1}, ${jobs} at a time${again}`);
   const began = performance.now();
   const told: Told[] = [];
   const children: ChildProcess[] = [];
@@ -94,13 +95,14 @@ function end(told: readonly Told[], milliseconds: number): never {
   const failed = told.filter((one) => failuresOf(one).length > 0);
   const sum = (of: (one: Told) => number): number => told.reduce((total, one) => total + of(one), 0);
   const days = sum(({ lasted }) => lasted / 86_400_000);
+  const hours = sum(({ awake }) => awake / 3_600_000).toFixed(1);
   const twice = told.filter(({ same }) => same !== null).length;
   const pace =
     milliseconds === 0
       ? ""
       : ` in ${(milliseconds / 1000).toFixed(1)} s, ${Math.round((days / milliseconds) * 60_000)} days a minute`;
   say(
-    `${days.toFixed(1)} simulated days${pace}; ${sum(({ steps }) => steps)} steps, ${sum(({ changes }) => changes)} changes of the cloud, ${twice} worlds run twice`,
+    `${days.toFixed(1)} simulated days${pace}, in ${hours} hours of them the agents ran; ${sum(({ steps }) => steps)} steps, ${sum(({ changes }) => changes)} changes of the cloud, ${twice} worlds run twice`,
   );
   say(`${told.length - failed.length} passed, ${failed.length} failed`);
   process.exit(failed.length === 0 && told.length > 0 ? 0 : 1);

@@ -79,6 +79,20 @@ export function durableBytes(storage: Storage, path: string): Buffer | null {
   return node.bytes.subarray(0, node.synced);
 }
 
+/** The same names and bytes on another disk, as an image of a disk that is in use has them. By each node, the one that it became. */
+export function copyStorage(storage: Storage): { readonly storage: Storage; readonly nodes: ReadonlyMap<Node, Node> } {
+  const copies = new Map<Node, Node>();
+  const copied = (node: Node): Node => {
+    const made = copies.get(node) ?? { ...node, bytes: Buffer.from(node.bytes), written: [...node.written] };
+    copies.set(node, made);
+    return made;
+  };
+  const nodes = new Map([...storage.nodes].map(([path, node]) => [path, copied(node)]));
+  const unsynced = storage.unsynced.map(({ path, before }) => ({ path, before: before && copied(before) }));
+  const free = Number.POSITIVE_INFINITY;
+  return { storage: { nodes, unsynced, nextInode: storage.nextInode, free, locks: new Map() }, nodes: copies };
+}
+
 /** The power goes: what was not synced takes one of the shapes that a disk may leave. */
 export function losePower(storage: Storage, draw: Chance, now: number): void {
   for (const { path, before } of [...storage.unsynced].reverse()) {

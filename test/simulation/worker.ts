@@ -7,7 +7,7 @@ import { installClock } from "./time.ts";
 import { type Ran, runWorld, type Shared, START } from "./world.ts";
 
 /** One seed's world, as a worker tells it: a line of JSON. */
-export type Told = Pick<Ran, "violations" | "steps" | "changes" | "lasted"> & {
+export type Told = Pick<Ran, "violations" | "steps" | "changes" | "lasted" | "awake"> & {
   readonly seed: number;
   /** Run twice, it went the same way; null: it was run once. */
   readonly same: boolean | null;
@@ -17,7 +17,7 @@ export type Told = Pick<Ran, "violations" | "steps" | "changes" | "lasted"> & {
 export type Wish = { readonly seed: number; readonly seeds: number; readonly step: number; readonly shrink: boolean };
 
 /** So many worlds are run twice, to see that the seed decides all. */
-const TWICE_EVERY = 16;
+const TWICE_EVERY = 32;
 const HISTORY_LINES = 60;
 
 /** Runs every `step`-th seed from `seed` on, `seeds` of them. Only one world runs at a time: it holds the process's clock. */
@@ -40,10 +40,10 @@ async function one(seed: number, shrink: boolean, twice: boolean, shared: Shared
   const plan = planOf(seed);
   const ran = await runWorld(plan, shared);
   const same = twice ? (await runWorld(plan, shared)).digest === ran.digest : null;
-  const { violations, steps, changes, lasted } = ran;
+  const { violations, steps, changes, lasted, awake } = ran;
   const history =
     violations.length === 0 ? [] : await historyOf(shrink ? await shrunk(plan, ran, shared) : { plan, ran });
-  return { seed, violations, steps, changes, lasted, same, history };
+  return { seed, violations, steps, changes, lasted, awake, same, history };
 }
 
 async function historyOf({

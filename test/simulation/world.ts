@@ -1,15 +1,17 @@
 import { createHash } from "node:crypto";
 import { cloudOf } from "./cloud.ts";
+import { holdersOf } from "./copies.ts";
 import { happen, type Stage } from "./happen.ts";
-import { Crash, configText, type Machine, newMachine, type Process } from "./machine.ts";
-import { CALM, type Weather } from "./net.ts";
+import { Crash, configText, type Machine, newMachine, type Origin, type Process } from "./machine.ts";
+import { CALM, type Exchange, type Weather } from "./net.ts";
 import { type Oracle, oracleOf, type Violation } from "./oracle.ts";
 import { ownerOf, type People } from "./owner.ts";
 import type { Plan } from "./plan.ts";
 import { controlPlane, StateFailed, type VendorKeys } from "./plane.ts";
 import { chance } from "./random.ts";
-import { finish, helped, looked } from "./rest.ts";
+import { finish, helped, looked, operated, sleepUntil } from "./rest.ts";
 import { drawPolicy, type FoundState, type Wanted, ZONE } from "./rules.ts";
+import { copyStorage, losePower } from "./storage.ts";
 import { installClock, type Pending, virtualTime } from "./time.ts";
 import { vendorOf } from "./vendor.ts";
 
@@ -24,8 +26,9 @@ export type Ran = {
   readonly digest: string;
   readonly steps: number;
   readonly changes: number;
-  /** Virtual milliseconds. */
+  /** Virtual milliseconds; and those in which the machines did not stand still. */
   readonly lasted: number;
+  readonly awake: number;
 };
 
 /** Runs one plan from beginning to end, or to the first violation. */
@@ -66,7 +69,14 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
     const vendor = vendorOf(plane, draw.fork("vendor"));
     const watching = oracleOf({ owner, minted: vendor.minted, now: () => time.now() });
     oracle = watching;
+    const holders = holdersOf({ now: () => time.now(), violate: watching.violate });
     const machines: Machine[] = [];
+    const begin = (from: Origin): Machine => {
+      const at = { time, plane, weather, cloud, draw, on, trace: say };
+      const machine = newMachine(`m${machines.length + 1}`, from, at);
+      if (made.asleep) machine.freeze();
+      return machine;
+    };
     const made: Stage = {
       plan,
       time,
@@ -80,16 +90,30 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
       hostileUntil: 0,
       hostile: draw.fork("hostile"),
       epoch: 1,
+      asleep: false,
+      slept: 0,
+      copied: new Set(),
+      clones: new Set(),
       say,
       async add() {
-        const at = { time, plane, weather, cloud, draw, on, trace: say };
         const config = configText(shared.keys.pin, plan.log);
         const token = await plane.newToken(86_400);
-        const machine = newMachine(`m${machines.length + 1}`, { config, token }, at);
+        const machine = begin({ config, token });
         owner.settle(machine);
         machines.push(machine);
         machine.start();
         return machine;
+      },
+      image(of) {
+        const { storage, nodes } = copyStorage(of.storage);
+        losePower(storage, draw.fork(`image ${time.now()}`), time.now());
+        watching.copied(nodes);
+        const said = owner.said(of);
+        return () => {
+          const machine = begin({ holds: of.holds, storage });
+          owner.copy(machine, said);
+          return machine;
+        };
       },
     };
     const on = {
@@ -103,11 +127,12 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
         if (code !== 70) return;
         watching.violate("broken", `${process.machine.name}: ${broke instanceof Error ? broke.stack : String(broke)}`);
       },
-      answered(process: Process, path: string, status: number, text: string) {
-        const given = answered(made, path, status, text);
-        if (path === "/v1/commands" && status === 200)
-          watching.polled(process, (JSON.parse(text) as { commands: unknown[] }).commands.length);
-        return given;
+      answered({ machine }: Process, exchange: Exchange) {
+        holders.answered(machine, exchange, {
+          acts: machine.holds === machines.at(-1)?.holds,
+          alone: !made.copied.has(machine.holds),
+        });
+        return answered(made, exchange);
       },
       heard(process: Process, status: number, text: string) {
         if (status === 403 && text.includes('"fenced"')) process.fenced = true;
@@ -122,7 +147,8 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
     plane.close();
     const digest = createHash("sha256").update(trace.join("\n")).digest("hex");
     const { violations, changes } = watching;
-    return { violations, trace, digest, steps: time.steps, changes, lasted: time.now() - START };
+    const lasted = time.now() - START;
+    return { violations, trace, digest, steps: time.steps, changes, lasted, awake: lasted - made.slept };
   } finally {
     process.stderr.write = stderr;
     process.off("unhandledRejection", stray);
@@ -135,9 +161,8 @@ async function play(stage: Stage): Promise<void> {
   const rest = [...plan.happenings];
   const broken = (): boolean => oracle.violations.length > 0;
   for (const burst of plan.bursts) {
-    for (const machine of stage.machines) machine.freeze();
-    await time.run(START + burst.from);
-    for (const machine of stage.machines) machine.thaw();
+    await sleepUntil(stage, START + burst.from);
+    await operated(stage);
     for (const machine of stage.machines) await helped(stage, machine);
     while (!broken() && rest[0] !== undefined && rest[0].at <= burst.to) {
       const next = rest.shift() as (typeof rest)[number];
@@ -153,7 +178,7 @@ async function play(stage: Stage): Promise<void> {
 }
 
 /** A hostile control plane adds commands of its own. */
-function answered(stage: Stage, path: string, status: number, text: string): string {
+function answered(stage: Stage, { path, status, text }: Exchange): string {
   if (path !== "/v1/commands" || status !== 200 || stage.time.now() >= stage.hostileUntil) return text;
   const answer = JSON.parse(text) as { commands: string[] };
   if (stage.hostile.odds(0.6)) answer.commands.push(stage.vendor.hostile(stage.hostile, stage.epoch));
