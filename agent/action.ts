@@ -13,6 +13,7 @@ import type {
   OperationsTable,
   Provider,
   Reconciled,
+  UnfitArtifact,
 } from "../providers/provider.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Disk } from "./host/host.ts";
@@ -33,6 +34,7 @@ export type Seen = {
 export type Unseen =
   | { readonly missing: string }
   | { readonly unreadable: string }
+  | UnfitArtifact
   | { readonly csr_unreadable: string; readonly hint: string };
 
 /** One command's dealings with its provider, the action's types closed over. */

@@ -1,4 +1,12 @@
-import { CallFailed, type Changed, type Executed, Halted, type Reconciled } from "./provider.ts";
+import {
+  CallFailed,
+  type Changed,
+  type Described,
+  type Errand,
+  type Executed,
+  Halted,
+  type Reconciled,
+} from "./provider.ts";
 
 export function succeeded(changed: readonly Changed[], more: Partial<Executed> = {}): Executed {
   return { result: "succeeded", code: null, changed, certificate: null, words: null, ...more };
@@ -14,6 +22,23 @@ export function unknown(code: string, changed: readonly Changed[] = [], words: s
 
 export function byState(executed: Executed): Reconciled {
   return { ...executed, known_by: "state" };
+}
+
+/** What a deploy changed: the image that the group's machines run. */
+export function deployed(group: string, from: string | null, to: string | null): Changed[] {
+  return from === to ? [] : [{ what: `${group} image`, from, to }];
+}
+
+/** How many machines a deploy may take out of service at once. */
+export function unavailableOf({ unavailable }: Pick<Errand, "unavailable">): number {
+  if (unavailable === undefined || unavailable < 1) throw new Error("a deploy without its rule's `unavailable`");
+  return unavailable;
+}
+
+/** Why `describe` saw no state. */
+export function unseenBecause(seen: Exclude<Described<unknown>, { readonly state: unknown }>): string {
+  if ("missing" in seen) return seen.missing;
+  return "unreadable" in seen ? seen.unreadable : seen.because;
 }
 
 /** A call that stopped the errand, as its outcome; anything else is our own mistake and goes on up. */

@@ -85,6 +85,8 @@ export type Errand = {
   readonly signal: AbortSignal;
   /** How long a certificate may be valid by the permitting rule, in seconds: where an authority decides itself, what comes is held to it. */
   readonly validity?: { readonly min: number; readonly max: number };
+  /** How many machines the permitting rule lets a deploy take out of service at once, at least 1: there for every `execute` and `resume` of one. */
+  readonly unavailable?: number;
 };
 
 export type Changed = { readonly what: string; readonly from: string | null; readonly to: string | null };
@@ -101,7 +103,17 @@ export type Executed = {
 export type Reconciled = Executed & { readonly known_by: "token" | "change id" | "state" | "nothing" };
 
 /** Thrown or returned by describe: the resource is not there, or cannot be read. */
-export type Described<S> = { readonly state: S } | { readonly missing: string } | { readonly unreadable: string };
+export type Described<S> =
+  | { readonly state: S }
+  | { readonly missing: string }
+  | { readonly unreadable: string }
+  | UnfitArtifact;
+/** An image or a manifest that is not obtainable, or not what its digest says: nothing is touched. `because`, `hint`: words of ours. */
+export type UnfitArtifact = {
+  readonly artifact: "missing" | "digest" | "malformed";
+  readonly because: string;
+  readonly hint: string;
+};
 
 /** What each provider is made with, besides its own part of the config. */
 export type Setting = {
@@ -139,9 +151,30 @@ export type ActionProvider<Args, State> = {
    * nothing but that. Throws CallFailed and Halted; what stays, `reconcile` says.
    */
   clear?(gate: Gate, args: Args, errand: Errand): Promise<void>;
+  /**
+   * Goes on with an interrupted execution under its open intent, towards the same end, only while the owner still permits it. `found`: the
+   * state that the intent was permitted on. Whatever lies there half done is the intent's own: nobody else changed this resource meanwhile.
+   * Absent: what was interrupted is only reconciled.
+   */
+  resume?(gate: Gate, args: Args, found: State, errand: Errand): Promise<Executed>;
 };
 
 export type ScaleState = { readonly count: number };
+/** For a deploy the road adds what the manifest says of the group: the policy judged exactly this. */
+export type JudgedDeployArgs = {
+  readonly group: string;
+  /** `sha256:<hex>`: what names the manifest. */
+  readonly manifest: string;
+  /** Where the image lies here (the manifest's `parameters.images`): an AMI's id, an image's resource name, `sha256:<hex>`. */
+  readonly image: string;
+  /** `sha256:<hex>`: the digest that the manifest's content has of the image. */
+  readonly digest: string;
+};
+/**
+ * `image`: where the image lies that every machine of the group runs, not what it is configured to run next; null when they run different
+ * ones, or it cannot be told. `count`: machines of the group, which a deploy never changes; `healthy` of them.
+ */
+export type DeployState = { readonly image: string | null; readonly count: number; readonly healthy: number };
 /** The authority can be used. */
 export type AuthorityState = { readonly subject: string };
 /** For a certificate the road adds the request that the policy judged: exactly these bytes are to be signed. */
@@ -170,6 +203,14 @@ export type Provider = {
   readonly scale: ActionProvider<ScaleArgs, ScaleState>;
   readonly "issue-certificate": ActionProvider<JudgedCertificateArgs, AuthorityState>;
   readonly "update-dns": ActionProvider<DnsArgs, RecordState>;
+  /**
+   * Takes a group to an image by replacing its machines in steps. `describe` says whether the image is there and fit for use, before
+   * anything is touched. `execute` has at most `unavailable` of them out of service at a time, beyond those that were found unhealthy; it
+   * waits for the health of each step, and at the end reads what every machine really runs. One that does not get well: it goes back to the
+   * image that the group had, and the outcome is `failed` with code `rolled-back`, or `rollback-failed`. Halted or past its deadline it
+   * stops where it is. `changed`: deployed() of outcome.ts. Absent: this provider has no deploy, and every one is refused.
+   */
+  readonly deploy?: ActionProvider<JudgedDeployArgs, DeployState>;
   /** For authorities that begin with `acme:`, whatever the cloud; absent where the config names none. */
   readonly acme?: ActionProvider<JudgedCertificateArgs, AuthorityState>;
   /** The customer's bucket that the config names as the owner's folder; null when that is a directory. */

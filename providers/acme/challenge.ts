@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { DnsArgs } from "../../policy/asked.ts";
+import { unseenBecause } from "../outcome.ts";
 import {
   type ActionProvider,
   CallFailed,
@@ -33,7 +34,7 @@ export function argsOf(zone: string, name: string, more: Partial<DnsArgs> = {}):
 async function recordAt({ dns, gate, errand, zone }: Proving, name: string): Promise<RecordState["record"]> {
   const seen = await dns.describe(gate, argsOf(zone, name), errand);
   if ("state" in seen) return seen.state.record;
-  throw new CallFailed("challenge-zone", "missing" in seen ? seen.missing : seen.unreadable, "none");
+  throw new CallFailed("challenge-zone", unseenBecause(seen), "none");
 }
 
 /** Whether the value stands in the zone. */

@@ -2,6 +2,7 @@ import { acmeAuthority, challengeName } from "../../policy/acme.ts";
 import type { DnsArgs } from "../../policy/asked.ts";
 import type { Rule } from "../../policy/policy.ts";
 import { makeGate } from "../gate.ts";
+import { unseenBecause } from "../outcome.ts";
 import { type ActionProvider, CallFailed, type ReachedPart, type RecordState } from "../provider.ts";
 import { findAccount, keyPath } from "./account.ts";
 import { readAccountKey } from "./accountKey.ts";
@@ -104,7 +105,7 @@ function zoneOf(
     look(`rule ${rule.id} zone ${zone}`, async () => {
       const seen = await dns.describe(gate, args, { id: DOCTOR, signal });
       if ("state" in seen) return `${record} can be read`;
-      throw new CallFailed("challenge-zone", "missing" in seen ? seen.missing : seen.unreadable, "none");
+      throw new CallFailed("challenge-zone", unseenBecause(seen), "none");
     }),
   ];
 }
