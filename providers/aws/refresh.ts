@@ -16,6 +16,8 @@ export type Refresh = {
   /** What it aims at; null: not at a version of a launch template. */
   readonly aim: { readonly template: string; readonly version: string } | null;
   readonly reason: string;
+  /** What of it moves while it gets on: when this stays the same, nothing happens. */
+  readonly progress: string;
 };
 
 const ENDED: ReadonlySet<string> = new Set([
@@ -33,11 +35,13 @@ export function aimsAt({ aim }: Refresh, { template, number }: Version): boolean
   return aim?.template === template && aim.version === number;
 }
 
-/** The newest hundred, newest first: AWS keeps six weeks of them. Throws CallFailed. */
+/** The newest hundred, the newest of them first: AWS keeps six weeks of them. Throws CallFailed. */
 export async function readRefreshes(calls: AwsCalls, group: string): Promise<readonly Refresh[]> {
   const input = { AutoScalingGroupName: group, MaxRecords: 100 };
   const answer = await calls.send("autoscaling", (client) => client.send(new DescribeInstanceRefreshesCommand(input)));
-  return (answer.InstanceRefreshes ?? []).map((one) => refreshOf(one, group));
+  // One that has not begun has no time yet.
+  const at = ({ StartTime: time }: InstanceRefresh): number => time?.getTime() ?? Number.POSITIVE_INFINITY;
+  return (answer.InstanceRefreshes ?? []).toSorted((a, b) => at(b) - at(a) || 0).map((one) => refreshOf(one, group));
 }
 
 function refreshOf(one: InstanceRefresh, group: string): Refresh {
@@ -46,7 +50,8 @@ function refreshOf(one: InstanceRefresh, group: string): Refresh {
     throw new CallFailed("malformed", "what was described is no refresh of this group", "none");
   const { LaunchTemplateId: template, Version: version } = one.DesiredConfiguration?.LaunchTemplate ?? {};
   const aim = template === undefined || version === undefined ? null : { template, version };
-  return { id, status, aim, reason: one.StatusReason ?? "" };
+  const progress = `${status} ${one.PercentageComplete ?? 0} ${one.InstancesToUpdate ?? 0}`;
+  return { id, status, aim, progress, reason: one.StatusReason ?? "" };
 }
 
 /**

@@ -11,6 +11,8 @@ export type Version = {
   /** Null: it names none, or one that Systems Manager would look up. */
   readonly image: string | null;
   readonly description: string;
+  /** Of one that a command made: the number of the version that it is a copy of; null: made by somebody else. */
+  readonly of: string | null;
 };
 
 const IMAGE = /^ami-[0-9a-f]{8,17}$/;
@@ -19,9 +21,10 @@ export function isImage(text: string): boolean {
 }
 
 /** What a version of the command's own says of itself: it is found again by it, whatever was lost. At most 255 characters. */
-function describedBy(command: string): string {
-  return `reeve ${command}`;
+function describedBy(command: string, source: string): string {
+  return `reeve ${command} from ${source}`;
 }
+const SOURCE = /^reeve [0-9a-f-]{36} from (\d{1,9})$/;
 
 /** The version that a group launches from. Throws CallFailed, also when there is none. */
 export async function versionAt(calls: AwsCalls, { id, version }: Template): Promise<Version> {
@@ -33,7 +36,7 @@ export async function versionAt(calls: AwsCalls, { id, version }: Template): Pro
 /** The version that this command made, of those that are newer than `after` or are it; null when there is none. Throws CallFailed. */
 export async function ownVersion(calls: AwsCalls, command: string, { id, version }: Template): Promise<Version | null> {
   const found = await versions(calls, id, { MinVersion: version });
-  return found.find(({ description }) => description === describedBy(command)) ?? null;
+  return found.find(({ description, of }) => of !== null && description === describedBy(command, of)) ?? null;
 }
 
 /**
@@ -49,12 +52,12 @@ export async function makeVersion(
     LaunchTemplateId: of.template,
     SourceVersion: of.source,
     LaunchTemplateData: { ImageId: of.image },
-    VersionDescription: describedBy(command),
+    VersionDescription: describedBy(command, of.source),
     ClientToken: command,
   };
   const answer = await calls.send("ec2", (client) => client.send(new CreateLaunchTemplateVersionCommand(input)));
   const made = versionOf(calls, of.template, answer.LaunchTemplateVersion ?? {}, "unknown");
-  if (made.image !== of.image || made.description !== describedBy(command))
+  if (made.image !== of.image || made.of !== of.source)
     throw malformed("the version that was made is another", "unknown");
   return made;
 }
@@ -85,10 +88,12 @@ type Said = {
 
 function versionOf(calls: AwsCalls, template: string, said: Said, effect: CallFailed["effect"]): Version {
   const { LaunchTemplateId: id, VersionNumber: number, VersionDescription: description = "" } = said;
-  if (id !== template || !Number.isSafeInteger(number)) throw malformed("what was described is another template", effect);
+  if (id !== template || !Number.isSafeInteger(number))
+    throw malformed("what was described is another template", effect);
   const image = said.LaunchTemplateData?.ImageId ?? "";
   calls.known.add(`${template}:${number}`);
-  return { template, number: String(number), image: isImage(image) ? image : null, description };
+  const [, of = null] = SOURCE.exec(description) ?? [];
+  return { template, number: String(number), image: isImage(image) ? image : null, description, of };
 }
 
 function malformed(words: string, effect: CallFailed["effect"] = "none"): CallFailed {
