@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { isAcme } from "../policy/acme.ts";
 import type { Asked, CertificateArgs, Found } from "../policy/asked.ts";
+import { shortDigest } from "../policy/names.ts";
 import type {
   ActionProvider,
   AuthorityState,
@@ -69,6 +70,7 @@ function workOf<Args, State>(
 export function gateResource(asked: Asked): string {
   switch (asked.action) {
     case "scale":
+    case "deploy":
       return asked.args.group;
     case "issue-certificate":
       return asked.args.authority;
@@ -107,6 +109,12 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
         facts: record === null ? { record: null } : { values: [...record.values], ttl: record.ttl },
         csr: null,
       }));
+    case "deploy":
+      return {
+        artifact: "artifact.missing",
+        because: `the manifest ${shortDigest(asked.args.manifest)} is not here: the config names no place for artifacts`,
+        hint: "Ask the customer to name one.",
+      };
     case "issue-certificate": {
       const request = requestOf(disk, csrFolder, asked.args);
       if (!("der" in request)) return request;
@@ -213,6 +221,8 @@ export function reconcileFor(
       return of(provider["update-dns"], asked.args, {
         record: "record" in facts ? null : { values: texts("values"), ttl: count(facts, "ttl") },
       });
+    case "deploy":
+      throw new Error("an intent to deploy was never written");
     case "issue-certificate": {
       const file = facts["file"];
       const deliver = typeof file === "string" ? certificateBeside(`${csrFolder}/${file}`) : null;
@@ -230,6 +240,7 @@ export function reconcileFor(
 export function askedFacts(asked: Asked): Facts {
   switch (asked.action) {
     case "scale":
+    case "deploy":
       return { ...asked.args };
     case "update-dns":
       return { ...asked.args, values: [...asked.args.values] };

@@ -170,7 +170,7 @@ function unseen(cannot: string, why: Unseen): Refusal {
       `its present state cannot be read (${why.unreadable})`,
       "See that the agent can reach and read it.",
     );
-  if ("artifact" in why) return refuse("resource.unreadable", cannot, why.because, why.hint);
+  if ("artifact" in why) return refuse(`artifact.${why.artifact}`, cannot, why.because, why.hint);
   return refuse("policy.csr.unreadable", cannot, why.csr_unreadable, why.hint, { field: "csr" });
 }
 

@@ -17,6 +17,7 @@ const STAGES: readonly (readonly [string, string])[] = [
   ["verify", "Is it for this agent, now, in this epoch, for the first time, and is the agent to act at all?"],
   ["match", "Would any rule of the owner's policy permit it in any state? Nothing has been read until here."],
   ["policy", "Is the policy itself in order, and does a rule permit it in the state that was found, at this time?"],
+  ["artifact", "Is what a manifest is named by there, and is it what its SHA-256 says?"],
   ["resource", "Can what the rule names be read, and is nothing else at work on it?"],
   ["log", "Can what is about to be done be put on record?"],
   ["gate", "Does a provider do only what the permitting rule names? What is refused here ends the agent."],

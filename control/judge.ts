@@ -1,9 +1,10 @@
-import type { Asked, CsrFacts, Found, History } from "../policy/asked.ts";
+import type { Asked, CsrFacts, Found, History, ManifestFacts } from "../policy/asked.ts";
 import { NOBODY } from "../policy/asked.ts";
 import { type Asks, authorize, type Decision } from "../policy/authorize.ts";
 import { MAX_COUNT } from "../policy/limits.ts";
+import { manifestPlace } from "../policy/manifest.ts";
 import { type Matched, match } from "../policy/match.ts";
-import type { Policy } from "../policy/policy.ts";
+import type { Policy, Rule } from "../policy/policy.ts";
 import { type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 
@@ -54,7 +55,7 @@ function unreadable(asked: Asked): Refusal {
 }
 
 /** States between which a decision can change, the most favourable first: when all refuse, its refusal is not about the state. */
-function possible({ asked, rules }: Matched): readonly Found[] {
+function possible({ asked, rules, policy }: Matched): readonly Found[] {
   switch (asked.action) {
     case "scale":
       // What a rule lets be changed is one range around the count that is asked for: its middle and both ends tell all.
@@ -64,6 +65,8 @@ function possible({ asked, rules }: Matched): readonly Found[] {
       const there: Found = { action: "update-dns", record: { values: [], ttl: 0 } };
       return asked.args.change === "create" ? [none, there] : [there, none];
     }
+    case "deploy":
+      return manifestsFor(asked, rules, policy);
     case "issue-certificate": {
       const made = asked.args.csr === undefined ? "in-cluster" : "by-vendor";
       const good = rules.flatMap((rule) => {
@@ -81,6 +84,27 @@ function possible({ asked, rules }: Matched): readonly Found[] {
       return [...good, NO_REQUEST].map((csr) => ({ action: "issue-certificate", csr, made }));
     }
   }
+}
+
+/** A manifest that each of the rules permits, and one that nobody signed. */
+function manifestsFor(
+  { args }: Extract<Asked, { action: "deploy" }>,
+  rules: readonly Rule[],
+  policy: Policy,
+): readonly Found[] {
+  const unsigned: ManifestFacts = {
+    digest: args.manifest,
+    signedBy: [],
+    cluster: policy.cluster,
+    place: manifestPlace(policy.place),
+    policy: null,
+    version: "0.0.0",
+    group: { image: args.group, digest: args.manifest },
+  };
+  const good = rules.flatMap((rule) =>
+    rule.allow === "deploy" ? [{ ...unsigned, signedBy: rule.signers.by, version: rule.version.min }] : [],
+  );
+  return [...good, unsigned].map((manifest) => ({ action: "deploy", manifest, image: null, count: 1 }));
 }
 
 /** A request that no rule permits. */

@@ -43,6 +43,8 @@ export function programOf(): Command {
   addManifest(top);
   completionCommand(top, out);
   for (const command of everyCommand(top)) command.exitOverride().copyInheritedSettings(top);
+  // Of `manifest create` --version is the release's; ours stands before any command's name.
+  top.enablePositionalOptions();
   return top;
 }
 

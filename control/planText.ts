@@ -95,6 +95,8 @@ function foundText(found: Found): string {
       return `count ${found.count}`;
     case "issue-certificate":
       return "the request";
+    case "deploy":
+      return `the manifest, version ${found.manifest.version}`;
     case "update-dns":
       if (found.record === null) return "no such record";
       return found.record.values.length === 0

@@ -1,6 +1,7 @@
 import { Entry } from "../agent/audit/entry.ts";
 import { CommandClaims } from "../agent/wire/command.ts";
 import type { Asked } from "../policy/asked.ts";
+import { shortDigest } from "../policy/names.ts";
 import { REMEDIES } from "../policy/remedies.ts";
 import { type CommandRow, OPEN_STATES } from "./store.ts";
 import { printable } from "./terminal.ts";
@@ -37,6 +38,8 @@ export function subjectOf(asked: Asked): string {
       return `issue a certificate from ${asked.args.authority}`;
     case "update-dns":
       return `${asked.args.change} ${asked.args.name} ${asked.args.type}`;
+    case "deploy":
+      return `deploy ${shortDigest(asked.args.manifest)} to ${asked.args.group}`;
   }
 }
 
@@ -121,6 +124,8 @@ function wanted(asked: Asked): string {
       return asked.args.usages.join(" ");
     case "update-dns":
       return asked.args.values.join(" ") || asked.args.change;
+    case "deploy":
+      return asked.args.manifest;
   }
 }
 

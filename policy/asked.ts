@@ -22,22 +22,43 @@ export type DnsArgs = {
   readonly ttl: number;
 };
 
+export type DeployArgs = {
+  readonly group: string;
+  /** `sha256:` and lower-case hex: the manifest's digest, of its line. */
+  readonly manifest: string;
+};
+
 export type Asked =
   | { readonly action: "scale"; readonly args: ScaleArgs }
   | { readonly action: "issue-certificate"; readonly args: CertificateArgs }
-  | { readonly action: "update-dns"; readonly args: DnsArgs };
+  | { readonly action: "update-dns"; readonly args: DnsArgs }
+  | { readonly action: "deploy"; readonly args: DeployArgs };
 export type Action = Asked["action"];
-export const ACTIONS: readonly Action[] = ["scale", "issue-certificate", "update-dns"];
+export const ACTIONS: readonly Action[] = ["scale", "issue-certificate", "update-dns", "deploy"];
 
 /** The resource that a command is about: commands on one resource run one at a time. */
 export function resourceOf(asked: Asked): string {
   switch (asked.action) {
     case "scale":
+    case "deploy":
       return `group:${asked.args.group}`;
     case "issue-certificate":
       return `authority:${asked.args.authority}`;
     case "update-dns":
       return `record:${asked.args.zone}/${asked.args.name}`;
+  }
+}
+
+/** What rules name of it: of a record its zone. */
+export function askedResource(asked: Asked): string {
+  switch (asked.action) {
+    case "scale":
+    case "deploy":
+      return asked.args.group;
+    case "issue-certificate":
+      return asked.args.authority;
+    case "update-dns":
+      return asked.args.zone;
   }
 }
 
@@ -58,6 +79,22 @@ export type CsrFacts = {
   readonly wantsCa: boolean;
 };
 
+/** A manifest (agent/wire/manifest.ts) as far as a policy needs it. */
+export type ManifestFacts = {
+  /** `sha256:…`: what the command names it by. */
+  readonly digest: string;
+  /** Ids of the policy's signers whose signatures over it hold. */
+  readonly signedBy: readonly string[];
+  readonly cluster: string;
+  /** Its `parameters.place`. */
+  readonly place: { readonly cloud: string; readonly account: string; readonly region: string };
+  /** Digest of the policy that it was made for; null: it names none. */
+  readonly policy: string | null;
+  readonly version: string;
+  /** Where the asked group's image lies, and the digest of what is in it; null: the manifest does not name the group. */
+  readonly group: { readonly image: string; readonly digest: string } | null;
+};
+
 export type Found =
   | { readonly action: "scale"; readonly count: number }
   | { readonly action: "issue-certificate"; readonly csr: CsrFacts; readonly made: "in-cluster" | "by-vendor" }
@@ -65,6 +102,14 @@ export type Found =
       readonly action: "update-dns";
       /** Null when there is no such record set. */
       readonly record: { readonly values: readonly string[]; readonly ttl: number } | null;
+    }
+  | {
+      readonly action: "deploy";
+      readonly manifest: ManifestFacts;
+      /** Where the image lies that the group runs now; null when it cannot be told. */
+      readonly image: string | null;
+      /** Machines in the group. */
+      readonly count: number;
     };
 
 /** What the log remembers that a policy must know. Times are milliseconds since 1970. */

@@ -1,5 +1,6 @@
 import type { Approvals, Asked, CsrFacts, Found, History } from "./asked.ts";
 import { durationText, timeText } from "./duration.ts";
+import { manifestFailures } from "./manifest.ts";
 import type { Matched } from "./match.ts";
 import { DNS_NAME, nameAllowed } from "./names.ts";
 import type { Policy, Rule, RuleFor } from "./policy.ts";
@@ -183,6 +184,9 @@ function stateFailures(policy: Policy, rule: Rule, asked: Asked, found: Found): 
     return csrFailures(policy, rule, found);
   if (rule.allow === "update-dns" && asked.action === "update-dns" && found.action === "update-dns") {
     return recordFailures(asked, found);
+  }
+  if (rule.allow === "deploy" && asked.action === "deploy" && found.action === "deploy") {
+    return manifestFailures(policy, rule, asked, found);
   }
   throw new Error("rule, command and found state are of different actions");
 }

@@ -115,12 +115,14 @@ function isSoundEd25519(point: Uint8Array): boolean {
 
 /** A note verifier key `name+hash+key` (C2SP signed-note): Ed25519, its hash true. */
 export function isNoteKey(text: string): boolean {
+  return noteKeyOf(text) !== null;
+}
+
+/** The public key itself, base64 of its algorithm's byte and 32 bytes: under another name it is still the same key. Null for what is none. */
+export function noteKeyOf(text: string): string | null {
   const match = /^([^\s+]{1,200})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})$/.exec(text);
   const key = fromBase64(match?.[3] ?? "");
-  if (match === null || key === null || key.length !== 33 || key[0] !== 1) return false;
-  return createHash("sha256")
-    .update(`${match[1]}\n`)
-    .update(key)
-    .digest("hex")
-    .startsWith(match[2] ?? " ");
+  if (match === null || key === null || key.length !== 33 || key[0] !== 1) return null;
+  const hash = createHash("sha256").update(`${match[1]}\n`).update(key).digest("hex");
+  return hash.startsWith(match[2] ?? " ") ? (match[3] ?? null) : null;
 }

@@ -24,7 +24,7 @@ export type At = {
   readonly cluster: string;
   /** What the agent's config says of its place, in the policy's form: the cloud, and there the account, region and the like. */
   readonly place: Policy["place"];
-  /** The groups that the agent itself runs in: never scaled, whatever a rule says. */
+  /** The groups that the agent itself runs in: neither scaled nor deployed to, whatever a rule says. */
   readonly ownGroups: readonly string[];
   readonly dryRun: boolean;
 };
@@ -165,6 +165,11 @@ function judge(policy: Policy, asked: Asked): { resource: string; judged: { rule
       const judged = rules.map((rule) => ({ rule, failures: dnsFailures(policy, rule, asked.args) }));
       return { resource: `zone ${asked.args.zone}`, judged };
     }
+    case "deploy": {
+      // All that a deploy rule says is about the manifest, which is not read before this.
+      const judged = rulesFor(policy, "deploy", asked.args.group).map((rule) => ({ rule, failures: [] }));
+      return { resource: `group ${asked.args.group}`, judged };
+    }
   }
 }
 
@@ -200,7 +205,7 @@ function wrongPlace(policy: Policy, asked: Asked, at: At): Refusal | null {
       limit: "dry_run: refused",
     });
   }
-  if (asked.action === "scale" && at.ownGroups.includes(asked.args.group)) {
+  if ((asked.action === "scale" || asked.action === "deploy") && at.ownGroups.includes(asked.args.group)) {
     const because = `the agent itself runs in ${cut(asked.args.group, 100)}`;
     return refuse("match.own-group", cannot, because, "No rule can permit this: the owner changes this group.");
   }

@@ -16,3 +16,9 @@ export function nameAllowed(names: Names, name: string): boolean {
   if (!DNS_NAME.test(name)) return false;
   return "below" in names ? name.endsWith(`.${names.below}`) : names.exactly.includes(name);
 }
+
+/** A digest as people tell them apart: `sha256:` and twelve digits. */
+export function shortDigest(digest: string): string {
+  const most = "sha256:".length + 12;
+  return digest.length <= most ? digest : `${digest.slice(0, most)}…`;
+}

@@ -109,22 +109,13 @@ function errorsOf(located: Located, yaml: StrictYaml): PolicyError[] {
   const value = at(yaml.value, path);
   const name = String(path.at(-1) ?? "the file");
   const place = yaml.place(path);
-  if (name === "allow" && path[0] === "rules" && value === "deploy") {
-    const unavailable = error(
-      path,
-      place,
-      "allow: deploy is not available in this version",
-      "Take the rule out for now.",
-    );
-    return [{ ...unavailable, code: "policy.not-available" }];
-  }
   if (value === undefined) {
     return [
       error(path, place, `${name} is missing`, "Every field is required: what is not to be limited is written out."),
     ];
   }
   if (name === "allow" && path[0] === "rules") {
-    return [error(path, place, "allow is not an action", "Write scale, issue-certificate or update-dns.")];
+    return [error(path, place, "allow is not an action", "Write scale, issue-certificate, update-dns or deploy.")];
   }
   const wildcard = typeof value === "string" && value.includes("*");
   const hint = wildcard ? "No wildcard can be written in a policy: write the exact name, a list, or below:." : COMPARE;
@@ -172,7 +163,7 @@ function parseFile(
     return { errors: errors.sort((a, b) => a.line - b.line || a.column - b.column).slice(0, MAX_POLICY_ERRORS) };
   }
   const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-  return { policy: indexed(checked.data), digest, yaml };
+  return { policy: indexed({ ...checked.data, digest }), digest, yaml };
 }
 
 /** What decisions are made by: a policy that parses and whose own tests pass. Never throws on bad input. */

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { parseCidr } from "./address.ts";
 import { DURATION, durationSeconds, parseRate, parseTime, RATE } from "./duration.ts";
-import { isNoteKey, isSshKey, readSshKey } from "./keys.ts";
+import { isNoteKey, isSshKey, noteKeyOf, readSshKey } from "./keys.ts";
 import { MAX_COUNT, MAX_NEEDED_APPROVALS, MAX_TTL_SECONDS, MAX_VALIDITY_SECONDS } from "./limits.ts";
 import { DNS_NAME, ID, RESOURCE, WORDS } from "./names.ts";
+import { compareVersions, VERSION, VERSION_FORM } from "./version.ts";
 import { parseWhen } from "./when.ts";
 
 /** The policy's schema: DESIGN section 6, docs/POLICY.md. Every field is required; parse.ts gives the errors their places. */
@@ -16,6 +17,7 @@ const Words = z.string().regex(WORDS, "words for people: 1 to 256 characters, no
 const Resource = z.string().regex(RESOURCE, "a resource's exact name, printable and without wildcards");
 const Dns = z.string().regex(DNS_NAME, "a DNS name in lower case, without trailing dot, wildcard or IDN");
 const Count = z.number().int().min(0).max(MAX_COUNT);
+const Sha256 = z.string().regex(/^sha256:[0-9a-f]{64}$/, "sha256: and 64 hex digits");
 const Duration = z
   .string()
   .regex(DURATION, "a duration: an integer and s, m, h or d, such as 30d")
@@ -135,7 +137,27 @@ const DnsRule = z
     }
   });
 
-const RuleField = z.discriminatedUnion("allow", [ScaleRule, CertificateRule, DnsRule]);
+const Version = z.string().regex(VERSION, VERSION_FORM);
+const Versions = z.strictObject({ min: Version, max: Version }).superRefine(({ min, max }, context) => {
+  if (!VERSION.test(min) || !VERSION.test(max) || compareVersions(min, max) <= 0) return;
+  context.addIssue({ code: "custom", path: ["max"], message: "max is not less than min" });
+});
+const DeployRule = z.strictObject({
+  ...what,
+  allow: z.literal("deploy"),
+  group: Resource,
+  /** Ids of the policy's signers, and how many distinct keys of theirs must have signed the manifest. */
+  signers: z.strictObject({
+    by: z.array(Id).min(1).max(64).refine(noTwice, TWICE),
+    need: z.number().int().min(1).max(64),
+  }),
+  version: Versions,
+  /** Machines that may be out of service at once. */
+  unavailable: z.number().int().min(1).max(MAX_COUNT),
+  ...whenAndWho,
+});
+
+const RuleField = z.discriminatedUnion("allow", [ScaleRule, CertificateRule, DnsRule, DeployRule]);
 
 /** How many intents of a rule are used up, by rule id. */
 const Used = z.record(Id, z.number().int().min(0).max(1000)).optional();
@@ -184,6 +206,20 @@ export const DnsTest = z.strictObject({
   }),
   ...expects,
 });
+/** What a manifest says of another place than this, digests as `sha256:…`; what is left out is as this cluster has it. */
+const ManifestGiven = z.strictObject({
+  signed_by: z.array(Id).max(64).refine(noTwice, TWICE),
+  version: Version,
+  cluster: z.string().max(63).optional(),
+  place: z.strictObject({ cloud: Id, account: z.string().max(128), region: z.string().max(64) }).optional(),
+  policy: Sha256.optional(),
+  groups: z.array(Resource).max(256).optional(),
+});
+export const DeployTest = z.strictObject({
+  given: z.strictObject({ manifest: ManifestGiven, at: Time, used: Used }),
+  ask: z.strictObject({ action: z.literal("deploy"), group: Resource, manifest: Sha256.optional() }),
+  ...expects,
+});
 /** What `refuse:` may name besides a field of a rule. */
 export const TEST_REFUSALS = [
   "no-rule",
@@ -198,10 +234,13 @@ export const TEST_REFUSALS = [
   "types",
   "values",
   "ttl",
+  "signers",
+  "version",
+  "manifest",
   "rate",
   "when",
 ] as const;
-const Test = z.union([ScaleTest, CertificateTest, DnsTest]).superRefine((test, context) => {
+const Test = z.union([ScaleTest, CertificateTest, DnsTest, DeployTest]).superRefine((test, context) => {
   const said = [test.allow, test.wait, test.refuse].filter((each) => each !== undefined).length;
   if (said !== 1) context.addIssue({ code: "custom", message: "a test says one of allow, wait and refuse" });
   if (test.refuse !== undefined && !(TEST_REFUSALS as readonly string[]).includes(test.refuse)) {
@@ -274,6 +313,14 @@ export const PolicyFile = z
         context.addIssue({ code: "custom", path: ["rules", at, ...path], message });
       if (ids.has(rule.id)) issue(["id"], `another rule has the id ${rule.id}`);
       ids.add(rule.id);
+      if (rule.allow === "deploy") {
+        const keys = new Set<string | null>();
+        for (const [nth, id] of rule.signers.by.entries()) {
+          if (Object.hasOwn(file.signers, id)) keys.add(noteKeyOf(file.signers[id] ?? ""));
+          else issue(["signers", "by", nth], `${id} is not one of signers`);
+        }
+        if (rule.signers.need > keys.size) issue(["signers", "need"], "needs more keys than are named");
+      }
       if (rule.approval === "none") continue;
       for (const [person, name] of rule.approval.by.entries()) {
         if (!Object.hasOwn(file.people, name)) issue(["approval", "by", person], `${name} is not one of people`);
@@ -294,6 +341,11 @@ export const PolicyFile = z
           message: `there is no rule ${id}`,
         });
       }
+      for (const [nth, id] of ("manifest" in test.given ? test.given.manifest.signed_by : []).entries()) {
+        if (Object.hasOwn(file.signers, id)) continue;
+        const path = ["tests", at, "given", "manifest", "signed_by", nth];
+        context.addIssue({ code: "custom", path, message: `${id} is not one of signers` });
+      }
     }
   });
 
@@ -304,23 +356,31 @@ export type PolicyTest = PolicyFile["tests"][number];
 
 /** A parsed policy: times in milliseconds, durations in seconds. Only parse.ts makes one. */
 export type Policy = PolicyFile & {
+  /** `sha256:` and lower-case hex, of the file's bytes: what a manifest may say that it was made for. */
+  readonly digest: string;
   /** Rules by action and resource, each list in the order of their ids: a decision never looks at another resource's rules. */
   readonly index: ReadonlyMap<string, readonly Rule[]>;
 };
 
-function keyOf(rule: Rule): string {
+/** What a rule is about, as it names it: a group, an authority or a zone. */
+export function ruleResource(rule: Rule): string {
   switch (rule.allow) {
     case "scale":
-      return `scale ${rule.group}`;
+    case "deploy":
+      return rule.group;
     case "issue-certificate":
-      return `issue-certificate ${rule.authority}`;
+      return rule.authority;
     case "update-dns":
-      return `update-dns ${rule.zone}`;
+      return rule.zone;
   }
 }
 
+function keyOf(rule: Rule): string {
+  return `${rule.allow} ${ruleResource(rule)}`;
+}
+
 /** Adds the index to what the schema accepted. */
-export function indexed(file: PolicyFile): Policy {
+export function indexed(file: PolicyFile & { readonly digest: string }): Policy {
   const index = new Map<string, Rule[]>();
   for (const rule of [...file.rules].sort((a, b) => (a.id < b.id ? -1 : 1))) {
     const list = index.get(keyOf(rule));

@@ -1,6 +1,8 @@
 import type { RefusalCode } from "./refusal.ts";
 import type { Remedy } from "./remedies.ts";
 
+const NOTHING = "Nothing is to be done.";
+
 /** Of what the policy's own file and its rules refuse. remedies.ts holds the rest. */
 export const POLICY_REMEDIES: Readonly<Record<Extract<RefusalCode, `policy.${string}`>, Remedy>> = {
   "policy.unreadable": {
@@ -32,6 +34,7 @@ export const POLICY_REMEDIES: Readonly<Record<Extract<RefusalCode, `policy.${str
     owner: "If you want the old rules back, give the file a revision that is as high as the highest one, or higher.",
   },
   "policy.not-available": {
+    retired: "Every action of this version can be permitted.",
     cause: "The policy uses what this version cannot do yet.",
     vendor: "Wait until the customer has seen to it.",
     owner: "Take the rule out for now, or replace the machine by one with a version that can.",
@@ -161,5 +164,36 @@ export const POLICY_REMEDIES: Readonly<Record<Extract<RefusalCode, `policy.${str
     cause: "The time to live is shorter than the rule's `ttl.min`.",
     vendor: "Ask for a longer one.",
     owner: "If shorter is right, lower `ttl.min` in the rule.",
+  },
+  "policy.manifest.signers": {
+    cause:
+      "Of the signers that the rule names, not as many signed the manifest as it needs. Two names with one key count once.",
+    vendor: "Have the manifest signed by the release signers that the rule names, and send it again.",
+    owner: "If the vendor signs with a new key, write it into `signers`, and its name into the rule.",
+  },
+  "policy.manifest.version": {
+    cause: "The manifest's version is outside the rule's `version`.",
+    vendor: "Deploy a version that the rule permits, or ask the customer to change the range.",
+    owner: "If the version is right, widen `version` in the rule.",
+  },
+  "policy.manifest.cluster": {
+    cause: "The manifest was made for another cluster.",
+    vendor: "Make this cluster's own: `reeve-control manifest copy`; its checksum stays the same.",
+    owner: NOTHING,
+  },
+  "policy.manifest.place": {
+    cause: "The manifest was made for another cloud, account or region than the policy names in `place`.",
+    vendor: "Correct `place` in the manifest's parameters, and sign it again.",
+    owner: NOTHING,
+  },
+  "policy.manifest.policy": {
+    cause: "The manifest says which policy it was made for, and another one is in force.",
+    vendor: "Look what the new policy permits, then make the manifest for it, or for none (`policy: null`).",
+    owner: NOTHING,
+  },
+  "policy.manifest.group": {
+    cause: "The manifest does not say what runs in the group, or not where that image lies here.",
+    vendor: "Name the group and its image in the manifest's parameters, and sign it again.",
+    owner: NOTHING,
   },
 };

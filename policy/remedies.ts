@@ -62,7 +62,8 @@ export const REMEDIES: Readonly<Record<RefusalCode, Remedy>> = {
   },
   "parse.action": {
     cause: "The command asks for an action that this version does not know.",
-    vendor: "Ask for scale, issue-certificate or update-dns, or see which version the cluster runs (`fleet --json`).",
+    vendor:
+      "Ask for scale, issue-certificate, update-dns or deploy, or see which version the cluster runs (`fleet --json`).",
     owner: "If you want the action, replace the machine by one with a version that knows it.",
   },
   "parse.number": {
@@ -186,6 +187,22 @@ export const REMEDIES: Readonly<Record<RefusalCode, Remedy>> = {
       "If the vendor may ask what would be decided: `dry_run: allowed`. A dry run changes nothing, and reads what the rule names.",
   },
   ...POLICY_REMEDIES,
+  "artifact.missing": {
+    cause:
+      "The manifest, or what it names, is not in the place that the config's `artifacts` says, cannot be read there, or there is no such place.",
+    vendor: "Put it there, named by its SHA-256 (or have the control plane keep it), and send the command again.",
+    owner: "See that `artifacts` in the config names the place, and that the agent's user can read it.",
+  },
+  "artifact.digest": {
+    cause: "What lies there under the name of a SHA-256 has another one. Nothing of it was used.",
+    vendor: "Put the very bytes there, unchanged.",
+    owner: "See who put it there: it is not what its name says.",
+  },
+  "artifact.malformed": {
+    cause: "What lies there is what its SHA-256 says, and is no manifest that this version reads.",
+    vendor: "Make it by `reeve-control manifest create`. An older agent may not know a newer form.",
+    owner: "If the vendor uses what this agent does not know yet, replace the machine by one with a newer version.",
+  },
   "resource.busy": {
     cause: "Another command has an intent on the same resource, and no outcome yet.",
     vendor: "Send it again after that one's outcome.",

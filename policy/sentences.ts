@@ -32,6 +32,11 @@ function provenWords({ authority }: RuleFor<"issue-certificate">): string {
     : `, each name proven by a TXT record at _acme-challenge. before it, in the zone ${acme.zone}`;
 }
 
+function signersWords({ signers: { by, need } }: RuleFor<"deploy">): string {
+  if (need === by.length) return list(by, "and");
+  return `${need === 1 ? "at least one" : `at least ${need}`} of ${list(by, "and")}`;
+}
+
 function may(rule: Rule): string {
   switch (rule.allow) {
     case "scale":
@@ -52,6 +57,11 @@ function may(rule: Rule): string {
           : `to one or more of ${list(rule.values.exactly.map((value) => JSON.stringify(value)))}`;
       const what = `${list(rule.changes)} ${list(rule.types)} records in the zone ${rule.zone} for ${namesWords(rule.names)}`;
       return `${what}, ${values}, with a time to live between ${durationText(min)} and ${durationText(max)}`;
+    }
+    case "deploy": {
+      const { group, version, unavailable } = rule;
+      const machines = unavailable === 1 ? "one machine" : `${unavailable} machines`;
+      return `take the group ${group} to a manifest that ${signersWords(rule)} signed, of a version between ${version.min} and ${version.max}, by replacing its machines with at most ${machines} out of service at once`;
     }
   }
 }
@@ -125,7 +135,7 @@ function ruleWarnings(policy: Policy, rule: Rule): string[] {
   if (rule.allow === "issue-certificate" && rule.key.made === "by-vendor") {
     warnings.push("the vendor holds the private keys of its certificates (made: by-vendor)");
   }
-  if (rule.allow !== "scale" && "below" in rule.names && !rule.names.below.includes(".")) {
+  if ("names" in rule && "below" in rule.names && !rule.names.below.includes(".")) {
     warnings.push(`below ${rule.names.below} is a whole top-level domain`);
   }
   if (rule.allow === "update-dns" && "within" in rule.values) {

@@ -1,5 +1,6 @@
 import { type Asked, type Found, NOBODY } from "./asked.ts";
 import { authorize } from "./authorize.ts";
+import { manifestPlace } from "./manifest.ts";
 import { match } from "./match.ts";
 import type { Policy, PolicyTest } from "./policy.ts";
 import { isRefusal, type Refusal } from "./refusal.ts";
@@ -29,16 +30,23 @@ export function askedOf(ask: Ask, made: Made): Asked {
       const { action, ...args } = ask;
       return { action, args };
     }
+    case "deploy":
+      return { action: "deploy", args: { group: ask.group, manifest: ask.manifest ?? SOME_MANIFEST } };
   }
 }
+
+/** Of a test that does not say which manifest it asks for. */
+const SOME_MANIFEST = `sha256:${"0".repeat(64)}`;
 
 type GivenState =
   | Pick<Extract<PolicyTest["given"], { count: number }>, "count">
   | Pick<Extract<PolicyTest["given"], { csr: unknown }>, "csr">
-  | Pick<Extract<PolicyTest["given"], { record: unknown }>, "record">;
+  | Pick<Extract<PolicyTest["given"], { record: unknown }>, "record">
+  | Pick<Extract<PolicyTest["given"], { manifest: unknown }>, "manifest">;
 
-/** What a test says was found. */
-export function foundOf(given: GivenState): Found {
+/** What a test says was found, for what it asks of the policy. */
+export function foundOf(given: GivenState, asked: Asked, policy: Policy): Found {
+  if ("manifest" in given) return deployFound(given.manifest, asked, policy);
   if ("count" in given) return { action: "scale", count: given.count };
   if ("record" in given) return { action: "update-dns", record: given.record === "none" ? null : given.record };
   const { names, key, made, common_name, ca } = given.csr;
@@ -57,6 +65,28 @@ export function foundOf(given: GivenState): Found {
   };
 }
 
+type GivenManifest = Extract<PolicyTest["given"], { manifest: unknown }>["manifest"];
+
+/** What is not said of the manifest is as this cluster has it. Of a command of another action there is no group. */
+function deployFound(given: GivenManifest, asked: Asked, policy: Policy): Found {
+  const { group, manifest: digest } = asked.action === "deploy" ? asked.args : { group: "", manifest: SOME_MANIFEST };
+  const named = (given.groups ?? [group]).includes(group);
+  return {
+    action: "deploy",
+    manifest: {
+      digest,
+      signedBy: given.signed_by,
+      cluster: given.cluster ?? policy.cluster,
+      place: given.place ?? manifestPlace(policy.place),
+      policy: given.policy ?? null,
+      version: given.version,
+      group: named ? { image: group, digest } : null,
+    },
+    image: null,
+    count: 1,
+  };
+}
+
 type Outcome = { readonly how: "allow" | "wait" | "refuse"; readonly what: string; readonly words: string };
 
 function refused(refusal: Refusal): Outcome {
@@ -66,7 +96,7 @@ function refused(refusal: Refusal): Outcome {
 
 function decide(policy: Policy, test: PolicyTest): Outcome {
   const asked = askedOf(test.ask, "csr" in test.given ? test.given.csr.made : "in-cluster");
-  const found = foundOf(test.given);
+  const found = foundOf(test.given, asked, policy);
   if (found.action !== asked.action) throw new Error("a test's given and ask were not checked");
   const { vendor, cluster } = policy;
   // A dry run takes the same road: its switch is not what a test is about.

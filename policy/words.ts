@@ -1,7 +1,7 @@
 import type { Asked } from "./asked.ts";
 import { durationText, rateText } from "./duration.ts";
 import { MAX_FACT_CHARS, MAX_SENTENCE_CHARS } from "./limits.ts";
-import type { Names } from "./names.ts";
+import { type Names, shortDigest } from "./names.ts";
 import type { Rule } from "./policy.ts";
 import { type Refusal, refuse } from "./refusal.ts";
 import { whenText } from "./when.ts";
@@ -33,6 +33,8 @@ export function cannotOf(asked: Asked): string {
       return cut(`issue a certificate from ${asked.args.authority}`, MAX_FACT_CHARS);
     case "update-dns":
       return cut(`${asked.args.change} ${asked.args.type} ${asked.args.name} in ${asked.args.zone}`, MAX_FACT_CHARS);
+    case "deploy":
+      return cut(`deploy ${shortDigest(asked.args.manifest)} to ${asked.args.group}`, MAX_FACT_CHARS);
   }
 }
 
@@ -53,6 +55,12 @@ function fieldText(rule: Rule, field: string): string | null {
   if (rule.allow === "scale") {
     if (field === "count") return `{ min: ${rule.count.min}, max: ${rule.count.max} }`;
     return field === "change" ? `{ up: ${rule.change.up}, down: ${rule.change.down} }` : null;
+  }
+  if (rule.allow === "deploy") {
+    const { signers, version, unavailable } = rule;
+    if (field === "signers") return `{ by: [${signers.by.join(", ")}], need: ${signers.need} }`;
+    if (field === "version") return `{ min: ${version.min}, max: ${version.max} }`;
+    return field === "unavailable" ? String(unavailable) : null;
   }
   if (field === "names") return namesText(rule.names);
   if (rule.allow === "issue-certificate") {

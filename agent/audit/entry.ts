@@ -1,13 +1,12 @@
 import { z } from "zod";
 import { REFUSAL_CODES } from "../../policy/refusal.ts";
-import { ClusterName, CommandId, KeyId, Sha256Hex, Words } from "../wire/names.ts";
+import { ClusterName, CommandId, Digest, KeyId, Sha256Hex, Words } from "../wire/names.ts";
 
 /**
  * The closed schema of log entries (DESIGN section 7). Fields are only ever added, kinds too.
  * An entry is one line of canonical JSON (RFC 8785) under MAX_ENTRY_BYTES. Times are RFC 3339 in UTC with milliseconds.
  */
 const Time = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const Index = z.number().int().min(0);
 /** 32 bytes in base64. */
 const Base64Hash = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
@@ -23,7 +22,7 @@ const common = { v: z.literal(1), index: Index, time: Time, cluster: ClusterName
 /** Who asks. `says` marks what is only the vendor's word. */
 const By = z.strictObject({ key: KeyId, says: z.strictObject({ operator: Words, why: Words }) });
 const Asking = {
-  action: z.enum(["scale", "issue-certificate", "update-dns"]),
+  action: z.enum(["scale", "issue-certificate", "update-dns", "deploy"]),
   asked: Facts,
   by: By,
   command: CommandId,

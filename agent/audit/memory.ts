@@ -1,4 +1,5 @@
 import type { History } from "../../policy/asked.ts";
+import { shortDigest } from "../../policy/names.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
 import { CLOCK_SKEW_SECONDS, LOG_KEPT_MIN_MS } from "../limits.ts";
 import type { Json } from "../wire/canonical.ts";
@@ -242,6 +243,7 @@ function note(into: Fold, entry: Noted, is: Recent["is"], rule: string | null, c
 /** What a command is about, in a few words. */
 function subjectOf({ action, asked }: Noted): string {
   const text = (name: string): string => String(asked[name] ?? "-");
+  if (action === "deploy") return `${shortDigest(text("manifest"))} to ${text("group")}`.slice(0, 200);
   if (action === "scale") return `${text("group")} to ${text("count")}`.slice(0, 200);
   return (action === "update-dns" ? `${text("change")} ${text("type")} ${text("name")}` : text("authority")).slice(
     0,

@@ -127,6 +127,7 @@ const OUTCOMES = {
 function activityOf(asking: Asking | null): Activity {
   switch (asking?.action) {
     case "scale":
+    case "deploy":
       return "Update";
     case "issue-certificate":
       return "Create";
@@ -218,6 +219,7 @@ const KINDS: Readonly<Record<string, string>> = {
   scale: "group",
   "issue-certificate": "authority",
   "update-dns": "zone",
+  deploy: "group",
 };
 
 function subjectOf({ action, asked }: Asking): string | undefined {

@@ -74,6 +74,8 @@ function rangesOf(rule: Rule): Range[] {
       return [{ name: "validity", ...rule.validity, unit: "seconds" }];
     case "update-dns":
       return [{ name: "ttl", ...rule.ttl, unit: "seconds" }];
+    case "deploy":
+      return [];
   }
 }
 
@@ -91,6 +93,8 @@ function listsOf(rule: Rule): Allowed[] {
           : exactly("values", rule.values.exactly);
       return [exactly("changes", rule.changes), exactly("types", rule.types), namesOf(rule.names), values];
     }
+    case "deploy":
+      return [exactly("signers", rule.signers.by)];
   }
 }
 

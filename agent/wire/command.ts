@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CommandId, Count, DnsName, ResourceName, Seconds, Sha256Hex, TrustDomain, Words } from "./names.ts";
+import { CommandId, Count, Digest, DnsName, ResourceName, Seconds, Sha256Hex, TrustDomain, Words } from "./names.ts";
 
 const Base64 = z
   .string()
@@ -43,6 +43,8 @@ const UpdateDns = z
   )
   .refine((args) => new Set(args.values).size === args.values.length, "a value stands twice");
 
+const Deploy = z.strictObject({ group: ResourceName, manifest: Digest });
+
 const claims = {
   iss: TrustDomain,
   /** The agent's SPIFFE ID, exactly. */
@@ -61,6 +63,7 @@ export const CommandClaims = z.discriminatedUnion("action", [
   z.strictObject({ ...claims, action: z.literal("scale"), args: Scale }),
   z.strictObject({ ...claims, action: z.literal("issue-certificate"), args: IssueCertificate }),
   z.strictObject({ ...claims, action: z.literal("update-dns"), args: UpdateDns }),
+  z.strictObject({ ...claims, action: z.literal("deploy"), args: Deploy }),
 ]);
 export type CommandClaims = z.infer<typeof CommandClaims>;
 
@@ -69,4 +72,5 @@ export const CommandAsks = z.discriminatedUnion("action", [
   z.strictObject({ action: z.literal("scale"), args: Scale }),
   z.strictObject({ action: z.literal("issue-certificate"), args: IssueCertificate }),
   z.strictObject({ action: z.literal("update-dns"), args: UpdateDns }),
+  z.strictObject({ action: z.literal("deploy"), args: Deploy }),
 ]);

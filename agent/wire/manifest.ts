@@ -1,15 +1,15 @@
 import { z } from "zod";
 import { DNS_NAME, ID } from "../../policy/names.ts";
+import { VERSION, VERSION_FORM } from "../../policy/version.ts";
 import { MAX_MANIFEST_DEPTH } from "../limits.ts";
 import { canonical, type Json, parseCanonical } from "./canonical.ts";
 import { digestOf } from "./envelope.ts";
-import { ClusterName, Count, ResourceName, Words } from "./names.ts";
+import { ClusterName, Count, Digest, ResourceName, Words } from "./names.ts";
 
 /**
  * A manifest (DESIGN section 9): what runs in a cluster, down to the versions of libraries. `content` is what a copy elsewhere has too,
  * `parameters` what is this cluster's own. One signed note (c2sp.org/signed-note) whose text is one line, the RFC 8785 form of it all.
  */
-export const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "sha256: and 64 hex digits");
 const Id = z.string().regex(ID, "a name: a-z 0-9 and -, at most 64");
 const Dns = z.string().regex(DNS_NAME, "a DNS name in lower case");
 /** A package URL (ECMA-427), as its library spells it. */
@@ -39,9 +39,12 @@ export const Content = z.strictObject({
     .min(1)
     .max(64)
     .refine((list) => ascending(list.map(({ name }) => name)), ORDER),
+  /** Of the release: policies permit ranges of it. */
+  version: z.string().regex(VERSION, VERSION_FORM),
 });
 export const Parameters = z.strictObject({
   cluster: ClusterName,
+  /** `account` and `region`: of Google Cloud the project, of Azure subscription and resource group; both empty on a machine of one's own. */
   place: z.strictObject({ cloud: Id, account: z.string().max(128), region: z.string().max(64) }),
   /** Where each image lies here: an AMI's id, an image's resource name. */
   images: z.record(Id, ResourceName),

@@ -12,6 +12,8 @@ export const KeyId = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "a key's id: let
 /** RFC 9562 UUIDv7, lower case. */
 export const CommandId = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in lower-case hex: 64 characters");
+/** SHA-256 of something whose bytes lie elsewhere. */
+export const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "sha256: and 64 hex digits");
 /** 32 bytes in base64url without padding: an Ed25519 public key's `x`, an RFC 7638 thumbprint. */
 export const Base64Url32 = z
   .string()

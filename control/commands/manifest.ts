@@ -2,6 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { checksumOf, type Manifest } from "../../agent/wire/manifest.ts";
+import { VERSION, VERSION_FORM } from "../../policy/version.ts";
 import { agentOf, type Found, type ImageSource, makeManifest, readImage, readParameters } from "../manifest/create.ts";
 import { readManifestFile, signerKey, signManifest } from "../manifest/file.ts";
 import type { SignerOptions } from "../signer.ts";
@@ -46,6 +47,7 @@ type CreateFlags = SignFlags & {
   says: string;
   files?: string;
   agent?: Pair;
+  version: string;
 };
 
 function addCreate(manifest: Command): void {
@@ -60,6 +62,7 @@ function addCreate(manifest: Command): void {
         [],
       )
       .option("--digest <named>", "NAME=SHA256, the digest of an image's own bytes; needed with an SBOM", pair, [])
+      .requiredOption("--version <version>", "of the release, MAJOR.MINOR.PATCH: policies permit ranges of it", version)
       .requiredOption("--parameters <file>", "YAML: cluster, place, images, groups, zones, authorities, names, policy")
       .requiredOption("--says <words>", "your own name for it, such as the release")
       .option("--files <folder>", "keep the list of each root file system's files there, IMAGE.mtree, for verify")
@@ -86,7 +89,8 @@ function addCreate(manifest: Command): void {
     if (options.files !== undefined) keepLists(options.files, found);
     const agent = options.agent === undefined ? null : agentOf(...options.agent);
     const images = found.map(({ image }) => image);
-    write(makeManifest(options.says, images, agent, readParameters(options.parameters)), options);
+    const content = { agent, images, version: options.version };
+    write(makeManifest(options.says, content, readParameters(options.parameters)), options);
   });
 }
 
@@ -105,8 +109,7 @@ function addCopy(manifest: Command): void {
       .option("--says <words>", "another name for it"),
   ).action((file: string, options: SignFlags & { parameters: string; says?: string }) => {
     const { manifest: of } = readManifestFile(file);
-    const { agent, images } = of.content;
-    write(makeManifest(options.says ?? of.says, images, agent, readParameters(options.parameters)), options);
+    write(makeManifest(options.says ?? of.says, of.content, readParameters(options.parameters)), options);
   });
 }
 
@@ -133,6 +136,11 @@ function addSignerKey(manifest: Command): void {
       .description("The verifier key of a release signer, for the customer's policy.")
       .requiredOption("--as <name>", "its name, such as vendor.example/release-2026", signerName),
   ).action((options: SignerOptions & { as: string }) => out(`${signerKey(options.as, needSigner(options))}\n`));
+}
+
+function version(text: string): string {
+  if (!VERSION.test(text)) throw new InvalidArgumentError(`${VERSION_FORM}.`);
+  return text;
 }
 
 function signerName(text: string): string {

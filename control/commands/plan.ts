@@ -27,7 +27,7 @@ export function addPlan(fleet: Command): void {
       "\nExit codes: 0 all would allow; 1 any would refuse; 8 of some it is not known (not shared, not heard from, people are asked first).",
     )
     .action(() => {
-      const hint = "Name scale, issue-certificate or update-dns; see --help.";
+      const hint = "Name scale, issue-certificate, update-dns or deploy; see --help.";
       throw new Complaint(2, "plan", "no action is named", hint);
     });
   const actions = addActions(planning, async (asked, own) => {
@@ -82,6 +82,8 @@ async function foundBy(asked: Asked, own: Own): Promise<Question["found"]> {
       const none = own.foundRecord.length === 1 && own.foundRecord[0] === "none";
       return { action: "update-dns", record: none ? null : { values: own.foundRecord, ttl: asked.args.ttl } };
     }
+    case "deploy":
+      return null;
     case "issue-certificate": {
       if (asked.args.csr !== undefined) return requestFacts(Buffer.from(asked.args.csr, "base64"), "by-vendor");
       if (own.foundCsr === undefined) return null;

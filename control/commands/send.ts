@@ -44,7 +44,12 @@ export function addSend(top: Command): void {
   );
   sending.action(async (options: SendOptions) => {
     if (options.replay === undefined)
-      throw new Complaint(2, "send", "no action is named", "Name scale, issue-certificate or update-dns; see --help.");
+      throw new Complaint(
+        2,
+        "send",
+        "no action is named",
+        "Name scale, issue-certificate, update-dns or deploy; see --help.",
+      );
     await sendReplay(options, options.replay);
   });
   addActions(sending, (asked) => sendAsked(sending.opts(), asked));

@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import type { z } from "zod";
 import { digestOf } from "../../agent/wire/envelope.ts";
-import { type Content, Digest, Image, Manifest, Parameters } from "../../agent/wire/manifest.ts";
+import { type Content, Image, Manifest, Parameters } from "../../agent/wire/manifest.ts";
+import { Digest } from "../../agent/wire/names.ts";
 import { readStrict } from "../strictFile.ts";
 import { Complaint } from "../terminal.ts";
 import { scanRoot } from "./rootfs/scan.ts";
@@ -59,19 +60,14 @@ export function readParameters(path: string): Parameters {
   return readStrict(path, ParametersFile, `read the parameters ${path}`, "See docs/MANIFEST.md.");
 }
 
-/** Puts a manifest together. Throws a Complaint for parts that do not fit. */
-export function makeManifest(
-  says: string,
-  images: readonly Image[],
-  agent: Content["agent"],
-  parameters: Parameters,
-): Manifest {
+/** Puts a manifest together; its images in any order. Throws a Complaint for parts that do not fit. */
+export function makeManifest(says: string, { agent, images, version }: Content, parameters: Parameters): Manifest {
   const sorted = [...images].sort((a, b) => (a.name < b.name ? -1 : 1));
   const made = Manifest.safeParse({
     type: "reeve-manifest",
     v: 1,
     says,
-    content: { agent, images: sorted },
+    content: { agent, images: sorted, version },
     parameters,
   });
   if (!made.success) throw new Complaint(3, "make the manifest", fieldOf(made.error), "See docs/MANIFEST.md.");

@@ -1,8 +1,8 @@
-import type { Approvals, Asked, Found, History } from "../asked.ts";
+import { type Approvals, type Asked, askedResource, type Found, type History } from "../asked.ts";
 import { authorize } from "../authorize.ts";
 import { timeText } from "../duration.ts";
 import { type At, match } from "../match.ts";
-import { indexed, type Policy, type Rule } from "../policy.ts";
+import { indexed, type Policy, type Rule, ruleResource } from "../policy.ts";
 import { isRefusal, type Refusal } from "../refusal.ts";
 import { limitText } from "../words.ts";
 import { askedText, dependsOn, fieldsOf, isolated } from "./fields.ts";
@@ -48,7 +48,7 @@ const NO_HISTORY: History = { intents: new Map(), since: null, revision: 0 };
 
 /** The PDP about one field. Null: it does not stand in the way. */
 function judge(policy: Policy, rule: Rule, field: string, asked: Asked, given: Given): Refusal | "waits" | null {
-  const alone = isolated(rule, asked, given.found, field);
+  const alone = isolated(policy, rule, asked, given.found, field);
   const only = indexed({ ...policy, rules: [alone.rule], tests: [] });
   const at = {
     vendor: policy.vendor,
@@ -96,13 +96,6 @@ function ruleSays(policy: Policy, rule: Rule, asked: Asked, given: Given): RuleS
   return { rule: rule.id, verdict, fields };
 }
 
-function resourceOf(rule: Rule): string {
-  return rule.allow === "scale" ? rule.group : rule.allow === "issue-certificate" ? rule.authority : rule.zone;
-}
-function resourceAsked({ action, args }: Asked): string {
-  return action === "scale" ? args.group : action === "issue-certificate" ? args.authority : args.zone;
-}
-
 type Decided = Pick<Explanation, "decision" | "rule" | "refusal">;
 
 /** The rule with the fewest fields that say no; among equals the first. */
@@ -130,10 +123,10 @@ export function explain(policy: Policy, asked: Asked, at: At, given: Given): Exp
   const ofAction = [...policy.rules]
     .filter(({ allow }) => allow === asked.action)
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  const resource = resourceAsked(asked);
+  const resource = askedResource(asked);
   const rules = ofAction
-    .filter((rule) => resourceOf(rule) === resource)
+    .filter((rule) => ruleResource(rule) === resource)
     .map((rule) => ruleSays(policy, rule, asked, given));
-  const otherResources = ofAction.filter((rule) => resourceOf(rule) !== resource).map(({ id }) => id);
+  const otherResources = ofAction.filter((rule) => ruleResource(rule) !== resource).map(({ id }) => id);
   return { ...decide(policy, asked, at, given, rules), rules, otherResources };
 }

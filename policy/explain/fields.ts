@@ -1,7 +1,8 @@
-import type { Asked, Found } from "../asked.ts";
+import type { Asked, Found, ManifestFacts } from "../asked.ts";
 import { durationText } from "../duration.ts";
-import { DNS_NAME } from "../names.ts";
-import type { Rule } from "../policy.ts";
+import { manifestPlace, placeText } from "../manifest.ts";
+import { DNS_NAME, shortDigest } from "../names.ts";
+import type { Policy, Rule } from "../policy.ts";
 
 /**
  * A rule's fields one at a time. To know what one field says to a command, the PDP is asked about the same rule with every other field so
@@ -11,12 +12,13 @@ import type { Rule } from "../policy.ts";
 /** A rule, a command and a state in which nothing but one field can fail. */
 export type Isolated = { readonly rule: Rule; readonly asked: Asked; readonly found: Found };
 
-/** Fields in the order of the file. `csr` is the request itself, which no rule can permit to be bad. */
+/** Fields in the order of the file. `csr` is the request itself, and `manifest` the manifest: no rule can permit them to be bad. */
 export function fieldsOf(rule: Rule): readonly string[] {
   const own = {
     scale: ["count", "change"],
     "issue-certificate": ["names", "key", "csr", "usages", "validity"],
     "update-dns": ["changes", "names", "types", "values", "ttl"],
+    deploy: ["signers", "version", "manifest"],
   } as const;
   return [...own[rule.allow], "rate", "when", "approval"];
 }
@@ -30,6 +32,7 @@ export function dependsOn(rule: Rule, field: string): "command" | "found" | "his
     scale: ["change"],
     "issue-certificate": ["names", "key", "csr"],
     "update-dns": ["changes"],
+    deploy: ["signers", "version", "manifest"],
   } as const;
   return (found[rule.allow] as readonly string[]).includes(field) ? "found" : "command";
 }
@@ -123,8 +126,34 @@ function dns({ rule, asked, found }: Pair<"update-dns">, field: string): Isolate
   };
 }
 
+/** All that a rule and the policy as a whole say to a manifest, but for one field, is made true of it. */
+function deploy({ rule, asked, found }: Pair<"deploy">, field: string, policy: Policy): Isolated {
+  const { group, manifest: digest } = asked.args;
+  const good: ManifestFacts = {
+    digest,
+    signedBy: rule.signers.by,
+    cluster: policy.cluster,
+    place: manifestPlace(policy.place),
+    policy: null,
+    version: rule.version.min,
+    group: { image: group, digest },
+  };
+  const real = found?.manifest ?? good;
+  const { signedBy, version } = real;
+  const manifest = {
+    signers: { ...good, signedBy },
+    version: { ...good, version },
+    manifest: { ...real, signedBy: good.signedBy, version: good.version },
+  }[field];
+  return {
+    rule: { ...rule, ...common(rule, field) },
+    asked,
+    found: { action: "deploy", manifest: manifest ?? good, image: null, count: 1 },
+  };
+}
+
 /** `found`: null when it is not known, and then only fields that do not depend on it may be asked about. */
-export function isolated(rule: Rule, asked: Asked, found: Found | null, field: string): Isolated {
+export function isolated(policy: Policy, rule: Rule, asked: Asked, found: Found | null, field: string): Isolated {
   if (rule.allow === "scale" && asked.action === "scale") {
     return scale({ rule, asked, found: found?.action === "scale" ? found : null }, field);
   }
@@ -133,6 +162,9 @@ export function isolated(rule: Rule, asked: Asked, found: Found | null, field: s
   }
   if (rule.allow === "update-dns" && asked.action === "update-dns") {
     return dns({ rule, asked, found: found?.action === "update-dns" ? found : null }, field);
+  }
+  if (rule.allow === "deploy" && asked.action === "deploy") {
+    return deploy({ rule, asked, found: found?.action === "deploy" ? found : null }, field, policy);
   }
   throw new Error("rule and command are of different actions");
 }
@@ -165,7 +197,17 @@ export function askedText(asked: Asked, found: Found | null, field: string): str
     };
     return said[field] ?? "";
   }
-  return "";
+  return manifestText(found, field);
+}
+
+function manifestText(found: Found | null, field: string): string {
+  if (found?.action !== "deploy") return "";
+  const { signedBy, version, cluster, place, policy, group } = found.manifest;
+  if (field === "signers") return signedBy.join(", ") || "nobody's signature";
+  if (field === "version") return version;
+  if (field !== "manifest") return "";
+  const made = policy === null ? "no policy" : `policy ${shortDigest(policy)}`;
+  return `of ${cluster} in ${placeText(place)}, for ${made}${group === null ? ", without the group" : ""}`;
 }
 
 function keyText(found: Found | null): string {

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { Approvals, Found, History } from "../asked.ts";
-import { CertificateTest, DnsTest, ScaleTest } from "../policy.ts";
+import type { Action, Approvals, Asked, Found, History } from "../asked.ts";
+import { CertificateTest, DeployTest, DnsTest, type Policy, ScaleTest } from "../policy.ts";
 import { foundOf } from "../tests.ts";
 
 /**
@@ -20,28 +20,43 @@ const State = z.union([
   scaled.extend(more),
   CertificateTest.shape.given.extend(more),
   DnsTest.shape.given.extend(more),
+  DeployTest.shape.given.extend(more),
 ]);
 
 export type GivenState = {
-  readonly found: Found;
+  readonly action: Action;
+  /** Where a certificate's key was made; null for other actions. */
+  readonly made: "in-cluster" | "by-vendor" | null;
+  /** For a command of that action. */
+  found(asked: Asked, policy: Policy): Found;
   /** Null: no time was given. */
   readonly at: number | null;
   history(now: number): History;
   approvals(now: number): Approvals;
 };
 
+function actionOf(given: z.output<typeof State>): Action {
+  if ("count" in given) return "scale";
+  if ("csr" in given) return "issue-certificate";
+  return "record" in given ? "update-dns" : "deploy";
+}
+
 /** Parses what was given; a fault in words when it is not of the form. */
 export function parseGiven(value: unknown): GivenState | { readonly fault: string } {
   const parsed = State.safeParse(value);
   if (!parsed.success) {
     return {
-      fault: "it is not a state: { count }, { csr: { names, key, made } } or { record }, as in a policy's tests",
+      fault:
+        "it is not a state: { count }, { csr: { names, key, made } }, { record } or { manifest: { signed_by, version } }, as in a policy's tests",
     };
   }
   const { at, used, approved, waited, log_since } = parsed.data;
   const said = approved !== undefined || waited !== undefined;
+  const given = parsed.data;
   return {
-    found: foundOf(parsed.data),
+    action: actionOf(given),
+    made: "csr" in given ? given.csr.made : null,
+    found: (asked, policy) => foundOf(given, asked, policy),
     at: at ?? null,
     history: (now) => ({
       intents: new Map(Object.entries(used ?? {}).map(([rule, times]) => [rule, new Array<number>(times).fill(now)])),
@@ -52,7 +67,7 @@ export function parseGiven(value: unknown): GivenState | { readonly fault: strin
   };
 }
 
-const Ask = z.union([ScaleTest.shape.ask, CertificateTest.shape.ask, DnsTest.shape.ask]);
+const Ask = z.union([ScaleTest.shape.ask, CertificateTest.shape.ask, DnsTest.shape.ask, DeployTest.shape.ask]);
 
 /** A command in the form of a test's `ask`; null when it is not. */
 export function parseAsk(value: unknown): z.output<typeof Ask> | null {

@@ -22,6 +22,7 @@ export function certificateNeeds({ rules }: Policy): CertificateNeeds {
   const seen: Readonly<Record<Action, boolean>> = {
     scale: rules.some(({ allow }) => allow === "scale"),
     "issue-certificate": own.length > 0,
+    deploy: rules.some(({ allow }) => allow === "deploy"),
     "update-dns": challenges.length > 0 || rules.some(({ allow }) => allow === "update-dns"),
   };
   return { own, challenges, actions: ACTIONS.filter((action) => seen[action]) };

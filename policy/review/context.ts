@@ -1,5 +1,5 @@
 import { otherPlace } from "../match.ts";
-import { indexed, type Policy } from "../policy.ts";
+import { indexed, type Policy, ruleResource } from "../policy.ts";
 import { exampleIn } from "./commands.ts";
 import { UNASKED } from "./consent.ts";
 import { type Difference, type Example, exampleOf } from "./difference.ts";
@@ -12,9 +12,9 @@ import { ownAt } from "./point.ts";
 function anything(policy: Policy): Example | null {
   const nothing = indexed({ ...policy, rules: [], tests: [] });
   for (const rule of policy.rules) {
-    const resource =
-      rule.allow === "scale" ? rule.group : rule.allow === "issue-certificate" ? rule.authority : rule.zone;
-    const ground: Ground = groundOf(policy, nothing, rule.allow, resource);
+    // One rule alone is always few enough parts.
+    const alone = rule.allow === "deploy" ? indexed({ ...policy, rules: [rule], tests: [] }) : policy;
+    const ground: Ground = groundOf(alone, nothing, rule.allow, ruleResource(rule));
     const pieces = ground.a.held.flatMap(({ regions }) =>
       regions.flatMap((region, at) => {
         const space = ground.spaces[at];

@@ -1,6 +1,7 @@
 import type { Asked, Found } from "../asked.ts";
 import { durationText, timeText } from "../duration.ts";
 import { indexed, type Policy, rulesFor } from "../policy.ts";
+import { seenBy } from "./deploy.ts";
 import type { Difference, Example } from "./difference.ts";
 import { ask, type Level, ownAt, type Past } from "./point.ts";
 
@@ -44,6 +45,8 @@ export function sendText(asked: Asked): string {
       const said = values.map((value) => ` --value ${word(value)}`).join("");
       return `update-dns --zone ${word(zone)} --name ${name} --type ${type} --change ${change}${said} --ttl ${durationText(ttl)}`;
     }
+    case "deploy":
+      return `deploy --group ${word(asked.args.group)} --manifest FILE`;
   }
 }
 
@@ -54,11 +57,17 @@ export function askOf(asked: Asked): Shown["ask"] {
     return { action, authority, usages, validity: durationText(validity) };
   }
   if (asked.action === "update-dns") return { action, ...asked.args, ttl: durationText(asked.args.ttl) };
+  if (asked.action === "deploy") return { action, group: asked.args.group };
   return { action, ...asked.args };
 }
 
-export function foundOf(found: Found): Shown["given"] {
+/** `policy`: whose names for keys are shown. */
+export function foundOf(found: Found, policy: Policy): Shown["given"] {
   switch (found.action) {
+    case "deploy": {
+      const { signedBy, version } = seenBy(policy, ownAt(policy), found).manifest;
+      return { manifest: { signed_by: signedBy, version } };
+    }
     case "scale":
       return { count: found.count };
     case "issue-certificate":
@@ -86,7 +95,7 @@ export function shownExample({ point, pasts }: Example, permits: Policy, other: 
   return {
     send: sendText(situation.asked),
     ask: askOf(situation.asked),
-    given: { ...foundOf(situation.found), at: timeText(now) },
+    given: { ...foundOf(situation.found, permits), at: timeText(now) },
     approved:
       waited === null
         ? null

@@ -2,6 +2,7 @@ import type { Action } from "../asked.ts";
 import { type Policy, type Rule, type RuleFor, rulesFor } from "../policy.ts";
 import { certificateSpace } from "./certificates.ts";
 import { type Takes, takesOf, takesText } from "./consent.ts";
+import { asksOf, asksText, deploySpace } from "./deploy.ts";
 import { dnsSpaces } from "./dns.ts";
 import { holds, some } from "./extents.ts";
 import type { Region } from "./region.ts";
@@ -25,7 +26,10 @@ export type Ground = {
   readonly spaces: readonly Space[];
 };
 
-function spacesOf(action: Action, resource: string, rules: readonly Rule[]): readonly Space[] {
+type Side = { readonly policy: Policy; readonly rules: readonly Rule[] };
+
+function spacesOf(action: Action, resource: string, sides: readonly Side[]): readonly Space[] {
+  const rules = sides.flatMap((side) => side.rules);
   switch (action) {
     case "scale":
       return [scaleSpace(resource)];
@@ -33,12 +37,23 @@ function spacesOf(action: Action, resource: string, rules: readonly Rule[]): rea
       return [certificateSpace(resource, rules as readonly RuleFor<"issue-certificate">[])];
     case "update-dns":
       return dnsSpaces(resource, rules as readonly RuleFor<"update-dns">[]);
+    case "deploy":
+      return [
+        deploySpace(
+          resource,
+          sides.flatMap((side) => asksOf(side.policy, side.rules as RuleFor<"deploy">[])),
+        ),
+      ];
   }
 }
 
+/** Throws TooManyParts. */
 export function groundOf(a: Policy, b: Policy, action: Action, resource: string): Ground {
   const [ours, theirs] = [rulesFor(a, action, resource), rulesFor(b, action, resource)];
-  const spaces = spacesOf(action, resource, [...ours, ...theirs]);
+  const spaces = spacesOf(action, resource, [
+    { policy: a, rules: ours },
+    { policy: b, rules: theirs },
+  ]);
   const times = timeParts([...ours, ...theirs].map(({ when }) => when));
   const hold = (policy: Policy, rule: Rule): Held => ({
     rule,
@@ -62,8 +77,13 @@ export function groundOf(a: Policy, b: Policy, action: Action, resource: string)
 
 /** Whether rules, people and ids are the same on both sides, so that every decision is. */
 export function isSame({ a, b }: Ground): boolean {
-  const text = ({ held }: Ground["a"]): string =>
-    JSON.stringify(held.map(({ rule, takes }) => ({ ...rule, why: "", approval: takesText(takes) })));
+  const text = ({ policy, held }: Ground["a"]): string =>
+    JSON.stringify(
+      held.map(({ rule, takes }) => {
+        const signers = rule.allow === "deploy" ? { signers: asksOf(policy, [rule]).map(asksText) } : {};
+        return { ...rule, ...signers, why: "", approval: takesText(takes) };
+      }),
+    );
   return text(a) === text(b);
 }
 

@@ -1,4 +1,4 @@
-import type { Policy, PolicyTest, Rule } from "../policy.ts";
+import { type Policy, type PolicyTest, type Rule, ruleResource } from "../policy.ts";
 
 /** What differs and permits no command by itself, but that a reviewer wants to know. */
 export type Note = {
@@ -70,8 +70,7 @@ function testNotes({ theirs, mine, names }: Two): readonly Note[] {
 }
 
 function aboutOf(rule: Rule): string {
-  if (rule.allow === "scale") return `scale ${rule.group}`;
-  return rule.allow === "issue-certificate" ? `issue ${rule.authority}` : `update ${rule.zone}`;
+  return `${rule.allow} ${ruleResource(rule)}`;
 }
 
 /** Rates are counted by a rule's id, so that another id for what an old one permitted begins to count anew when the file is installed. */

@@ -4,6 +4,7 @@ import { type At, match } from "../match.ts";
 import type { Policy } from "../policy.ts";
 import { isRefusal, type Refusal } from "../refusal.ts";
 import type { Consent } from "./consent.ts";
+import { letting, seenBy } from "./deploy.ts";
 import type { Situation } from "./space.ts";
 
 /** How much a policy permits: refused, waits for people, allowed. */
@@ -43,10 +44,12 @@ export function approvalsFor(policy: Policy, { keys, age }: Consent, now: number
 
 /** What the PDP itself says: `match`, then `authorize`. */
 export function ask(policy: Policy, { at, situation, now, consent }: Point, past: Past): Answer {
-  const matched = match(policy, situation.asked, at);
+  const { asked, found } = situation;
+  const matched = match(letting(policy, situation), asked, at);
   if (isRefusal(matched)) return { level: "refused", rule: matched.rule ?? null, refusal: matched };
   const history: History = { ...past, revision: policy.revision };
-  const decision = authorize(matched, situation.found, history, now, approvalsFor(policy, consent, now));
+  const seen = found.action === "deploy" ? seenBy(policy, at, found) : found;
+  const decision = authorize(matched, seen, history, now, approvalsFor(policy, consent, now));
   switch (decision.decided) {
     case "allowed":
       return { level: "allowed", rule: decision.rule.id, refusal: null };

@@ -1,9 +1,9 @@
-import { ACTIONS, type Action, type Asked } from "../asked.ts";
-import type { Policy } from "../policy.ts";
+import { ACTIONS, type Action, askedResource } from "../asked.ts";
+import { type Policy, rulesFor } from "../policy.ts";
 import { commandDifferences } from "./commands.ts";
 import { contextDifferences } from "./context.ts";
 import type { Difference } from "./difference.ts";
-import { type Ground, groundOf, isSame } from "./ground.ts";
+import { groundOf, isSame } from "./ground.ts";
 import { type Note, notesOf } from "./notes.ts";
 import { rateDifferences } from "./rates.ts";
 import { TooManyParts } from "./region.ts";
@@ -37,44 +37,44 @@ function subjects(policy: Policy): readonly { readonly action: Action; readonly 
   return all.sort((x, y) => rank(x) - rank(y) || (x.resource < y.resource ? -1 : 1));
 }
 
-/** As rules name it: a record's is its zone. */
-function resourceNamed({ action, args }: Asked): string {
-  return action === "scale" ? args.group : action === "issue-certificate" ? args.authority : args.zone;
-}
+/** The rules of two policies for one action on one resource. */
+type Two = { readonly a: Policy; readonly b: Policy; readonly action: Action; readonly resource: string };
 
 /** Said instead of what could not be compared: it may hide a difference, so it is one. */
-function uncompared(ground: Ground, why: string): Difference {
-  const rules = ground.a.held.map(({ rule }) => rule.id);
+function uncompared({ a, b, action, resource }: Two, why: string): Difference {
+  const ids = (policy: Policy): readonly string[] => rulesFor(policy, action, resource).map(({ id }) => id);
+  const rules = ids(a);
   return {
     kind: "uncompared",
-    about: { action: ground.action, resource: ground.resource },
+    about: { action, resource },
     rule: null,
     together: rules,
-    beside: ground.b.held.map(({ rule }) => rule.id),
+    beside: ids(b),
     level: "allowed",
     what: [`do something by ${rules.join(", ")} that was not compared: ${why}`],
     example: null,
-    covers: ({ situation: { asked } }) => asked.action === ground.action && resourceNamed(asked) === ground.resource,
+    covers: ({ situation: { asked } }) => asked.action === action && askedResource(asked) === resource,
   };
 }
 
-function differencesIn(ground: Ground, limits: Limits): readonly Difference[] {
-  if (isSame(ground)) return [];
+function differencesIn(two: Two, limits: Limits): readonly Difference[] {
   try {
+    const ground = groundOf(two.a, two.b, two.action, two.resource);
+    if (isSame(ground)) return [];
     const budget = { left: limits.parts };
     const commands = commandDifferences(ground, budget);
     const meetings = meetingsOf(ground, sharedLeaves(ground, budget));
-    if (meetings === null) return [...commands, uncompared(ground, "too many different approvals for one resource")];
+    if (meetings === null) return [...commands, uncompared(two, "too many different approvals for one resource")];
     return [...commands, ...rateDifferences(ground, meetings, { left: limits.effort })];
   } catch (error) {
     if (!(error instanceof TooManyParts)) throw error;
-    return [uncompared(ground, "too many rules for one resource that overlap")];
+    return [uncompared(two, "too many rules for one resource that overlap")];
   }
 }
 
 /** Everything that a permits and b does not. */
 function beyond(a: Policy, b: Policy, limits: Limits): readonly Difference[] {
-  const rules = subjects(a).flatMap(({ action, resource }) => differencesIn(groundOf(a, b, action, resource), limits));
+  const rules = subjects(a).flatMap(({ action, resource }) => differencesIn({ a, b, action, resource }, limits));
   return [...contextDifferences(a, b), ...rules];
 }
 

@@ -3,7 +3,12 @@ import type { Rule } from "../policy.ts";
 import type { Region } from "./region.ts";
 
 /** A command and what was found for it. */
-export type Situation = { readonly asked: Asked; readonly found: Found };
+export type Situation = {
+  readonly asked: Asked;
+  readonly found: Found;
+  /** Of deploy: how many machines are to be out of service at once. A rule that allows fewer does not permit it. */
+  readonly unavailable?: number;
+};
 
 /** The commands of one action on one resource that rules tell apart by the same fields. */
 export type Space = {

@@ -40,6 +40,7 @@ export function readsOf(rules: readonly Rule[]): readonly Reads[] {
 function readsOfRule(rule: Rule): Reads {
   switch (rule.allow) {
     case "scale":
+    case "deploy":
       return {
         service: "autoscaling",
         resource: rule.group,

@@ -29,6 +29,7 @@ export function readsOf(context: AzureContext, rules: readonly Rule[]): readonly
 function readsOfRule({ azure }: AzureContext, rule: Rule): Reads {
   switch (rule.allow) {
     case "scale":
+    case "deploy":
       return {
         ...{ resource: rule.group, what: `scale set ${rule.group}`, table: SCALE_OPERATIONS, vault: null },
         places: placesOf(azure, "arm", ["GET"]),

@@ -25,6 +25,7 @@ export async function lacking(context: GcpContext, rule: Rule): Promise<string> 
 function questionOf({ gcp }: GcpContext, rule: Rule): { readonly service: Called; readonly path: string } {
   switch (rule.allow) {
     case "scale":
+    case "deploy":
       return { service: "cloudresourcemanager", path: `/v3/projects/${gcp.project}:testIamPermissions` };
     case "issue-certificate":
       return { service: "privateca", path: `/v1/${rule.authority}:testIamPermissions` };

@@ -18,6 +18,7 @@ export function tryReads(context: GcpContext, own: Own, rule: Rule, signal: Abor
   const errand: Errand = { id: DOCTOR, signal };
   switch (rule.allow) {
     case "scale":
+    case "deploy":
       return readGroup(context, own, rule.group, errand);
     case "issue-certificate":
       return readAuthority(context, rule.authority, errand);

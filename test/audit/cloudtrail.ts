@@ -7,6 +7,7 @@ import { cloudtrail } from "../../agent/audit/reconcile/cloudtrail.ts";
 import { addEvent, beginComparison, type Comparison, endComparison } from "../../agent/audit/reconcile/compare.ts";
 import { addEntry, emptyLedger, type Period, type Tables } from "../../agent/audit/reconcile/ledger.ts";
 import { timeText } from "../../agent/audit/time.ts";
+import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
 import {
   CERTIFICATE_OPERATIONS,
   DNS_OPERATIONS,
@@ -32,6 +33,7 @@ export const TABLES: Tables = {
     scale: SCALE_OPERATIONS,
     "issue-certificate": CERTIFICATE_OPERATIONS,
     "update-dns": DNS_OPERATIONS,
+    deploy: AWS_OPERATIONS.deploy,
   },
   checks: IDENTITY_OPERATIONS,
   doctor: DOCTOR_OPERATIONS,

@@ -73,6 +73,8 @@ function create(name: string, sbom: string): string {
     ...flags,
     "--says",
     "release 1",
+    "--version",
+    "4.1.0",
     ...signed,
     at("keys"),
     "--out",
@@ -113,7 +115,7 @@ describe("a manifest from an SBOM", () => {
     const bom = JSON.parse(readFileSync(at("cyclonedx.json"), "utf8")) as { components: object[] };
     bom.components.push({ type: "library", name: "handmade", version: "9" }, { type: "file", name: "readme" });
     writeFileSync(at("odd.json"), JSON.stringify(bom));
-    const flags = ["--parameters", at("eu.yaml"), "--says", "x", ...signed, at("keys")];
+    const flags = ["--parameters", at("eu.yaml"), "--says", "x", "--version", "4.1.0", ...signed, at("keys")];
     const made = control(
       "manifest",
       "create",
@@ -159,7 +161,16 @@ describe("a manifest from an SBOM", () => {
       ["cluster: prod-eu-1", "cluster: &a prod-eu-1", "line 1"],
     ] as const) {
       writeFileSync(at("wrong.yaml"), readFileSync(at("eu.yaml"), "utf8").replace(from, to));
-      const flags = ["--image", `broker=${at("cyclonedx.json")}`, "--digest", `broker=${DIGEST}`, "--says", "x"];
+      const flags = [
+        "--image",
+        `broker=${at("cyclonedx.json")}`,
+        "--digest",
+        `broker=${DIGEST}`,
+        "--says",
+        "x",
+        "--version",
+        "4.1.0",
+      ];
       const refused = control("manifest", "create", ...flags, "--parameters", at("wrong.yaml"), ...signed, at("keys"));
       expect([refused.code, refused.out]).toEqual([3, ""]);
       expect(refused.err).toContain(words);
@@ -251,6 +262,8 @@ describe("verify", () => {
       at("eu.yaml"),
       "--says",
       "x",
+      "--version",
+      "4.1.0",
     ];
     good("manifest", "create", ...flags, ...signed, at("keys"), "--out", at("root.manifest"));
     const key = good("manifest", "signer", ...signed, at("keys")).trim();

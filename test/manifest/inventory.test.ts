@@ -26,7 +26,7 @@ function manifest(cluster: string, packages: readonly string[]): Manifest {
     type: "reeve-manifest",
     v: 1,
     says: "x",
-    content: { agent: null, images: [image] },
+    content: { agent: null, images: [image], version: "1.0.0" },
     parameters: { cluster, place, ...rest },
   });
 }

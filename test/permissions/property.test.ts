@@ -113,6 +113,8 @@ function commandOf({ rules }: Policy, ask: Asking): Asked {
       };
       return { action: "update-dns", args: { ...args, ttl: 3 } };
     }
+    case "deploy":
+      throw new Error("no deploy rule is drawn");
   }
 }
 
@@ -120,6 +122,7 @@ function commandOf({ rules }: Policy, ask: Asking): Asked {
 function expressible(policy: Policy, asked: Asked): boolean {
   return policy.rules.some((each) => {
     if (each.allow === "scale") return asked.action === "scale" && asked.args.group === each.group;
+    if (each.allow === "deploy") return asked.action === "deploy" && asked.args.group === each.group;
     if (each.allow === "issue-certificate") {
       if (asked.action !== "issue-certificate" || asked.args.authority !== each.authority) return false;
       return asked.args.usages.every((usage) => each.usages.includes(usage));

@@ -118,6 +118,8 @@ export function changeOf(asked: Asked): Call {
   switch (asked.action) {
     case "scale":
       return scaling(asked.args.group);
+    case "deploy":
+      throw new Error("no deploy command is asked");
     case "issue-certificate":
       return issuing(asked.args.authority, templateFor(asked.args.usages));
     case "update-dns": {
@@ -135,6 +137,8 @@ export function readsOf(asked: Asked): readonly Call[] {
         { action: "autoscaling:DescribeAutoScalingGroups", resource: "*" },
         { action: "autoscaling:DescribeScalingActivities", resource: "*" },
       ];
+    case "deploy":
+      throw new Error("no deploy command is asked");
     case "issue-certificate":
       return ["DescribeCertificateAuthority", "GetCertificateAuthorityCertificate", "GetCertificate"].map((name) => ({
         action: `acm-pca:${name}`,

@@ -146,7 +146,10 @@ test("a state is parsed as in a policy's tests, with who has approved and since 
     log_since: "2026-11-24T08:00:00Z",
   });
   if ("fault" in state) throw new Error(state.fault);
-  expect(state.found).toEqual({ action: "scale", count: 7 });
+  expect(state.found({ action: "scale", args: { group: "g", count: 1 } }, policy)).toEqual({
+    action: "scale",
+    count: 7,
+  });
   expect(state.at).toBeNull();
   expect(state.history(NOW).intents.get("brokers-grow")).toHaveLength(4);
   expect(state.history(NOW).since).toBe(Date.parse("2026-11-24T08:00:00Z"));

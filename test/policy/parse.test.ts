@@ -79,7 +79,6 @@ const BAD: readonly (readonly [name: string, from: string, to: string, message: 
   ["a leading zero", "10.20.0.0/16", "10.020.0.0/16", /CIDR/, "10.020"],
   ["no values at all", "[10.20.0.0/16]", "[]", /values.within/, "[]"],
   ["exactly for addresses", "{ within: [10.20.0.0/16] }", "{ exactly: [10.20.0.1] }", /goes with types/, "{ exactly"],
-  ["deploy", "allow: scale", "allow: deploy", /not available/, "deploy"],
   ["an unknown action", "allow: scale", "allow: anything", /not an action/, "anything"],
   ["the same id twice", "id: brokers-shrink", "id: brokers-grow\n    #", /another rule|why is/, "brokers-grow\n    #"],
   ["min over max", "{ min: 3, max: 9 }", "{ min: 9, max: 3 }", /not less/, "3 }"],
@@ -127,7 +126,7 @@ for (const [name, from, to, message, at] of BAD) {
     const found = errors(text).find((error) => message.test(error.message));
     expect(errors(text).length).toBeGreaterThan(0);
     if (found === undefined) throw new Error(JSON.stringify(errors(text)));
-    expect(found.code).toBe(name === "deploy" ? "policy.not-available" : "policy.invalid");
+    expect(found.code).toBe("policy.invalid");
     expect(found.hint).not.toBe("");
     // From where the change was made: the piece may stand earlier in a comment.
     const changedAt = Math.max(EXAMPLE.indexOf(from) - 60, 0);

@@ -1,7 +1,9 @@
+import { noteKeyOf } from "../../policy/keys.ts";
 import type { Policy, Rule } from "../../policy/policy.ts";
 import type { Consent } from "../../policy/review/consent.ts";
 import { ask, type Level, NO_PAST, ownAt, type Past } from "../../policy/review/point.ts";
 import type { Situation } from "../../policy/review/space.ts";
+import { VERSION } from "../../policy/version.ts";
 import { KEYS } from "../policy/review-world.ts";
 
 /** Right below, at and right above both ends of a range. */
@@ -102,6 +104,40 @@ function records(rule: Extract<Rule, { allow: "update-dns" }>): Situation[] {
 }
 
 /** Within windows, at their edges, and when clocks change. */
+/** Signed by each number of the rule's keys, of each version at an end of its range, with each number of machines around the most. */
+function deploys({ signers }: Policy, rule: Extract<Rule, { allow: "deploy" }>): Situation[] {
+  const keys = rule.signers.by.map((id) => noteKeyOf(signers[id] ?? "") ?? "");
+  const [min, max] = [rule.version.min, rule.version.max].map((text) => text.split(".").map(Number));
+  const near = [min, max].flatMap((parts) =>
+    [-1, 0, 1].map((step) => [parts?.[0], parts?.[1], Math.max(0, (parts?.[2] ?? 0) + step)].join(".")),
+  );
+  const manifest = `sha256:${"0".repeat(64)}`;
+  const one = (signedBy: readonly string[], version: string, unavailable: number): Situation => ({
+    asked: { action: "deploy", args: { group: rule.group, manifest } },
+    found: {
+      action: "deploy",
+      manifest: {
+        digest: manifest,
+        signedBy,
+        cluster: "",
+        place: { cloud: "", account: "", region: "" },
+        policy: null,
+        version,
+        group: { image: "image", digest: manifest },
+      },
+      image: null,
+      count: 1,
+    },
+    unavailable,
+  });
+  return [
+    ...keys.map((_, many) => one(keys.slice(0, many), rule.version.min, 1)),
+    ...keys.map((_, many) => one(keys.slice(many), rule.version.min, 1)),
+    ...near.filter((version) => VERSION.test(version)).map((version) => one(keys, version, 1)),
+    ...[-1, 0, 1].map((step) => one(keys, rule.version.max, Math.max(1, rule.unavailable + step))),
+  ];
+}
+
 const TIMES = ["2026-11-24T11:00:00Z", "2026-11-24T07:00:00Z", "2026-11-24T06:59:59Z", "2026-10-25T01:30:00Z"].map(
   (time) => Date.parse(time),
 );
@@ -115,6 +151,7 @@ const CONSENTS: readonly Consent[] = [
 export function askedAround(policy: Policy): ((of: Policy) => Level)[] {
   const situations = policy.rules.flatMap((rule) => {
     if (rule.allow === "scale") return scales(rule);
+    if (rule.allow === "deploy") return deploys(policy, rule);
     return rule.allow === "issue-certificate" ? certificates(rule) : records(rule);
   });
   return situations.flatMap((situation, at) => {

@@ -148,6 +148,7 @@ function resourceOf({ action, asked }: Pick<Extract<Entry, { kind: "intent" }>, 
   };
   switch (action) {
     case "scale":
+    case "deploy":
       return text("group");
     case "issue-certificate":
       return text("authority");

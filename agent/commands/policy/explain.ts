@@ -63,8 +63,7 @@ function questionIn(path: string, given: GivenState | null): Question {
       3,
     );
   }
-  const made = given?.found.action === "issue-certificate" ? given.found.made : "in-cluster";
-  return { asked: askedOf(ask, made), at: {} };
+  return { asked: askedOf(ask, given?.made ?? "in-cluster"), at: {} };
 }
 
 function stateIn(given: string, policy: Policy): GivenState {
@@ -141,7 +140,7 @@ function explainFile(path: string, command: string, options: Options, host: Host
   const { policy } = file;
   const state = options.given === undefined ? null : stateIn(options.given, policy);
   const { asked, at } = questionIn(command, state);
-  if (state !== null && state.found.action !== asked.action) {
+  if (state !== null && state.action !== asked.action) {
     throw new Complaint(
       "explain it",
       `what was given is no state for ${asked.action}`,
@@ -158,7 +157,7 @@ function explainFile(path: string, command: string, options: Options, host: Host
     dryRun: false,
   };
   const given: Given = {
-    found: state?.found ?? null,
+    found: state?.found(asked, policy) ?? null,
     history: state?.history(now) ?? { intents: new Map(), since: null, revision: 0 },
     approvals: state?.approvals(now) ?? NOBODY,
     now,

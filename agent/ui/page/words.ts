@@ -52,6 +52,8 @@ export function wishOf({ action, asked }: Asking): string {
       return `Issue a certificate from ${text("authority")}`;
     case "update-dns":
       return `DNS: ${text("change")} ${text("type")} ${text("name")}`;
+    case "deploy":
+      return `Deploy ${text("manifest").slice(0, "sha256:".length + 12)}… to ${text("group")}`;
     default:
       return plain(action);
   }

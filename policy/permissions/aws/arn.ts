@@ -83,7 +83,8 @@ function acmeFault(authority: string, id: string): Fault | null {
 /** Why a rule's resource is none of AWS's; null when it can be one. */
 export function resourceFault(place: AwsPlace, rule: Rule): Fault | null {
   switch (rule.allow) {
-    case "scale": {
+    case "scale":
+    case "deploy": {
       if (GROUP.test(rule.group) && !VARIABLE.test(rule.group)) return null;
       const because = `its group ${rule.group} cannot be an Auto Scaling group's name`;
       return { rule: rule.id, because, hint: "A name has at most 255 characters, no colon, and none of ${ &{ %{." };

@@ -32,6 +32,24 @@ function row(service: Service, call: string, kind: Operation["kind"], scope: Sco
   return { operation, kind, method: more.method ?? "POST", permissions, scope, again, service };
 }
 
+/**
+ * Of deploy. Whoever has a group launched from another version of a template is asked for the right to launch what it says: its machines, its
+ * tags, and to pass it its role ("Control Amazon EC2 launch template usage in Auto Scaling groups").
+ */
+const DEPLOY: readonly AwsOperation[] = [
+  row("autoscaling", "DescribeAutoScalingGroups", "read", "region"),
+  row("autoscaling", "DescribeInstanceRefreshes", "read", "region"),
+  row("ec2", "DescribeLaunchTemplateVersions", "read", "region"),
+  row("ec2", "DescribeInstances", "read", "region"),
+  row("ec2", "DescribeImages", "read", "region"),
+  // ClientToken: one version, however often it is sent.
+  row("ec2", "CreateLaunchTemplateVersion", "change", "launch-template", { again: true }),
+  row("autoscaling", "StartInstanceRefresh", "change", "group", {
+    besides: ["ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"],
+  }),
+  row("autoscaling", "RollbackInstanceRefresh", "change", "group"),
+];
+
 export const AWS_OPERATIONS: Operations<AwsOperation> = {
   scale: [
     row("autoscaling", "DescribeAutoScalingGroups", "read", "region"),
@@ -51,27 +69,10 @@ export const AWS_OPERATIONS: Operations<AwsOperation> = {
     row("route53", "GetChange", "read", "change", { method: "GET" }),
     row("route53", "ChangeResourceRecordSets", "change", "records"),
   ],
+  deploy: DEPLOY,
   // Asked of no command's resource: whose credentials these are.
   identity: [row("sts", "GetCallerIdentity", "read", "nothing")],
 };
-
-/**
- * Of deploy. Whoever has a group launched from another version of a template is asked for the right to launch what it says: its machines, its
- * tags, and to pass it its role ("Control Amazon EC2 launch template usage in Auto Scaling groups").
- */
-export const AWS_DEPLOY: readonly AwsOperation[] = [
-  row("autoscaling", "DescribeAutoScalingGroups", "read", "region"),
-  row("autoscaling", "DescribeInstanceRefreshes", "read", "region"),
-  row("ec2", "DescribeLaunchTemplateVersions", "read", "region"),
-  row("ec2", "DescribeInstances", "read", "region"),
-  row("ec2", "DescribeImages", "read", "region"),
-  // ClientToken: one version, however often it is sent.
-  row("ec2", "CreateLaunchTemplateVersion", "change", "launch-template", { again: true }),
-  row("autoscaling", "StartInstanceRefresh", "change", "group", {
-    besides: ["ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"],
-  }),
-  row("autoscaling", "RollbackInstanceRefresh", "change", "group"),
-];
 
 /**
  * Asked by `doctor` alone, where the config names IAM's endpoint: what IAM would say to a change. Never among the rendered permissions: who

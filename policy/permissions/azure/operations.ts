@@ -66,6 +66,7 @@ export const AZURE_OPERATIONS: Operations<AzureOperation> = {
     }),
   ],
   "update-dns": [read("Microsoft.Network/dnsZones/read", "zone"), ...TYPES.flatMap(records)],
+  deploy: [],
   // Whose the token is, the metadata service says, and the token itself: no call of Azure's.
   identity: [],
 };

@@ -50,6 +50,7 @@ function acmeFault(rule: string, authority: string): Fault | null {
 export function nameFault(rule: Rule): Fault | null {
   switch (rule.allow) {
     case "scale":
+    case "deploy":
       if (SET.test(rule.group)) return null;
       return { rule: rule.id, because: `${rule.group} is no scale set's name`, hint: "Write its name alone: brokers." };
     case "issue-certificate":

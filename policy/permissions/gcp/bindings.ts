@@ -23,7 +23,7 @@ const OF_CHANGE = {
 
 /** A group of a zone is asked about by the zonal calls alone, one of the region by the regional ones. */
 function isUsed(rule: Rule, permission: string): boolean {
-  if (rule.allow === "scale") {
+  if (rule.allow === "scale" || rule.allow === "deploy") {
     const zonal = rule.group.includes("/");
     return !permission.startsWith(zonal ? "compute.regionOperations." : "compute.zoneOperations.");
   }
@@ -43,6 +43,7 @@ function whereOf(
 ): { readonly scope: Exclude<Scope, "records">; readonly resource: string } {
   switch (rule.allow) {
     case "scale":
+    case "deploy":
       return { scope: "project", resource: `projects/${project}` };
     case "issue-certificate":
       return { scope: "pool", resource: rule.authority };

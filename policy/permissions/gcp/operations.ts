@@ -68,6 +68,7 @@ export const GCP_OPERATIONS: Operations<GcpOperation> = {
       ],
     }),
   ],
+  deploy: [],
   // Whose credentials these are, the machine's own metadata server says: no call of Google's API.
   identity: [],
 };

@@ -24,7 +24,8 @@ const POOL = /^projects\/([a-z0-9-]{1,63})\/locations\/([a-z0-9-]{1,63})\/caPool
 export function resourceFault({ project, region }: GcpPlace, rule: Rule): Fault | null {
   const fault = (because: string, hint: string): Fault => ({ rule: rule.id, because, hint });
   switch (rule.allow) {
-    case "scale": {
+    case "scale":
+    case "deploy": {
       const [, zone] = ZONAL.exec(rule.group) ?? [];
       if (GROUP.test(rule.group) || zone?.replace(/-[a-z]$/, "") === region) return null;
       const hint = `Write NAME for a regional group, or ZONE/NAME with a zone of ${region}.`;
