@@ -111,7 +111,7 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
       }));
     case "deploy":
       return {
-        artifact: "artifact.missing",
+        artifact: "missing",
         because: `the manifest ${shortDigest(asked.args.manifest)} is not here: the config names no place for artifacts`,
         hint: "Ask the customer to name one.",
       };
