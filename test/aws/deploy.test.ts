@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { leastHealthy } from "../../providers/aws/refresh.ts";
 import { resourceOfInput } from "../../providers/aws/resource.ts";
-import { gateFor } from "../providers/world.ts";
-import { errandOf, imageCommand, recalled, resumed, rolled, see, withImage } from "./deploying.ts";
+import { described, errandOf, recalled, resumed, rolled, see } from "../providers/deploying.ts";
+import { imageCommand, withImage } from "./deploying.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
 import { startWorld, type World, type WorldOptions } from "./world/world.ts";
 
@@ -187,10 +187,7 @@ describe("after a crash", () => {
 describe("what is refused when it is read", () => {
   test("an image that is not there, and what is no image", async () => {
     const { world } = await begin();
-    const seen = async (image: string) => {
-      const { action, args, resource } = await imageCommand(world, image);
-      return action.describe(gateFor(action, args, resource, { phase: "read" }).gate, args, errandOf(1));
-    };
+    const seen = async (image: string) => described(await imageCommand(world, image));
     expect(await seen("ami-0123456789abcdef0")).toMatchObject({ artifact: "missing" });
     expect(await seen("sha256:abc")).toMatchObject({ artifact: "malformed" });
   });
