@@ -120,7 +120,7 @@ function fieldsOf(value: unknown): Json {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
 }
 function bodyOf({ body }: Leaving): Json {
-  return fieldsOf(JSON.parse(new TextDecoder().decode(body ?? new Uint8Array())));
+  return body === null ? {} : fieldsOf(JSON.parse(new TextDecoder().decode(body)));
 }
 
 /** A template of the command's own name, that is the group's own but for the image, and that image the judged one. */
