@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { isAcme } from "../policy/acme.ts";
 import type { Asked, CertificateArgs, Found } from "../policy/asked.ts";
-import { shortDigest } from "../policy/names.ts";
+import type { Policy } from "../policy/policy.ts";
 import type {
   ActionProvider,
   AuthorityState,
@@ -16,7 +16,9 @@ import type {
   Reconciled,
   UnfitArtifact,
 } from "../providers/provider.ts";
+import type { ManifestSource } from "./artifacts/source.ts";
 import type { EntryBody } from "./audit/entry.ts";
+import { deployOfIntent, deployWork } from "./deploy.ts";
 import type { Disk } from "./host/host.ts";
 import { MAX_CSR_NAMES, MAX_CSR_NAMES_BYTES } from "./limits.ts";
 import { certificateBeside, findCsr } from "./owner/csr.ts";
@@ -24,10 +26,12 @@ import { readCsr } from "./wire/csr.ts";
 
 export type Facts = Extract<EntryBody, { kind: "intent" }>["found"];
 
-/** What `describe` saw: what the policy judges, what the entry says of it, and the call that would act on exactly that. */
+/** What the policy judges, and what the entry says of it. */
+export type Judged = { readonly found: Found; readonly facts: Facts };
+/** What `describe` saw, and the call that would act on exactly that. */
 export type Seen = {
-  readonly found: Found;
-  readonly facts: Facts;
+  /** By the policy of the moment: whose signature counts is the policy's word. */
+  judge(policy: Policy): Judged;
   /** The judged certificate request, base64 DER. */
   readonly csr: string | null;
   execute(gate: Gate, errand: Errand): Promise<Executed>;
@@ -44,6 +48,10 @@ export type Work = {
   readonly operations: OperationsTable;
   readonly places: readonly CallPlace[];
   readonly beside: readonly Ground[];
+  /** What is known before anything of the resource is read, and is refused then already; null: nothing is. */
+  readonly before: ((policy: Policy) => Found) | null;
+  /** What is interrupted may be gone on with under its open intent. */
+  readonly resumes: boolean;
   describe(gate: Gate, errand: Errand): Promise<Seen | Unseen>;
 };
 
@@ -51,17 +59,24 @@ function workOf<Args, State>(
   provider: ActionProvider<Args, State>,
   args: Args,
   resource: string,
-  see: (state: State) => Pick<Seen, "found" | "facts" | "csr">,
+  see: (state: State) => Judged & Pick<Seen, "csr">,
 ): Work {
   return {
     resource,
     operations: provider.operations,
     places: provider.places(args),
     beside: provider.beside?.(args) ?? [],
+    before: null,
+    resumes: provider.resume !== undefined,
     async describe(gate, errand) {
       const described = await provider.describe(gate, args, errand);
       if (!("state" in described)) return described;
-      return { ...see(described.state), execute: (inner, own) => provider.execute(inner, args, described.state, own) };
+      const { csr, ...seen } = see(described.state);
+      return {
+        judge: () => seen,
+        csr,
+        execute: (inner, own) => provider.execute(inner, args, described.state, own),
+      };
     },
   };
 }
@@ -93,8 +108,16 @@ function requestOf(
   return "because" in found ? { csr_unreadable: found.because, hint: found.hint } : found;
 }
 
-/** What a command will need of its provider. Effects: reads the certificate request, which is this machine's own. */
-export async function workFor(provider: Provider, disk: Disk, csrFolder: string, asked: Asked): Promise<Work | Unseen> {
+/** Where what a command names by its digest is read. */
+export type Places = { readonly disk: Disk; readonly csrFolder: string; readonly manifests: ManifestSource };
+
+/** What a command will need of its provider. Effects: reads the certificate request, which is this machine's own, or the manifest. */
+export async function workFor(
+  provider: Provider,
+  { disk, csrFolder, manifests }: Places,
+  asked: Asked,
+  signal: AbortSignal,
+): Promise<Work | Unseen> {
   const resource = gateResource(asked);
   switch (asked.action) {
     case "scale":
@@ -110,11 +133,7 @@ export async function workFor(provider: Provider, disk: Disk, csrFolder: string,
         csr: null,
       }));
     case "deploy":
-      return {
-        artifact: "missing",
-        because: `the manifest ${shortDigest(asked.args.manifest)} is not here: the config names no place for artifacts`,
-        hint: "Ask the customer to name one.",
-      };
+      return deployWork(provider, manifests, asked.args, signal);
     case "issue-certificate": {
       const request = requestOf(disk, csrFolder, asked.args);
       if (!("der" in request)) return request;
@@ -173,20 +192,21 @@ function count(facts: Facts, name: string): number {
   return value;
 }
 
-const nobodyToAsk: ReturnType<typeof reconcileFor> = {
+const nobodyToAsk = (words: string): ReturnType<typeof reconcileFor> => ({
   operations: [],
   places: [],
   beside: [],
   clear: null,
+  resume: null,
   reconcile: async () => ({
     result: "unknown",
     code: "missing",
     known_by: "nothing",
     changed: [],
     certificate: null,
-    words: "The config names no ACME authority any more.",
+    words,
   }),
-};
+});
 
 /** The same for an intent of the log: everything comes from its entry, nothing is looked up again. */
 export function reconcileFor(
@@ -201,6 +221,8 @@ export function reconcileFor(
   reconcile(gate: Gate, errand: Errand): Promise<Reconciled>;
   /** Null: nothing is left beside the resource by any execution. */
   clear: ((gate: Gate, errand: Errand) => Promise<void>) | null;
+  /** Null: what was interrupted is not gone on with. */
+  resume: ((gate: Gate, errand: Errand) => Promise<Executed>) | null;
 } {
   const facts = intent.found;
   const texts = (name: string): string[] => (Array.isArray(facts[name]) ? facts[name] : []);
@@ -212,6 +234,11 @@ export function reconcileFor(
       action.clear === undefined
         ? null
         : (gate: Gate, errand: Errand) => action.clear?.(gate, args, errand) ?? Promise.resolve(),
+    resume:
+      action.resume === undefined
+        ? null
+        : (gate: Gate, errand: Errand) =>
+            action.resume?.(gate, args, state, errand) ?? action.reconcile(gate, args, state, errand),
     reconcile: (gate: Gate, errand: Errand) => action.reconcile(gate, args, state, errand),
   });
   switch (asked.action) {
@@ -221,8 +248,11 @@ export function reconcileFor(
       return of(provider["update-dns"], asked.args, {
         record: "record" in facts ? null : { values: texts("values"), ttl: count(facts, "ttl") },
       });
-    case "deploy":
-      throw new Error("an intent to deploy was never written");
+    case "deploy": {
+      if (provider.deploy === undefined) return nobodyToAsk("The provider has no deploy any more.");
+      const { args, state } = deployOfIntent(asked.args, facts);
+      return of(provider.deploy, args, state);
+    }
     case "issue-certificate": {
       const file = facts["file"];
       const deliver = typeof file === "string" ? certificateBeside(`${csrFolder}/${file}`) : null;
@@ -230,7 +260,7 @@ export function reconcileFor(
       const args = { ...asked.args, csrDer: Buffer.from(intent.csr, "base64"), names: texts("names"), deliver };
       const issuer = issuerOf(provider, asked.args);
       // The config lost it since: what the intent became cannot be asked any more.
-      if (issuer === null) return nobodyToAsk;
+      if (issuer === null) return nobodyToAsk("The config names no ACME authority any more.");
       return of(issuer, args, { subject: String(facts["authority"] ?? "") });
     }
   }

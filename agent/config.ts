@@ -4,6 +4,7 @@ import { strictYaml } from "../policy/yaml.ts";
 import { placeName, placeOf } from "./host/socket.ts";
 import { LOG_KEPT_MIN_MS } from "./limits.ts";
 import { AcmeConfig } from "./providerConfig/acme.ts";
+import { ArtifactsConfig } from "./providerConfig/artifacts.ts";
 import { aws } from "./providerConfig/aws.ts";
 import { azure } from "./providerConfig/azure.ts";
 import { AbsolutePath } from "./providerConfig/fields.ts";
@@ -88,7 +89,7 @@ export const Config = z
     key_rotation: z.enum(["approve", "automatic"]).default("approve"),
     egress: Egress.default({ proxy: "none", endpoints: {} }),
     witnesses: WitnessesConfig.default([]),
-    artifacts: z.literal("none").default("none"),
+    artifacts: ArtifactsConfig.default("none"),
     log: z
       .strictObject({
         /** Rates look back a week: what they count is not given up before that. */

@@ -1,11 +1,11 @@
-import { resourceOf } from "../policy/asked.ts";
+import { type Asked, NOBODY, resourceOf } from "../policy/asked.ts";
 import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
 import type { Policy, Rule } from "../policy/policy.ts";
 import { isRefusal, type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, type Executed, type Gate, Halted } from "../providers/provider.ts";
+import { CallFailed, type Errand, type Executed, type Gate, Halted } from "../providers/provider.ts";
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
@@ -14,7 +14,7 @@ import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { deadlineIn } from "./deadline.ts";
-import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
+import { COMMAND_DEADLINE_SECONDS, DEPLOY_DEADLINE_SECONDS } from "./limits.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, write } from "./road.ts";
@@ -40,15 +40,17 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   const verified = verifyNow(command, road, waited);
   if (isRefusal(verified)) return recordRefusal(asking(command), verified, road, null);
   const matched = matchNow(verified, road);
-  if (isRefusal(matched.refusal)) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
-  const observed = await describe(verified, road);
+  if (matched.refusal !== null) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
+  const observed = await describe(verified, matched, road);
   if (isRefusal(observed)) return recordRefusal(asking(verified), observed, road, matched.digest);
   await road.owner.refresh();
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
   const unseen = await seenByOthers(intended, road);
-  write(road, unseen === null ? await call(intended, road) : notBegun(intended, unseen, road));
+  const outcome = unseen === null ? await call(intended, road) : notBegun(intended, unseen, road);
+  // If we stop here, and where there is none, the intent is open: the next start finishes it.
+  if (outcome !== null) write(road, outcome);
 }
 
 type NotSeen = { readonly code: "head-unwritten" | "intent-unheard"; readonly because: string };
@@ -124,11 +126,20 @@ declare const observed: unique symbol;
 type Observed = { readonly command: Verified; readonly work: Work; readonly seen: Seen; readonly [observed]: true };
 
 /** Reads only, only the resource that the matched rule names, only by the action's read operations. */
-async function describe(command: Verified, road: Road): Promise<Observed | Refusal> {
+async function describe(
+  command: Verified,
+  { policy, matched }: Extract<MatchedNow, { refusal: null }>,
+  road: Road,
+): Promise<Observed | Refusal> {
   const cannot = cannotOf(command.asked);
   const csrFolder = road.config.csr ?? `${road.config.state}/csr`;
-  const work = await workFor(road.provider, road.host.disk, csrFolder, command.asked);
+  const places = { disk: road.host.disk, csrFolder, manifests: road.manifests };
+  const work = await workFor(road.provider, places, command.asked, road.stop);
   if (!("describe" in work)) return unseen(cannot, work);
+  if (work.before !== null) {
+    const early = authorize(matched, work.before(policy), road.history(), decisionTime(road), NOBODY);
+    if (early.decided === "refused") return early.refusal;
+  }
   const gate = makeGate({
     table: work.operations,
     places: work.places,
@@ -143,7 +154,7 @@ async function describe(command: Verified, road: Road): Promise<Observed | Refus
   try {
     const seen = await work.describe(gate, { id: command.claims.jti, signal: deadline.signal });
     stopOnBreach(gate.breach(), null, command.claims.jti, road);
-    if (!("found" in seen)) return unseen(cannot, seen);
+    if (!("judge" in seen)) return unseen(cannot, seen);
     return { command, work, seen } as Observed;
   } catch (error) {
     stopOnBreach(gate.breach(), error, command.claims.jti, road);
@@ -184,14 +195,15 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
   if ("code" in now) return end(command, now, road, null);
   if (now.refusal !== null) return end(command, now.refusal, road, now.digest);
   const consent = consentNow(road, now.policy, now.matched.rules, waited);
-  const decision = authorize(now.matched, seen.found, road.history(), decisionTime(road), consent.approvals);
+  const { found: state, facts: found } = seen.judge(now.policy);
+  const decision = authorize(now.matched, state, road.history(), decisionTime(road), consent.approvals);
   if (decision.decided === "refused") return end(command, decision.refusal, road, now.digest);
   const waits = decision.decided === "wait" ? decision.approval : null;
   const allowed = { policy: now.digest, rule: decision.rule.id };
   if (command.claims.dry_run) {
     const approval = waits === null ? {} : { approval: asksBody(waits) };
     const signed = command.signed.text;
-    write(road, { ...asking(command), kind: "considered", allowed, found: seen.facts, signed, ...approval });
+    write(road, { ...asking(command), kind: "considered", allowed, found, signed, ...approval });
     return null;
   }
   const full = road.log.roomy ? null : noSpace(cannotOf(command.asked));
@@ -200,7 +212,7 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
     // What waits already goes on waiting: its entry stands, and the new signatures are on record.
     const full = waited === null ? tooMany(cannotOf(command.asked), decision.rule, road) : null;
     if (full !== null) return end(command, full, road, now.digest);
-    if (waited === null) write(road, waitingBody(command, seen.facts, now, decision.rule, waits, decisionTime(road)));
+    if (waited === null) write(road, waitingBody(command, found, now, decision.rule, waits, decisionTime(road)));
     else if (consent.fresh.length > 0) write(road, ...consent.fresh);
     return null;
   }
@@ -209,7 +221,7 @@ function intend(observed: Observed, road: Road, waited: WaitingEntry | null): In
     by.length === 0 ? {} : { approved: by.map((person) => ({ entry: consent.entryOf(person), person })) };
   const intent = road.log.size + consent.fresh.length;
   const resource = resourceOf(command.asked);
-  const { facts: found, csr } = seen;
+  const { csr } = seen;
   const signed = command.signed.text;
   // In one group: an intent is never there without the approvals that it names.
   write(road, ...consent.fresh, {
@@ -280,26 +292,29 @@ function notBegun(
   return outcomeBody(command.claims.jti, intent, none, "answer", [], keepWords(because, road));
 }
 
-/** The permitted call. Whatever happens in it becomes exactly one outcome; only a breach of the gate and our own mistakes throw. */
-async function call(intended: Intended, road: Road): Promise<ReturnType<typeof outcomeBody>> {
+/**
+ * The permitted call. Whatever happens in it becomes exactly one outcome; only a breach of the gate and our own mistakes throw. Null: this
+ * process is to end, and the next start goes on with it under the same intent.
+ */
+async function call(intended: Intended, road: Road): Promise<ReturnType<typeof outcomeBody> | null> {
   const { command, work, seen, rule } = intended;
   const id = command.claims.jti;
-  const validity = rule.allow === "issue-certificate" ? { validity: rule.validity } : {};
   const operations: Operation[] = [];
-  const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
+  const deadline = deadlineIn(road.host.clock, deadlineSeconds(command.asked));
   const gate = makeGate({
     table: work.operations,
     places: work.places,
     beside: work.beside,
     resource: work.resource,
     phase: "all",
-    beforeChange: () => beforeChange(road, deadline.signal),
+    beforeChange: () => beforeChange(road, deadline.signal, work.resumes),
     now: () => road.host.clock.monotonic(),
     record: (operation) => operations.push(operation),
   });
+  const signal = work.resumes ? AbortSignal.any([deadline.signal, road.stop]) : deadline.signal;
   let executed: Executed;
   try {
-    executed = await seen.execute(afterReading(road.owner, work, gate), { id, signal: deadline.signal, ...validity });
+    executed = await seen.execute(afterReading(road.owner, work, gate), { id, signal, ...limitsOf(rule) });
     stopOnBreach(gate.breach(), null, id, road);
   } catch (error) {
     stopOnBreach(gate.breach(), error, id, road);
@@ -307,12 +322,37 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
   } finally {
     deadline.end();
   }
+  if (work.resumes && leftForNext(executed, road, deadline.signal)) return null;
   return outcomeBody(id, intended.intent, executed, "answer", operations, keepWords(executed.words, road));
 }
 
-/** What is looked at right before each change. Throws Halted. */
-export function beforeChange(road: Pick<Road, "halted" | "suspended">, deadline: AbortSignal): void {
-  if (road.halted()) throw new Halted("stopped");
+/** What the permitting rule says to the execution itself. */
+export function limitsOf(rule: Rule): Pick<Errand, "validity" | "unavailable"> {
+  if (rule.allow === "deploy") return { unavailable: rule.unavailable };
+  return rule.allow === "issue-certificate" ? { validity: rule.validity } : {};
+}
+
+export function deadlineSeconds({ action }: Pick<Asked, "action">): number {
+  return action === "deploy" ? DEPLOY_DEADLINE_SECONDS : COMMAND_DEADLINE_SECONDS;
+}
+
+/** It stopped because this process is to end, and for no other reason. */
+export function leftForNext(
+  { result, code }: Pick<Executed, "result" | "code">,
+  road: Pick<Road, "stopping" | "halted">,
+  deadline: AbortSignal,
+): boolean {
+  const stopped = result === "failed" && (code === "stopped" || code === "deadline");
+  return stopped && road.stopping() && !road.halted() && !deadline.aborted;
+}
+
+/** What is looked at right before each change. `resumes`: it need not be finished by a process that is to end. Throws Halted. */
+export function beforeChange(
+  road: Pick<Road, "halted" | "suspended" | "stopping">,
+  deadline: AbortSignal,
+  resumes: boolean,
+): void {
+  if (road.halted() || (resumes && road.stopping())) throw new Halted("stopped");
   if (road.suspended() !== null) throw new Halted("suspended");
   if (deadline.aborted) throw new Halted("deadline");
 }

@@ -10,6 +10,8 @@ export const MAX_COMMANDS_PER_HOUR = 600;
 export const MAX_INTAKE_BYTES_PER_HOUR = MAX_COMMANDS_PER_HOUR * 2048;
 export const MAX_RUNNING_COMMANDS = 8;
 export const COMMAND_DEADLINE_SECONDS = 300;
+/** A deploy replaces machine after machine, each of which must get well. Told to stop, the agent leaves it where it is: it is resumed. */
+export const DEPLOY_DEADLINE_SECONDS = 4 * 3600;
 export const MAX_ENTRY_BYTES = 64 * 1024 - 1;
 export const MAX_REFUSAL_ENTRY_BYTES = 2048;
 export const MAX_POLICY_BYTES = 256 * 1024;
@@ -17,6 +19,10 @@ export const MAX_CONFIG_BYTES = 64 * 1024;
 /** What golang.org/x/mod/sumdb/note takes, too. */
 export const MAX_MANIFEST_BYTES = 1_000_000;
 export const MAX_MANIFEST_DEPTH = 8;
+/** In an answer: each byte of its line may be escaped once, as JSON does with quotes. */
+export const MAX_MANIFEST_ANSWER_BYTES = 2 * MAX_MANIFEST_BYTES + 64 * 1024;
+/** How long reading one may take, from wherever it is. */
+export const MANIFEST_TIMEOUT_SECONDS = 30;
 export const MAX_TOKEN_BYTES = 8 * 1024;
 export const TOKEN_LIFETIME_MAX_SECONDS = 24 * 3600;
 export const MAX_ANSWER_BYTES = 1024 * 1024;

@@ -20,6 +20,7 @@ import { realMachine } from "./host/machine.ts";
 import { realNetwork } from "./host/network.ts";
 import { realHost } from "./host/real.ts";
 import { realSurvey } from "./host/survey.ts";
+import { artifactsDirectory } from "./providerConfig/artifacts.ts";
 import { complaint } from "./render.ts";
 import type { AskWitness } from "./witness/follow.ts";
 
@@ -65,7 +66,7 @@ export function programOf(): Command {
       return azureProvider(setting, config.azure, `${config.state}/azure`);
     }
     const { localProvider } = await import("../providers/local/local.ts");
-    return localProvider(setting, config.local, `${config.state}/local`);
+    return localProvider(setting, config.local, `${config.state}/local`, artifactsDirectory(config.artifacts));
   };
   const askWitness = (config: Config, uid: number): AskWitness => {
     const dial = dialer(egressOf(host.disk, config.egress, uid));

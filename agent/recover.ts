@@ -1,21 +1,19 @@
-import { checkRevision } from "../policy/authorize.ts";
-import { match } from "../policy/match.ts";
-import { isRefusal } from "../policy/refusal.ts";
-import { cannotOf } from "../policy/words.ts";
 import { makeGate } from "../providers/gate.ts";
 import { CallFailed, type Errand, type Gate, Halted, type Reconciled } from "../providers/provider.ts";
 import { reconcileFor } from "./action.ts";
+import { obtainManifest } from "./artifacts/manifest.ts";
 import type { Entry, Operation } from "./audit/entry.ts";
 import { stopOnBreach } from "./breach.ts";
-import { worksIn } from "./config.ts";
 import { deadlineIn } from "./deadline.ts";
-import { afterReading, beforeChange, keepWords } from "./execute.ts";
+import { afterReading, beforeChange, keepWords, leftForNext, limitsOf } from "./execute.ts";
 import {
   BACKOFF_MAX_SECONDS,
   BACKOFF_MIN_SECONDS,
   COMMAND_DEADLINE_SECONDS,
+  DEPLOY_DEADLINE_SECONDS,
   RECOVERY_DEADLINE_SECONDS,
 } from "./limits.ts";
+import { mayGoOn, stillMatches, stillPermits } from "./permitted.ts";
 import { outcomeBody } from "./record.ts";
 import { type Road, write } from "./road.ts";
 import { CommandClaims } from "./wire/command.ts";
@@ -24,8 +22,9 @@ type Intent = Extract<Entry, { kind: "intent" }>;
 
 /**
  * What an intent without an outcome becomes: the provider only reads and says by what it knows. What the intent's own execution left
- * beside its resource is taken away first, where the policy still permits it. Until its outcome is durable the intent stays open, so its
- * resource takes no command. A place that does not answer is asked again, for an hour; then it is `unknown`.
+ * beside its resource is taken away first, where the policy still permits it; a deploy is gone on with, where the whole road does. Until
+ * its outcome is durable the intent stays open, so its resource takes no command. A place that does not answer is asked again, for an hour;
+ * then it is `unknown`.
  */
 export async function recover(intent: Intent, road: Road, stop: AbortSignal): Promise<void> {
   const started = road.host.clock.monotonic();
@@ -33,6 +32,7 @@ export async function recover(intent: Intent, road: Road, stop: AbortSignal): Pr
     const operations: Operation[] = [];
     const late = () => road.host.clock.monotonic() - started > RECOVERY_DEADLINE_SECONDS * 1000;
     const reconciled = await reconcileOnce(intent, road, operations, late());
+    if (reconciled === LEFT) return;
     if (reconciled !== null || late()) {
       const known = reconciled ?? unreachable;
       write(
@@ -46,7 +46,12 @@ export async function recover(intent: Intent, road: Road, stop: AbortSignal): Pr
   }
 }
 
-const unreachable: Reconciled = {
+/** What an intent became. `answer`: it was gone on with, and the calls themselves said so. */
+type Known = Omit<Reconciled, "known_by"> & { readonly known_by: Reconciled["known_by"] | "answer" };
+/** This process is to end: the next start goes on with it. */
+const LEFT = "left";
+
+const unreachable: Known = {
   result: "unknown",
   code: "unreachable",
   known_by: "nothing",
@@ -61,52 +66,76 @@ async function reconcileOnce(
   road: Road,
   operations: Operation[],
   late: boolean,
-): Promise<Reconciled | null> {
+): Promise<Known | typeof LEFT | null> {
   const claims = claimsOf(intent);
   const csrFolder = road.config.csr ?? `${road.config.state}/csr`;
   const work = reconcileFor(road.provider, csrFolder, claims, intent);
   const { clear } = work;
-  if (clear !== null) await road.owner.refresh();
-  if (clear !== null && permitted(claims, road)) {
-    // As before any change: others have seen this log first, and of two agents one is stopped here.
-    const unseen = (await road.head.put()) ?? (await road.heard(road.log.size - 1));
-    const cleared = unseen === null ? await through("beside", work, intent, road, operations, clear) : null;
+  if (clear !== null || work.resume !== null) await road.owner.refresh();
+  if (clear !== null && stillMatches(claims, road) !== null) {
+    const cleared = (await seen(road)) ? await through("beside", work, intent, road, operations, clear) : null;
     if (cleared === null && !late) return null;
+  }
+  if (work.resume !== null && !late) {
+    const resumed = await goOn(work.resume, work, intent, claims, road, operations);
+    if (resumed !== "not permitted") return resumed;
   }
   return through("read", work, intent, road, operations, (gate, errand) => work.reconcile(gate, errand));
 }
 
-/**
- * What an interrupted execution left is taken away only while the owner's policy would still permit the command, under the open intent,
- * and the switch is looked at before each change: a rule that was taken out takes this too.
- */
-function permitted(claims: CommandClaims, road: Road): boolean {
-  if (road.suspended() !== null) return false;
-  const cannot = cannotOf(claims);
-  const read = road.readPolicy(cannot);
-  if ("refusal" in read || checkRevision(read.policy, road.history(), cannot) !== null) return false;
-  const { cluster, provider, config } = road;
-  const at = { vendor: claims.iss, cluster, place: worksIn(config), ownGroups: provider.ownGroups, dryRun: false };
-  return !isRefusal(match(read.policy, claims, at));
+/** As before any change: others have seen this log first, and of two agents one is stopped here. */
+async function seen(road: Road): Promise<boolean> {
+  return ((await road.head.put()) ?? (await road.heard(road.log.size - 1))) === null;
+}
+
+/** Goes on with what was interrupted. Null: what must answer before did not. */
+async function goOn(
+  resume: NonNullable<ReturnType<typeof reconcileFor>["resume"]>,
+  work: ReturnType<typeof reconcileFor>,
+  intent: Intent,
+  claims: CommandClaims,
+  road: Road,
+  operations: Operation[],
+): Promise<Known | typeof LEFT | "not permitted" | null> {
+  if (claims.action !== "deploy" || mayGoOn(intent, claims, road) === null) return "not permitted";
+  const named = await obtainManifest(road.manifests, claims.args.manifest, road.stop);
+  if ("away" in named) return null;
+  if ("artifact" in named) return "not permitted";
+  if (!(await seen(road))) return null;
+  await road.owner.refresh();
+  // Nothing is awaited from here until the execution begins, which looks at the switch by itself.
+  const rule = stillPermits(intent, claims, named, road);
+  if (rule === null) return "not permitted";
+  const limits = limitsOf(rule);
+  const done = await through("all", work, intent, road, operations, (gate, errand) => {
+    const signal = AbortSignal.any([errand.signal, road.stop]);
+    return resume(gate, { ...errand, ...limits, signal }).then((executed) => ({
+      executed,
+      left: leftForNext(executed, road, errand.signal),
+    }));
+  });
+  if (done === null) return null;
+  return done.left ? LEFT : { ...done.executed, known_by: "answer" };
 }
 
 /** Null when the place did not answer, or the owner's word came in between. */
 async function through<T>(
-  phase: "read" | "beside",
+  phase: "read" | "beside" | "all",
   work: ReturnType<typeof reconcileFor>,
   intent: Intent,
   road: Road,
   operations: Operation[],
   then: (gate: Gate, errand: Errand) => Promise<T>,
 ): Promise<T | null> {
-  const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
+  const resumes = phase === "all";
+  const deadline = deadlineIn(road.host.clock, resumes ? DEPLOY_DEADLINE_SECONDS : COMMAND_DEADLINE_SECONDS);
   const gate = makeGate({
     table: work.operations,
     places: work.places,
     beside: work.beside,
     resource: intent.resource.slice(intent.resource.indexOf(":") + 1),
     phase,
-    beforeChange: () => beforeChange(road, deadline.signal),
+    beforeChange: () => beforeChange(road, deadline.signal, resumes),
     now: () => road.host.clock.monotonic(),
     record: (operation) => operations.push(operation),
   });

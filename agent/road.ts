@@ -1,5 +1,6 @@
 import type { History } from "../policy/asked.ts";
 import type { Provider } from "../providers/provider.ts";
+import type { ManifestSource } from "./artifacts/source.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import type { Log } from "./audit/log.ts";
 import type { Config } from "./config.ts";
@@ -40,6 +41,10 @@ export type Road = {
   heard(index: number): Promise<string | null>;
   /** True once this process is to end: nothing more is begun. */
   stopping(): boolean;
+  /** Aborted then. */
+  readonly stop: AbortSignal;
+  /** Where manifests are read. */
+  readonly manifests: ManifestSource;
   /** True once another agent acts, or we made a mistake: nothing more is changed. */
   halted(): boolean;
   /** Ids that the vendor took back. */

@@ -1,4 +1,5 @@
 import { GateBreach, type Provider } from "../providers/provider.ts";
+import { manifestSource } from "./artifacts/source.ts";
 import { cosignedWriter } from "./audit/cosigned.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { segmentName } from "./audit/folder.ts";
@@ -232,6 +233,8 @@ async function serve(
     cleared: () => witnesses?.cleared() ?? Promise.resolve(),
     heard: (index) => reports?.holds(index) ?? Promise.resolve("this agent has not started"),
     stopping: () => stop.signal.aborted,
+    stop: stop.signal,
+    manifests: manifestSource(config.artifacts, host, identity.session),
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
     appended() {

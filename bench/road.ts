@@ -154,6 +154,8 @@ function roadIn(scratch: string, keys: ReadonlyMap<string, string>, now: number)
     cleared: () => Promise.resolve(),
     heard: () => Promise.resolve(null),
     stopping: () => false,
+    stop: new AbortController().signal,
+    manifests: () => Promise.reject(new Error("nothing is deployed here")),
     halted: () => false,
     clockAgrees: () => true,
     cancelled: new Set(),

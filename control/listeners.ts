@@ -16,6 +16,7 @@ import {
 import { MAX_POLICY_BYTES } from "../policy/limits.ts";
 import { enrol, type Plane } from "./enrol.ts";
 import { FAULT_STATUS, Faulted } from "./fault.ts";
+import { noteFor } from "./manifest/inventory.ts";
 import { acceptedAt, watchAccepted } from "./moment.ts";
 import { admit, type Peer, type Presented } from "./peer.ts";
 import { handOut, notePoll, type Told } from "./poll.ts";
@@ -76,6 +77,10 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
     const body = await readBody(c, SharedRequest, MAX_SHARED_BYTES);
     return c.json(await asPeer(c, (sql, peer) => takeShared(sql, peer, body)));
   });
+  app.get("/v1/manifests/:hex", async (c) => {
+    const digest = `sha256:${c.req.param("hex")}`;
+    return c.json(await asPeer(c, (sql, peer) => handOutManifest(sql, peer.cluster, digest)));
+  });
   app.post("/v1/commands", async (c) => {
     await asPeer(c, async (_sql, peer) => peer);
     const body = await readBody(c, PollRequest, MAX_SMALL_BYTES);
@@ -103,6 +108,12 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
     return c.json(await asPeer(c, (sql, peer) => takeWitness(sql, plane, peer, body)));
   });
   return app;
+}
+
+/** Another cluster's manifest is answered as one that is not there. */
+async function handOutManifest(sql: Sql, cluster: string, digest: string): Promise<{ note: string } | Faulted> {
+  const note = await noteFor(sql, cluster, digest);
+  return note === null ? new Faulted("not-found", "this cluster has no such manifest here") : { note };
 }
 
 function handOutOrFault(

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Clock } from "../host/host.ts";
-import type { Answer, Line, Network } from "../host/network.ts";
+import type { Answer, Ask, Line, Network } from "../host/network.ts";
 import type { Unreachable, Wait } from "../host/socket.ts";
 import { MAX_ANSWER_BYTES, REQUEST_TIMEOUT_SECONDS } from "../limits.ts";
 import { Fault, type FaultCode } from "../wire/protocol.ts";
@@ -20,6 +20,8 @@ export type Session = {
    * body once there is a connection: a head in it is then never older than the connection, by which a copy's is told.
    */
   post<T>(path: string, body: object | (() => object), schema: z.ZodType<T>, options: PostOptions): Promise<Posted<T>>;
+  /** The same by GET, for an answer of at most `maxAnswerBytes`. */
+  get<T>(path: string, schema: z.ZodType<T>, maxAnswerBytes: number, options: PostOptions): Promise<Posted<T>>;
   close(): void;
 };
 
@@ -66,12 +68,7 @@ export function openSession(deps: SessionDeps): OpenSession {
     return opened;
   }
 
-  async function send<T>(
-    path: string,
-    body: object | (() => object),
-    schema: z.ZodType<T>,
-    options: PostOptions,
-  ): Promise<Posted<T>> {
+  async function send<T>(ask: () => Ask, schema: z.ZodType<T>, options: PostOptions): Promise<Posted<T>> {
     const wait = { timeoutSeconds: options.timeoutSeconds, signal: options.signal };
     const connectWait = {
       timeoutSeconds: Math.min(options.timeoutSeconds, REQUEST_TIMEOUT_SECONDS),
@@ -79,8 +76,7 @@ export function openSession(deps: SessionDeps): OpenSession {
     };
     const open = await openLine(connectWait);
     if ("unreachable" in open) return open;
-    const text = JSON.stringify(typeof body === "function" ? body() : body);
-    const answer = await open.line.ask({ method: "POST", path, body: text, maxAnswerBytes: MAX_ANSWER_BYTES }, wait);
+    const answer = await open.line.ask(ask(), wait);
     if ("unreachable" in answer) {
       // After silence the connection may be dead; an answer that was refused, or our own abort, says nothing about it.
       if (!/^(?:answer|aborted)/.test(answer.unreachable)) open.line.close();
@@ -91,20 +87,28 @@ export function openSession(deps: SessionDeps): OpenSession {
     return read;
   }
 
+  async function asked<T>(ask: () => Ask, schema: z.ZodType<T>, options: PostOptions): Promise<Posted<T>> {
+    while (closed !== null && options.signal?.aborted !== true) {
+      await Promise.race([closed, aborted(options.signal)]);
+    }
+    if (options.signal?.aborted === true) return { unreachable: "aborted" };
+    const sent = send(ask, schema, options);
+    underWay.add(sent);
+    try {
+      return await sent;
+    } finally {
+      underWay.delete(sent);
+    }
+  }
+
   return {
-    async post(path, body, schema, options) {
-      while (closed !== null && options.signal?.aborted !== true) {
-        await Promise.race([closed, aborted(options.signal)]);
-      }
-      if (options.signal?.aborted === true) return { unreachable: "aborted" };
-      const sent = send(path, body, schema, options);
-      underWay.add(sent);
-      try {
-        return await sent;
-      } finally {
-        underWay.delete(sent);
-      }
+    post(path, body, schema, options) {
+      const text = (): string => JSON.stringify(typeof body === "function" ? body() : body);
+      const ask = () => ({ method: "POST", path, body: text(), maxAnswerBytes: MAX_ANSWER_BYTES }) as const;
+      return asked(ask, schema, options);
     },
+    get: (path, schema, maxAnswerBytes, options) =>
+      asked(() => ({ method: "GET", path, body: null, maxAnswerBytes }), schema, options),
     async exchange(change) {
       while (closed !== null) await closed;
       let open: () => void = () => undefined;

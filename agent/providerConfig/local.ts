@@ -24,6 +24,8 @@ const Group = z.strictObject({
       z.strictObject({ probe: z.literal("http"), url: z.string(), plus_n: z.boolean() }),
     ])
     .default({ probe: "none" }),
+  /** How long a process that a deploy started must stay up, and be well then, before the next one is replaced. */
+  ready_seconds: z.number().int().min(0).max(600).default(1),
   stop_seconds: z.number().int().min(1).max(120).default(10),
 });
 const Authority = z.strictObject({ directory: AbsolutePath });

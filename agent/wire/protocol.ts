@@ -1,12 +1,19 @@
 import { z } from "zod";
-import { MAX_COMMANDS_PER_POLL, MAX_ENTRIES_PER_REPORT, MAX_ENTRY_BYTES, MAX_POLICY_BYTES } from "../limits.ts";
+import {
+  MAX_COMMANDS_PER_POLL,
+  MAX_ENTRIES_PER_REPORT,
+  MAX_ENTRY_BYTES,
+  MAX_MANIFEST_BYTES,
+  MAX_POLICY_BYTES,
+} from "../limits.ts";
 import { Base64Url32, ClusterName, CommandId, KeyId, Seconds, TrustDomain } from "./names.ts";
 import { Proof } from "./proof.ts";
 
 /**
  * What travels between agent and control plane, besides commands. JSON over HTTPS; docs/PROTOCOL.md says it in prose.
  * Enrolment listener (server TLS): GET /v1/nonce, POST /v1/enroll, POST /v1/renew (expired certificate, with proof).
- * Agents' listener (client certificate): POST /v1/renew, /v1/commands (long poll), /v1/reports, /v1/shared, /v1/witness.
+ * Agents' listener (client certificate): POST /v1/renew, /v1/commands (long poll), /v1/reports, /v1/shared, /v1/witness;
+ * GET /v1/manifests/HEX.
  */
 const Jws = z
   .string()
@@ -163,6 +170,9 @@ export const SharedRequest = z.strictObject({
 });
 export type SharedRequest = z.infer<typeof SharedRequest>;
 export const SharedAnswer = z.strictObject({});
+
+/** `note`: a manifest as its signers signed it (c2sp.org/signed-note), of the asking agent's own cluster; by its digest, which the agent compares. */
+export const ManifestAnswer = z.strictObject({ note: z.string().min(1).max(MAX_MANIFEST_BYTES) });
 
 /** Any answer that is not 200: `code` is one of FAULTS. */
 export const FAULTS = [

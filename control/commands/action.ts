@@ -35,6 +35,13 @@ export function addActions(to: Command, act: (asked: Asked, own: Record<string, 
     .option("--value <value...>", "the values afterwards; none for delete")
     .option("--ttl <duration>", "e.g. 60s", "60s")
     .action((own: DnsOptions) => act(dnsAsked(own), own));
+  // TEMPORARY-DEPLOY
+  to.command("deploy")
+    .requiredOption("--group <name>", "the group")
+    .requiredOption("--manifest <digest>", "sha256:HEX")
+    .action((own: { group: string; manifest: string }) =>
+      act({ action: "deploy", args: { group: own.group, manifest: own.manifest } }, own),
+    );
   return { scale, certificate, dns };
 }
 

@@ -102,6 +102,16 @@ export async function noteOf(sql: Sql, digest: string): Promise<string | null> {
   return row?.note ?? null;
 }
 
+/** The same for who may have no other cluster's. */
+export async function noteFor(sql: Sql, cluster: string, digest: string): Promise<string | null> {
+  const [row] = await sql.rows<{ note: string }>(
+    "select note from manifests where digest = $1 and cluster = $2",
+    digest,
+    cluster,
+  );
+  return row?.note ?? null;
+}
+
 export type Holding = {
   readonly cluster: string;
   readonly image: string;

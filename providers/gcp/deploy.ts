@@ -36,7 +36,7 @@ export function gcpDeploy(
     return { context, calls: gcpCalls(context, gate, errand, name, image), group, name, image, errand };
   };
   /** Null when there is none. Throws CallFailed, also for what cannot be deployed to, and for the group that this machine is in. */
-  const readOther = async (work: Rolling | null): Promise<Found | null> => {
+  const readOther = async (work: Rolling | null, resumed: boolean): Promise<Found | null> => {
     if (work === null) return null;
     const machine = await own.instance();
     const manager = await readManager(work);
@@ -44,11 +44,11 @@ export function gcpDeploy(
       learnt(work.name);
       throw new CallFailed("own-group", "the agent itself runs in this group", "none");
     }
-    return manager === null ? null : seen(work, manager);
+    return manager === null ? null : seen(work, manager, resumed);
   };
   const rolled = async (work: Rolling | null, found: DeployState, resumed: boolean): Promise<Executed> => {
     try {
-      const before = await readOther(work);
+      const before = await readOther(work, resumed);
       return before === null || work === null ? failed("missing") : await roll(work, before, found, resumed);
     } catch (error) {
       // Nothing was changed yet: what was, `roll` says itself.
@@ -65,7 +65,7 @@ export function gcpDeploy(
     },
     async describe(gate, args, errand) {
       const work = workOf(gate, args, errand);
-      const found = await readOther(work);
+      const found = await readOther(work, false);
       if (found === null || work === null)
         return { missing: `there is no managed instance group ${args.group} in ${gcp.project}, ${gcp.region}` };
       return (await unfit(context, work.calls, args.image)) ?? { state: await stateOf(work, found.manager) };
@@ -84,7 +84,7 @@ export function gcpDeploy(
       if (work === null) return { ...failed("missing"), known_by: "state" };
       const manager = await readManager(work);
       if (manager === null) return { ...failed("missing"), known_by: "state" };
-      return ended(work, await seen(work, manager), found);
+      return ended(work, await seen(work, manager, true), found);
     },
   };
 }

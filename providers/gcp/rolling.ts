@@ -31,11 +31,11 @@ function ownPath(template: string, command: string): string {
   return `${template.slice(0, template.lastIndexOf("/") + 1)}${ownTemplate(command)}`;
 }
 
-/** Throws CallFailed for a group that cannot be taken to another image. */
-export async function seen({ context, calls, errand }: Rolling, manager: Manager): Promise<Found> {
+/** `resumed`: this command may have made a template before. Throws CallFailed for a group that cannot be taken to another image. */
+export async function seen({ context, calls, errand }: Rolling, manager: Manager, resumed: boolean): Promise<Found> {
   if (manager.stateful)
     throw new CallFailed("group-stateful", "it has a stateful configuration: its machines are not replaced", "none");
-  const own = await readTemplate(context, calls, ownPath(manager.template, errand.id));
+  const own = resumed ? await readTemplate(context, calls, ownPath(manager.template, errand.id)) : null;
   if (own !== null && own.left?.command !== errand.id)
     throw new CallFailed("template-other", "a template has the name of the command's own, and is not", "none");
   // The group is at ours already: what it was at before, ours says.

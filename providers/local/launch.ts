@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type StdioOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { getegid, geteuid } from "node:process";
 import { CallFailed } from "../provider.ts";
@@ -13,7 +13,10 @@ const SYSTEMD_RUN = "/usr/bin/systemd-run";
 const SYSTEMD_RUNS = "/run/systemd/system";
 
 export type Launch = {
+  /** Program and arguments. */
   readonly command: readonly string[];
+  /** An open descriptor: what is executed is the very file that was judged on it, whatever lies under any name. Null: the command's own. */
+  readonly program: number | null;
   readonly user: string | undefined;
   readonly env: Readonly<Record<string, string>>;
 };
@@ -23,11 +26,15 @@ export function commandOf(group: GroupConfig, n: number): string[] {
   return group.command.map((part, index) => (index === 0 ? part : part.replaceAll("{n}", String(n))));
 }
 
+/** The descriptor in the child, and the name by which the kernel executes it. */
+const PROGRAM_FD = 3;
+const PROGRAM = `/proc/self/fd/${PROGRAM_FD}`;
+
 /** How the program is started on this machine. Each wrapper becomes the next by exec, so the pid is the program's own. */
-function wrapped({ command, user }: Launch): string[] {
+function wrapped({ command, program, user }: Launch): string[] {
   const uid = geteuid?.() ?? -1;
   const own = `${uid}:${getegid?.() ?? -1}`;
-  let words = [...command];
+  let words = program === null ? [...command] : [PROGRAM, ...command.slice(1)];
   if (user !== undefined && user !== own) {
     if (uid !== 0)
       throw new CallFailed(
@@ -49,14 +56,15 @@ export function sharesUser(user: string | undefined): boolean {
 }
 
 /**
- * Starts one program in a session of its own, without the agent's descriptors and environment. `leave` is called right before.
+ * Starts one program in a session of its own, without the agent's environment and descriptors but the program's own, which is read only. `leave` is called right before.
  * Null when it ended at once. Throws CallFailed when it could not be started.
  */
 export async function launch(what: Launch, leave: () => void): Promise<ProcessId | null> {
   const [program, ...rest] = wrapped(what);
   if (program === undefined) throw new Error("an empty command passed the config's schema");
   leave();
-  const child = spawn(program, rest, { detached: true, stdio: "ignore", cwd: "/", env: { PATH, ...what.env } });
+  const stdio = ["ignore", "ignore", "ignore", ...(what.program === null ? [] : [what.program])] as StdioOptions;
+  const child = spawn(program, rest, { detached: true, stdio, cwd: "/", env: { PATH, ...what.env } });
   child.unref();
   const error = await new Promise<Error | null>((resolve) => {
     child.once("error", resolve);

@@ -92,7 +92,8 @@ async function groupReached(host: Host, state: string, name: string, group: Grou
     if (!(error instanceof RangeError)) throw error;
     return no(`its health probe cannot be asked: ${error.message}`, "Correct the group's `health`.");
   }
-  const live = await groupBook(host, state, name).live();
+  const book = groupBook(host, state, name);
+  const live = await book.live(book.read().slots);
   return yes(`${path} can be started; ${live.length} of its processes live`);
 }
 

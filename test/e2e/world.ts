@@ -86,6 +86,8 @@ function leads(pid: number): boolean {
 /** What a policy says beside its rules. */
 export type Says = {
   people?: Readonly<Record<string, string>>;
+  /** Release signers, as verifier keys. */
+  signers?: Readonly<Record<string, string>>;
   share?: string;
   dryRun?: "allowed" | "refused";
   /** The policy's place in one line; this machine where none is given. */
@@ -97,7 +99,7 @@ cluster: prod-eu-1
 vendor: vendor.example
 place: ${says.place ?? "{ cloud: local }"}
 people: ${JSON.stringify(says.people ?? {})}
-signers: {}
+signers: ${JSON.stringify(says.signers ?? {})}
 share: [${says.share ?? ""}]
 dry_run: ${says.dryRun ?? "allowed"}
 rules:

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
 import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
-import { type Case, CLAIMS, type Claim } from "./claims.ts";
+import { type Case, CLAIMS } from "./claims.ts";
+import { DEPLOY_CLAIMS, type DeployCase } from "./deployClaims.ts";
 
 export type { Case } from "./claims.ts";
 
@@ -14,6 +15,8 @@ export type Stage = {
   readonly scale: Cases<ScaleArgs, ScaleState>;
   readonly "issue-certificate": Cases<JudgedCertificateArgs, AuthorityState>;
   readonly "update-dns": Cases<DnsArgs, RecordState>;
+  /** Absent: the provider has no deploy. */
+  readonly deploy?: Readonly<Record<string, () => Promise<DeployCase>>>;
 };
 
 /** The conformance suite of a provider, in one call: each claim for each world is a test. */
@@ -25,7 +28,20 @@ export function conforms(stage: Stage): void {
   of("scale", stage.scale);
   of("issue-certificate", stage["issue-certificate"]);
   of("update-dns", stage["update-dns"]);
+  if (stage.deploy === undefined) return;
+  for (const [where, make] of Object.entries(stage.deploy))
+    deployConformance(`${stage.provider} deploy, ${where}`, make);
 }
+
+/** Of a deploy, with what it owes the road besides. */
+export function deployConformance(name: string, make: () => Promise<DeployCase>): void {
+  conformance(name, make);
+  describe(`${name}, besides`, () => {
+    for (const claim of DEPLOY_CLAIMS) test(claim.words, () => hold(claim, make), 120_000);
+  });
+}
+
+type Looked = Pick<Case<unknown, unknown>, "look" | "end">;
 
 /** The same of one action. */
 export function conformance<Args, State>(name: string, make: () => Promise<Case<Args, State>>): void {
@@ -35,7 +51,10 @@ export function conformance<Args, State>(name: string, make: () => Promise<Case<
 }
 
 /** Throws when a claim does not hold. */
-export async function hold<Args, State>(claim: Claim, make: () => Promise<Case<Args, State>>): Promise<void> {
+export async function hold<One extends Looked>(
+  claim: { holds(one: One): Promise<void> },
+  make: () => Promise<One>,
+): Promise<void> {
   const one = await make();
   try {
     expect(await one.look()).toBe("before");

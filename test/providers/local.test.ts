@@ -8,7 +8,9 @@ import { processAt } from "../../providers/local/processes.ts";
 import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
 import { GRANTED, type NameServer, startBind, TSIG_NAME, ZONE } from "./bind.ts";
 import { type Case, conforms } from "./conformance.ts";
-import { host, removeAll, scratch } from "./world.ts";
+import type { DeployCase } from "./deployClaims.ts";
+import { addProgram, imagesIn, killAll, premises } from "./programs.ts";
+import { act, host, removeAll, scratch } from "./world.ts";
 
 const root = scratch();
 let bind: NameServer;
@@ -36,7 +38,7 @@ function running(mark: string): number[] {
 async function processes(): Promise<Case<ScaleArgs, ScaleState>> {
   const state = mkdtempSync(join(root, "scale-"));
   const command = ["/bin/sh", "-c", "sleep 300 & wait", state];
-  const groups = { web: { command, health: { probe: "none" as const }, stop_seconds: 1 } };
+  const groups = { web: { command, health: { probe: "none" as const }, ready_seconds: 0, stop_seconds: 1 } };
   const action = localProvider({ host }, { groups, authorities: {}, zones: {} }, state).scale;
   return {
     command: { action, args: { group: "web", count: 2 }, resource: "web" },
@@ -48,6 +50,31 @@ async function processes(): Promise<Case<ScaleArgs, ScaleState>> {
     },
     async end() {
       for (const pid of running(state)) process.kill(-pid, "SIGKILL");
+    },
+  };
+}
+
+async function programs(): Promise<DeployCase> {
+  const folder = mkdtempSync(join(root, "deploy-"));
+  const at = premises(folder);
+  const { scale, deploy } = localProvider({ host }, at.config, at.state, at.artifacts);
+  if (deploy === undefined) throw new Error("the local provider deploys");
+  await act({ action: scale, args: { group: "web", count: 2 }, resource: "web" });
+  const to = (image: string) => ({ group: "web", manifest: `sha256:${"0".repeat(64)}`, image, digest: image });
+  const next = addProgram(at.artifacts, "next").image;
+  return {
+    command: { action: deploy, args: to(next), resource: "web" },
+    absent: { ...to(next), group: "other" },
+    stale: { image: next, count: 2, healthy: 2 },
+    bad: to(addProgram(at.artifacts, "bad", "/usr/bin/false").image),
+    unfit: to(`sha256:${"1".repeat(64)}`),
+    async look() {
+      const images = imagesIn(folder).join(" ");
+      if (images === [next, next].join(" ")) return "after";
+      return images === [at.first.image, at.first.image].join(" ") ? "before" : "other";
+    },
+    async end() {
+      killAll(folder);
     },
   };
 }
@@ -154,4 +181,5 @@ conforms({
   scale: { processes },
   "issue-certificate": { "a folder": folder },
   "update-dns": { "a name server": server, "a zone file": zoneFile },
+  deploy: { programs },
 });

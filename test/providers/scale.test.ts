@@ -39,6 +39,7 @@ function group(script: string, more: Partial<Group> = {}): { state: string; conf
   const one: Group = {
     command: ["/bin/sh", "-c", `trap : EXIT; ${script}`, mark, "{n}"],
     health: { probe: "none" },
+    ready_seconds: 0,
     stop_seconds: 1,
     ...more,
   };
@@ -198,7 +199,8 @@ test("suspended halfway, the outcome says how far it came", async () => {
   const world = group(WAIT);
   let changes = 0;
   const beforeChange = () => {
-    if (++changes === 3) throw new Halted("suspended");
+    // Each start is looked at twice.
+    if (++changes === 5) throw new Halted("suspended");
   };
   expect(await act(scale(world, 4), { beforeChange })).toMatchObject({
     result: "failed",

@@ -1,8 +1,11 @@
-/** Scales a group and dies by SIGKILL right before or after the n-th write of its bookkeeping: scale.test.ts looks at what is left. */
+/**
+ * Scales a group, or deploys to it, and dies by SIGKILL right before or after the n-th write of its bookkeeping: scale.test.ts and
+ * deployCrash.test.ts look at what is left.
+ */
 import { localProvider } from "../../providers/local/local.ts";
-import { act, host } from "./world.ts";
+import { act, errand, host } from "./world.ts";
 
-const { state, config, count, at } = JSON.parse(process.env["STARTER"] ?? "");
+const { state, config, count, at, artifacts = null, deploy = null } = JSON.parse(process.env["STARTER"] ?? "");
 const [when, nth] = String(at).split(" ");
 let writes = 0;
 const disk = {
@@ -14,5 +17,7 @@ const disk = {
     if (when === "after" && writes === Number(nth)) process.kill(process.pid, "SIGKILL");
   },
 };
-const provider = localProvider({ host: { ...host, disk } }, config, state);
-await act({ action: provider.scale, args: { group: "web", count }, resource: "web" });
+const provider = localProvider({ host: { ...host, disk } }, config, state, artifacts);
+if (deploy === null) await act({ action: provider.scale, args: { group: "web", count }, resource: "web" });
+else if (provider.deploy !== undefined)
+  await act({ action: provider.deploy, args: deploy.args, resource: "web" }, {}, { ...errand(), id: deploy.id });

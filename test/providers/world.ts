@@ -42,7 +42,7 @@ export function gateFor<Args, State>(
 }
 
 export function errand(signal: AbortSignal = new AbortController().signal): Errand {
-  return { id: host.random.uuidv7(), signal };
+  return { id: host.random.uuidv7(), signal, unavailable: 1 };
 }
 
 /** One command as the road gives it to a provider. */
