@@ -17,6 +17,8 @@ export const AwsConfig = z
     endpoints: z
       .strictObject({
         autoscaling: Endpoint,
+        /** Asked by a deploy alone. */
+        ec2: Endpoint,
         "acm-pca": Endpoint,
         route53: Endpoint,
         sts: Endpoint,

@@ -4,6 +4,7 @@ import { s3Bucket } from "./bucket.ts";
 import type { AwsContext } from "./call.ts";
 import { awsCertificate } from "./certificate.ts";
 import { credentialSource } from "./credentials.ts";
+import { awsDeploy } from "./deploy.ts";
 import { awsDns } from "./dns.ts";
 import { metadataService } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
@@ -39,6 +40,7 @@ export async function awsProvider(setting: Setting, aws: AwsConfig): Promise<Pro
   return {
     name: "aws",
     scale: awsScale(context, own, (group) => ownGroups.add(group)),
+    deploy: awsDeploy(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": awsCertificate(context),
     "update-dns": awsDns(context),
     bucket: "region" in setting.owner ? s3Bucket(setting, aws, setting.owner, context.credentials) : null,

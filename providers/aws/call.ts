@@ -41,13 +41,24 @@ export type AwsCalls = {
    */
   send<S extends Service, Output>(service: S, send: (client: ClientOf[S]) => Promise<Output>): Promise<Output>;
   readonly changeIds: Set<string>;
+  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), its instances. */
+  readonly known: Set<string>;
 };
 
-export function awsCalls(context: AwsContext, gate: Gate, errand: Errand, resource: string, makers?: Makers): AwsCalls {
+/** `image`: the one that a deploy was judged for. */
+export function awsCalls(
+  context: AwsContext,
+  gate: Gate,
+  errand: Errand,
+  resource: string,
+  { makers, image = null }: { readonly makers?: Makers | undefined; readonly image?: string | null } = {},
+): AwsCalls {
   const changeIds = new Set<string>();
-  const about: About = { resource, changeIds };
+  const known = new Set<string>();
+  const about: About = { resource, changeIds, known, command: errand.id, image };
   return {
     changeIds,
+    known,
     async send(service, send) {
       let lost = false;
       for (let attempt = 1; ; attempt++) {

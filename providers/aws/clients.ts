@@ -1,5 +1,6 @@
 import { ACMPCAClient } from "@aws-sdk/client-acm-pca";
 import { AutoScalingClient } from "@aws-sdk/client-auto-scaling";
+import { EC2Client } from "@aws-sdk/client-ec2";
 import type { IAMClient } from "@aws-sdk/client-iam";
 import { Route53Client } from "@aws-sdk/client-route-53";
 import { STSClient } from "@aws-sdk/client-sts";
@@ -9,6 +10,7 @@ import type { SdkRequest, SdkResponse } from "./sdkRequest.ts";
 
 export type ClientOf = {
   readonly autoscaling: AutoScalingClient;
+  readonly ec2: EC2Client;
   readonly "acm-pca": ACMPCAClient;
   readonly route53: Route53Client;
   readonly sts: STSClient;
@@ -25,6 +27,7 @@ export type Credentials = {
 export type Makers = { readonly [S in Service]?: (settings: Settings) => ClientOf[S] };
 const COMMANDS: Makers = {
   autoscaling: (settings) => new AutoScalingClient(settings),
+  ec2: (settings) => new EC2Client(settings),
   "acm-pca": (settings) => new ACMPCAClient(settings),
   route53: (settings) => new Route53Client(settings),
   sts: (settings) => new STSClient(settings),

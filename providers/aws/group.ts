@@ -12,7 +12,11 @@ export type Instance = {
   readonly healthy: boolean;
   /** From scale-in: Auto Scaling will not choose it when the group shrinks. */
   readonly kept: boolean;
+  /** What it was launched from; null: from no version of a launch template. */
+  readonly from: Template | null;
 };
+/** One version of a launch template, as a group names it: by its number, "$Latest" or "$Default". */
+export type Template = { readonly id: string; readonly version: string };
 /** One Auto Scaling group as it was read. */
 export type Group = {
   readonly desired: number;
@@ -21,6 +25,8 @@ export type Group = {
   readonly instances: readonly Instance[];
   /** Names of suspended processes: "Launch", "Terminate", … */
   readonly suspended: readonly string[];
+  /** What it launches from; null: a launch configuration, or several kinds of instances (a mixed instances policy). */
+  readonly template: Template | null;
 };
 
 /** The group by its name; null when there is none. Throws CallFailed, also for a group that a count of machines does not describe. */
@@ -32,11 +38,18 @@ export async function readGroup(calls: AwsCalls, aws: AwsConfig, name: string): 
       client.send(new DescribeAutoScalingGroupsCommand(input)),
     );
     const found = answer.AutoScalingGroups?.find((group) => group.AutoScalingGroupName === name);
-    if (found !== undefined) return groupOf(found, aws, name);
+    if (found !== undefined) return noted(calls, groupOf(found, aws, name));
     token = answer.NextToken;
     if (token === undefined || token === "") return null;
   }
   throw new CallFailed("too-many-pages", `the group was not on ${MAX_PAGES} pages`, "none");
+}
+
+/** A deploy may ask about what the group itself names. */
+function noted(calls: AwsCalls, group: Group): Group {
+  if (group.template !== null) calls.known.add(group.template.id);
+  for (const { id } of group.instances) calls.known.add(id);
+  return group;
 }
 
 function groupOf(found: AutoScalingGroup, aws: AwsConfig, name: string): Group {
@@ -55,13 +68,20 @@ function groupOf(found: AutoScalingGroup, aws: AwsConfig, name: string): Group {
     min: count(found.MinSize),
     max: count(found.MaxSize),
     suspended: (found.SuspendedProcesses ?? []).map(({ ProcessName }) => ProcessName ?? ""),
+    template: templateOf(found.LaunchTemplate),
     instances: (found.Instances ?? []).map((instance) => ({
       id: instanceId(instance.InstanceId),
       lifecycle: lifecycleOf(instance.LifecycleState),
       healthy: /^healthy$/i.test(instance.HealthStatus ?? ""),
       kept: instance.ProtectedFromScaleIn === true,
+      from: templateOf(instance.LaunchTemplate),
     })),
   };
+}
+
+function templateOf(said: AutoScalingGroup["LaunchTemplate"]): Template | null {
+  const { LaunchTemplateId: id = "", Version: version = "$Default" } = said ?? {};
+  return /^lt-[0-9a-f]{8,17}$/.test(id) && /^(?:\d{1,9}|\$Latest|\$Default)$/.test(version) ? { id, version } : null;
 }
 
 /** A policy's limits are machines: a group that counts in something else cannot be held to them. */

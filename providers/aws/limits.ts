@@ -21,6 +21,12 @@ export const LOOK_FIRST_MS = 1_000;
 export const LOOK_MAX_MS = 5_000;
 /** Reads may still show the count from before this long after it was changed: AWS promises no more than that it will come. */
 export const SETTLES_WITHIN_MS = 20_000;
+/** How often a refresh is looked at. An outcome lists at most 256 calls. */
+export const DEPLOY_LOOK_MAX_MS = 15_000;
+/** A refresh in which nothing moved for this long does not get well. */
+export const STUCK_AFTER_MS = 20 * 60_000;
+/** Instances that are asked about at once. */
+export const INSTANCES_AT_ONCE = 100;
 /** How long `doctor` waits for a connection. */
 export const REACH_TIMEOUT_MS = 3_000;
 /** How long it waits for all that it tries. */

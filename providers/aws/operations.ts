@@ -6,6 +6,7 @@ export type { Service } from "../../policy/permissions/aws/operations.ts";
 export const SCALE_OPERATIONS = AWS_OPERATIONS.scale;
 export const CERTIFICATE_OPERATIONS = AWS_OPERATIONS["issue-certificate"];
 export const DNS_OPERATIONS = AWS_OPERATIONS["update-dns"];
+export const DEPLOY_OPERATIONS = AWS_OPERATIONS.deploy;
 /** Asked of no command's resource: whose credentials these are. It needs no permission. */
 export const IDENTITY_OPERATIONS = AWS_OPERATIONS.identity;
 /** `doctor`'s own. */

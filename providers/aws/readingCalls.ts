@@ -22,7 +22,7 @@ export function readingCalls(
     now: () => context.host.clock.monotonic(),
     record: () => undefined,
   });
-  return awsCalls(context, gate, errand, resource, makers);
+  return awsCalls(context, gate, errand, resource, { makers });
 }
 
 function methodsOf(table: OperationsTable): readonly string[] {

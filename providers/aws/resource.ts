@@ -7,6 +7,11 @@ export type About = {
   readonly resource: string;
   /** Ids of changes that this command's own calls were answered with. */
   readonly changeIds: ReadonlySet<string>;
+  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), its instances. */
+  readonly known: ReadonlySet<string>;
+  readonly command: string;
+  /** The image that a deploy was judged for; null: the command is none. */
+  readonly image: string | null;
 };
 
 /** Never the command's resource unless the whole input is about it: what is not understood names itself and so does not pass. */
@@ -16,7 +21,23 @@ export function resourceOfInput(operation: string, input: Input, about: About): 
       return only(input["AutoScalingGroupNames"]);
     case "autoscaling:DescribeScalingActivities":
     case "autoscaling:SetDesiredCapacity":
+    case "autoscaling:DescribeInstanceRefreshes":
+    case "autoscaling:RollbackInstanceRefresh":
       return text(input["AutoScalingGroupName"]);
+    case "autoscaling:StartInstanceRefresh":
+      return refreshOf(input, about);
+    case "ec2:DescribeLaunchTemplateVersions": {
+      const id = text(input["LaunchTemplateId"]);
+      return about.known.has(id) ? about.resource : `(another template) ${id}`;
+    }
+    case "ec2:CreateLaunchTemplateVersion":
+      return versionOf(input, about);
+    case "ec2:DescribeInstances":
+      return allKnown(input["InstanceIds"], about) ? about.resource : "(other instances)";
+    case "ec2:DescribeImages": {
+      const image = only(input["ImageIds"]);
+      return image === about.image ? about.resource : `(another image) ${image}`;
+    }
     case "acm-pca:DescribeCertificateAuthority":
     case "acm-pca:GetCertificateAuthorityCertificate":
     case "acm-pca:IssueCertificate":
@@ -43,6 +64,33 @@ export function resourceOfInput(operation: string, input: Input, about: About): 
     default:
       return `(not known) ${operation}`;
   }
+}
+
+/** Only to a version that is known, of the group's own template, and to nothing else. */
+function refreshOf(input: Input, about: About): string {
+  const { LaunchTemplate: template, ...others } = fieldsOf(input["DesiredConfiguration"]);
+  const { LaunchTemplateId: id, Version: version, ...more } = fieldsOf(template);
+  const plain = Object.keys(others).length === 0 && Object.keys(more).length === 0;
+  const group = text(input["AutoScalingGroupName"]);
+  return plain && about.known.has(`${text(id)}:${text(version)}`) ? group : `${group} (to another version)`;
+}
+
+/** A new version of the group's template may differ from the one that it is made of in the judged image, and in nothing else. */
+function versionOf(input: Input, about: About): string {
+  const { LaunchTemplateId, SourceVersion, LaunchTemplateData, VersionDescription: _, ClientToken, ...more } = input;
+  const { ImageId: image, ...others } = fieldsOf(LaunchTemplateData);
+  const id = text(LaunchTemplateId);
+  const plain = Object.keys(more).length === 0 && Object.keys(others).length === 0;
+  const own = plain && image === about.image && ClientToken === about.command;
+  return own && about.known.has(`${id}:${text(SourceVersion)}`) ? about.resource : `${id} (more than its image)`;
+}
+
+function allKnown(value: unknown, { known }: About): boolean {
+  return Array.isArray(value) && value.length > 0 && value.every((one) => known.has(text(one)));
+}
+
+function fieldsOf(value: unknown): Input {
+  return typeof value === "object" && value !== null ? (value as Input) : {};
 }
 
 function text(value: unknown): string {

@@ -1,4 +1,5 @@
 import type { AzureConfig } from "../../agent/providerConfig/azure.ts";
+import { IMAGE, imageText } from "./imageName.ts";
 
 /** What the command is about, for requests that name only a part of it. */
 export type About = {
@@ -8,6 +9,15 @@ export type About = {
   readonly operations: ReadonlySet<string>;
   /** The vault that the call goes to; null: Resource Manager. */
   readonly vault: string | null;
+  /** What a deploy may touch; null: the command is none. */
+  readonly deploy: DeployAbout | null;
+};
+/** `images`: as `imageText` writes them: the judged one, and the one to go back to. `machines`: of the set; `most`: how many at once. */
+export type DeployAbout = {
+  readonly image: string;
+  readonly images: ReadonlySet<string>;
+  readonly machines: ReadonlySet<string>;
+  readonly most: number;
 };
 export type Named = { readonly operation: string; readonly resource: string };
 
@@ -28,10 +38,12 @@ export function namedBy(azure: AzureConfig, method: string, path: string, body: 
     const resource = about.operations.has(path) ? about.resource : `(operation) ${path}`;
     return { operation: `Microsoft.Compute/locations/operations/${verb}`, resource };
   }
+  const image = verb === "read" ? ofImage(path, about) : null;
+  if (image !== null) return image;
   const parts = path.startsWith(group) ? path.slice(group.length).split("/") : [];
   const [provider = "", kind = "", name = "", type = "", relative = "", ...more] = parts;
   const known = `${provider}/${kind}`.toLowerCase();
-  if (known === COMPUTE.toLowerCase() && relative === "") return ofSet(verb, name, type, body);
+  if (known === COMPUTE.toLowerCase() && relative === "") return ofSet(verb, name, type, body, about.deploy);
   if (known !== ZONES.toLowerCase() || more.length > 0) return { operation: `${method} ${path}`, resource: path };
   if (type === "") return { operation: `${ZONES}/${verb}`, resource: ofZone(name, about.resource) };
   const record = relative === "@" ? name : `${relative}.${name}`;
@@ -39,12 +51,26 @@ export function namedBy(azure: AzureConfig, method: string, path: string, body: 
   return { operation: `${ZONES}/${type}/${verb}`, resource: `${name}/${record}${plain}` };
 }
 
-function ofSet(verb: string, name: string, part: string, body: unknown): Named {
+/** Wherever it lies: the one that was judged. Null: the path is no image's. */
+function ofImage(path: string, { deploy, resource }: About): Named | null {
+  const [, , kind = ""] = IMAGE.exec(path) ?? [];
+  if (deploy === null || kind === "") return null;
+  const operation = kind.toLowerCase() === "images" ? "images/read" : "galleries/images/versions/read";
+  const own = path.toLowerCase() === deploy.image.toLowerCase();
+  return { operation: `Microsoft.Compute/${operation}`, resource: own ? resource : `(another image) ${path}` };
+}
+
+function ofSet(verb: string, name: string, part: string, body: unknown, deploy: DeployAbout | null): Named {
+  if (part === "manualupgrade" && verb === "POST") {
+    const within = deploy !== null && isPart(body, deploy) ? name : `${name} (more than a step)`;
+    return { operation: `${COMPUTE}/manualupgrade/action`, resource: within };
+  }
   if (part === "virtualMachines") return { operation: `${COMPUTE}/virtualMachines/${verb}`, resource: name };
   const operation = part === "" ? `${COMPUTE}/${verb}` : `${COMPUTE}/${part}/${verb}`;
-  // The right to write a scale set is one to change all of it, also what its machines run: only the capacity may travel.
-  const wider = verb === "write" && !isCapacity(body);
-  return { operation, resource: wider ? `${name} (more than its capacity)` : name };
+  // The right to write a scale set is one to change all of it: only the capacity may travel, of a deploy only a known image.
+  const wider = verb === "write" && !(deploy === null ? isCapacity(body) : isImage(body, deploy));
+  const more = deploy === null ? "its capacity" : "its image";
+  return { operation, resource: wider ? `${name} (more than ${more})` : name };
 }
 
 function ofZone(zone: string, resource: string): string {
@@ -65,6 +91,19 @@ type Json = Readonly<Record<string, unknown>>;
 function onlyFields(value: unknown, names: readonly string[]): Json | null {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   return Object.keys(value).every((name) => names.includes(name)) ? (value as Json) : null;
+}
+
+function isImage(body: unknown, { images }: DeployAbout): boolean {
+  const model = onlyFields(onlyFields(body, ["properties"])?.["properties"], ["virtualMachineProfile"]);
+  const storage = onlyFields(model?.["virtualMachineProfile"], ["storageProfile"])?.["storageProfile"];
+  const text = imageText(onlyFields(storage, ["imageReference"])?.["imageReference"]);
+  return text !== null && images.has(text);
+}
+
+/** No more machines than may be out of service, all of this set. */
+function isPart(body: unknown, { machines, most }: DeployAbout): boolean {
+  const ids = onlyFields(body, ["instanceIds"])?.["instanceIds"];
+  return Array.isArray(ids) && ids.length > 0 && ids.length <= most && ids.every((id) => machines.has(String(id)));
 }
 
 function isCapacity(body: unknown): boolean {

@@ -4,6 +4,7 @@ import { azureBucket, type StorageTokens } from "./bucket.ts";
 import type { AzureContext } from "./call.ts";
 import { azureCertificate } from "./certificate.ts";
 import { type Token, type TokenSource, tokenSource } from "./credentials.ts";
+import { azureDeploy } from "./deploy.ts";
 import { azureDns } from "./dns.ts";
 import { environmentOf } from "./environments.ts";
 import { metadataService } from "./metadata.ts";
@@ -36,6 +37,7 @@ export async function azureProvider(setting: Setting, azure: AzureConfig, folder
   return {
     name: "azure",
     scale: azureScale({ context, notes, own, learnt: (group) => ownGroups.add(group) }),
+    deploy: azureDeploy({ context, own, learnt: (group) => ownGroups.add(group) }),
     "issue-certificate": azureCertificate(context, notes),
     "update-dns": azureDns(context),
     bucket:

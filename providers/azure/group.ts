@@ -45,7 +45,7 @@ export async function readGroup(calls: AzureCalls, azure: AzureConfig, name: str
 }
 
 /** What of it is not the set that the config and a rule speak of is no group of ours. */
-function held(set: VirtualMachineScaleSet, azure: AzureConfig, name: string): Omit<Group, "instances"> {
+export function held(set: VirtualMachineScaleSet, azure: AzureConfig, name: string): Omit<Group, "instances"> {
   const id = `/subscriptions/${azure.subscription}/resourceGroups/${azure.resource_group}/providers/Microsoft.Compute/virtualMachineScaleSets/${name}`;
   if (set.id?.toLowerCase() !== id.toLowerCase()) throw malformed("what was read is another scale set");
   if (set.location.toLowerCase().replaceAll(" ", "") !== azure.location)

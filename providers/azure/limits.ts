@@ -19,6 +19,10 @@ export const MAX_INSTANCES = 1_100;
 /** How often a scale set or an operation is looked at while it is waited for: at first, and at most. An outcome lists at most 256 calls. */
 export const LOOK_FIRST_MS = 1_000;
 export const LOOK_MAX_MS = 5_000;
+/** How often a scale set is looked at while its machines are upgraded. */
+export const DEPLOY_LOOK_MAX_MS = 15_000;
+/** An upgrade in which not one more machine is well after this long does not get well. */
+export const STUCK_AFTER_MS = 20 * 60_000;
 /** Reads may still show what was before for this long after a change: Resource Manager caches. */
 export const SETTLES_WITHIN_MS = 10_000;
 /** A change that was on its way when the agent stopped has arrived by then, or never will. */

@@ -2,6 +2,7 @@ import { AZURE_OPERATIONS, type AzureOperation } from "../../policy/permissions/
 
 /** The calls of each action: the gate's table is the rows that the rendered permissions are made of. Plain data, no SDK. */
 export const SCALE_OPERATIONS = AZURE_OPERATIONS.scale;
+export const DEPLOY_OPERATIONS = AZURE_OPERATIONS.deploy;
 export const CERTIFICATE_OPERATIONS = AZURE_OPERATIONS["issue-certificate"];
 export const DNS_OPERATIONS = AZURE_OPERATIONS["update-dns"];
 

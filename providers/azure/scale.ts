@@ -91,7 +91,7 @@ export function azureScale({ context, notes, own, learnt }: ScaleDeps): ActionPr
   };
 }
 
-function isOwn({ resourceGroup, scaleSet }: OwnMachine, group: string, name: string): boolean {
+export function isOwn({ resourceGroup, scaleSet }: OwnMachine, group: string, name: string): boolean {
   return scaleSet?.toLowerCase() === name.toLowerCase() && resourceGroup.toLowerCase() === group.toLowerCase();
 }
 

@@ -26,9 +26,16 @@ export type GcpCalls = {
   readonly known: Set<string>;
 };
 
-export function gcpCalls(context: GcpContext, gate: Gate, errand: Errand, resource: string): GcpCalls {
+/** `image`: the one that a deploy was judged for. */
+export function gcpCalls(
+  context: GcpContext,
+  gate: Gate,
+  errand: Errand,
+  resource: string,
+  image: string | null = null,
+): GcpCalls {
   const known = new Set<string>();
-  const about: About = { gcp: context.gcp, command: errand.id, resource, known };
+  const about: About = { gcp: context.gcp, command: errand.id, resource, known, image };
   return {
     known,
     async send(service, make) {

@@ -4,6 +4,7 @@ import { gcsBucket } from "./bucket.ts";
 import type { GcpContext } from "./call.ts";
 import { gcpCertificate } from "./certificate.ts";
 import { tokenSource } from "./credentials.ts";
+import { gcpDeploy } from "./deploy.ts";
 import { gcpDns } from "./dns.ts";
 import { metadataServer } from "./metadata.ts";
 import { ownPlace } from "./own.ts";
@@ -31,6 +32,7 @@ export async function gcpProvider(setting: Setting, gcp: GcpConfig): Promise<Pro
     name: "gcp",
     bucket: "bucket" in setting.owner ? gcsBucket(setting, setting.owner, context.tokens) : null,
     scale: gcpScale(context, own, (group) => ownGroups.add(group)),
+    deploy: gcpDeploy(context, own, (group) => ownGroups.add(group)),
     "issue-certificate": gcpCertificate(context),
     "update-dns": gcpDns(context),
     prove: (binding) => platformProof(metadata, gcp, binding),

@@ -17,6 +17,10 @@ export const MAX_PAGES = 20;
 /** How often something is read while it is waited for: at first, and at most. An outcome lists at most 256 calls. */
 export const LOOK_FIRST_MS = 1_000;
 export const LOOK_MAX_MS = 5_000;
+/** How often a group is looked at while it is updated. */
+export const DEPLOY_LOOK_MAX_MS = 15_000;
+/** An update in which not one more machine is well after this long does not get well. */
+export const STUCK_AFTER_MS = 20 * 60_000;
 /** Reads may still show what was before for this long after a change: Google promises no more than that it will come. */
 export const SETTLES_WITHIN_MS = 20_000;
 /** A change that was on its way when the agent stopped has arrived by then, or never will. */

@@ -4,6 +4,7 @@ import { GCP_OPERATIONS, type GcpOperation } from "../../policy/permissions/gcp/
 export type { Service } from "../../policy/permissions/gcp/operations.ts";
 
 export const SCALE_OPERATIONS = GCP_OPERATIONS.scale;
+export const DEPLOY_OPERATIONS = GCP_OPERATIONS.deploy;
 export const CERTIFICATE_OPERATIONS = GCP_OPERATIONS["issue-certificate"];
 export const DNS_OPERATIONS = GCP_OPERATIONS["update-dns"];
 

@@ -1,6 +1,8 @@
 import type { GcpConfig } from "../../agent/providerConfig/gcp.ts";
 import { groupText } from "./names.ts";
 import type { Service } from "./operations.ts";
+import { imageIn, type Json, templatePath, unlike } from "./template.ts";
+import { ownTemplate, STEPS, stepId } from "./tokens.ts";
 
 /** A request as it is about to leave, whoever made it. */
 export type Leaving = {
@@ -18,6 +20,8 @@ export type About = {
   readonly resource: string;
   /** What this command's own calls were answered with: paths below the project of operations and autoscalers, ids of changes. */
   readonly known: ReadonlySet<string>;
+  /** The image that a deploy was judged for, `projects/P/global/images/NAME`; null: the command is none. */
+  readonly image: string | null;
 };
 /** What a request really asks: the gate compares this, not what we meant. `region`: a region, a zone, or `global`. */
 export type Read = { readonly operation: string; readonly resource: string; readonly region: string };
@@ -40,38 +44,113 @@ function decoded(pathname: string): string | null {
 }
 
 const COMPUTE =
-  /^\/compute\/v1\/projects\/([^/]+)\/(zones|regions)\/([^/]+)\/(instanceGroupManagers|autoscalers|operations)(?:\/([^/]+)(?:\/([^/]+))?)?$/;
+  /^\/compute\/v1\/(projects\/([^/]+)\/(?:(zones|regions)\/([^/]+)|(global))\/(instanceGroupManagers|autoscalers|operations|instanceTemplates|images)(?:\/([^/]+))?)(?:\/([^/]+))?$/;
 
-const compute: Reader = ({ path, url, method }, { gcp, resource, known, command }) => {
-  const [, project, kind = "", where = "", what = "", name, verb] = COMPUTE.exec(path) ?? [];
+const PREFIX: Readonly<Record<string, string>> = { zones: "zone", regions: "region", global: "global" };
+
+const compute: Reader = (leaving, about) => {
+  const [, whole = "", project, kind = "global", where = "global", , what = "", name, verb] =
+    COMPUTE.exec(leaving.path) ?? [];
+  const { gcp, resource, known } = about;
+  const { method } = leaving;
+  // Of another project there is nothing to be asked but an image that a manifest names.
+  if (what === "images")
+    return method === "GET" && name !== undefined && verb === undefined && kind === "global"
+      ? { operation: "compute.images.get", resource: whole === about.image ? resource : whole, region: where }
+      : null;
   if (project !== gcp.project) return null;
   const regional = kind === "regions";
-  const owned = known.has(`${kind}/${where}/${what}/${name}`) ? resource : `(another) ${kind}/${where}/${what}/${name}`;
   const of = (word: string, call: string, about: string): Read => ({
     operation: `compute.${regional ? `region${word.slice(0, 1).toUpperCase()}${word.slice(1)}` : word}.${call}`,
     resource: about,
     region: where,
   });
-  const operations = (call: string, about: string): Read => ({
-    operation: `compute.${regional ? "region" : "zone"}Operations.${call}`,
-    resource: about,
-    region: where,
-  });
-  if (what === "operations" && method === "GET" && verb === undefined) {
-    if (name !== undefined) return operations("get", owned);
-    const own = url.searchParams.get("filter") === `clientOperationId = "${command}"`;
-    return operations("list", own ? resource : "(operations of others)");
+  if (what === "operations") return ofOperation({ kind, where, name, verb, leaving }, about);
+  if (what === "instanceTemplates") {
+    if (verb !== undefined || kind === "zones") return null;
+    if (name !== undefined) return method === "GET" ? of(what, "get", known.has(whole) ? resource : whole) : null;
+    return method === "POST"
+      ? of(what, "insert", isOwnCopy(leaving, about) ? resource : "(no copy of the group's)")
+      : null;
   }
-  if (name === undefined) return null;
+  if (name === undefined || kind === "global") return null;
+  const owned = known.has(`${kind}/${where}/${what}/${name}`) ? resource : `(another) ${kind}/${where}/${what}/${name}`;
   if (what === "autoscalers") return method === "GET" && verb === undefined ? of(what, "get", owned) : null;
   const group = groupText(gcp.region, kind, where, name);
+  if (verb === undefined && method === "PATCH")
+    return of(what, "patch", isOwnPatch(leaving, about) ? group : `${group} (more than its template)`);
   if (verb === undefined) return method === "GET" ? of(what, "get", group) : null;
   if (verb === "listManagedInstances") return of(what, verb, group);
   // Without the command's own token it would be a change of its own each time.
   if (verb === "resize")
-    return of(what, verb, url.searchParams.get("requestId") === command ? group : "(no token of the command's)");
+    return of(what, verb, hasToken(leaving, [about.command]) ? group : "(no token of the command's)");
   return null;
 };
+
+type OfOperation = {
+  readonly kind: string;
+  readonly where: string;
+  readonly name: string | undefined;
+  readonly verb: string | undefined;
+  readonly leaving: Taken;
+};
+/** One that this command's own call began, or those that its own tokens began. */
+function ofOperation({ kind, where, name, verb, leaving }: OfOperation, { resource, known, command }: About) {
+  if (leaving.method !== "GET" || verb !== undefined) return null;
+  const operations = (call: string, about: string): Read => ({
+    operation: `compute.${PREFIX[kind]}Operations.${call}`,
+    resource: about,
+    region: where,
+  });
+  const path = `${kind}/${where}/operations/${name}`;
+  if (name !== undefined) return operations("get", known.has(path) ? resource : `(another) ${path}`);
+  const filter = leaving.url.searchParams.get("filter");
+  const own = tokensOf(command).some((token) => filter === `clientOperationId = "${token}"`);
+  return operations("list", own ? resource : "(operations of others)");
+}
+
+function tokensOf(command: string): readonly string[] {
+  return [command, ...STEPS.map((step) => stepId(command, step))];
+}
+function hasToken({ url }: Leaving, tokens: readonly string[]): boolean {
+  return tokens.includes(url.searchParams.get("requestId") ?? "");
+}
+
+function fieldsOf(value: unknown): Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
+}
+function bodyOf({ body }: Leaving): Json {
+  return body === null ? {} : fieldsOf(JSON.parse(new TextDecoder().decode(body)));
+}
+
+/** A template of the command's own name, that is the group's own but for the image, and that image the judged one. */
+function isOwnCopy(leaving: Taken, { command, known, image }: About): boolean {
+  const { name, description: _, properties, ...more } = bodyOf(leaving);
+  const given = fieldsOf(properties);
+  return (
+    Object.keys(more).length === 0 &&
+    name === ownTemplate(command) &&
+    image !== null &&
+    imageIn(given) === image &&
+    known.has(unlike(given)) &&
+    hasToken(leaving, [stepId(command, "template")])
+  );
+}
+
+/** To one template that is known, and how it is to be updated; nothing else of the group. */
+function isOwnPatch(leaving: Taken, { command, known }: About): boolean {
+  const { fingerprint: _, versions = [], updatePolicy: __, ...more } = bodyOf(leaving);
+  const all = Array.isArray(versions) ? versions.map(fieldsOf) : [{}];
+  return (
+    Object.keys(more).length === 0 &&
+    all.length <= 1 &&
+    all.every(({ instanceTemplate: template, ...others }) => {
+      const path = typeof template === "string" ? templatePath(template) : null;
+      return Object.keys(others).length === 0 && path !== null && known.has(path);
+    }) &&
+    hasToken(leaving, [stepId(command, "there"), stepId(command, "back"), stepId(command, "policy")])
+  );
+}
 
 const POOL =
   /^\/v1\/(projects\/([^/]+)\/locations\/([^/]+)\/caPools\/[^/:]+)(?:(:fetchCaCerts)|\/certificates(?:\/([^/:]+))?)$/;

@@ -114,3 +114,11 @@ test("a rule that was taken out permits nothing", () => {
   expect(refused(digest)).toBe("policy.manifest.version");
   expect(last(s, "refused")).toMatchObject({ rule: "web-releases", field: "version" });
 }, 60_000);
+
+test("the group that the agent itself runs in is refused, whatever a rule says", async () => {
+  newRules(s, 5);
+  await s.stopped("SIGTERM");
+  // What was started for a group knows its name, and an agent in it would.
+  await s.start("/usr/bin/env", "REEVE_GROUP=web");
+  expect(refused(released(s, next))).toBe("match.own-group");
+}, 120_000);

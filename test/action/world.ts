@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { processAt } from "../../providers/local/processes.ts";
 import { CONTROL, type Ran, ran, send, type World, type WorldOptions, world, writePolicy } from "../e2e/world.ts";
 import { type Artifacts, addProgram, imagesIn, killAll, type Program } from "../providers/programs.ts";
 
@@ -95,6 +96,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     provider: `provider: local\nlocal: { groups: { ${GROUP}: { ${command} } } }\nartifacts: ${where}\n`,
   });
   let agent: ChildProcess | null = null;
+  let pid = 0;
   return {
     w,
     folder,
@@ -106,12 +108,16 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
       rmSync(join(w.folder, "runtime/status.json"), { force: true });
       agent = w.startAgent(...before);
       await w.until("the agent is ready", () => w.reeve(["status"], "--json").code === 0, 60);
+      pid = (JSON.parse(w.reeve(["status"], "--json").stdout) as { pid: number }).pid;
     },
     async stopped(signal) {
       const one = agent;
       if (one === null) throw new Error("no agent was started");
       if (signal !== null) one.kill(signal);
-      await w.until("the agent is gone", () => one.exitCode !== null || one.signalCode !== null, 120);
+      await w.until("the agent is gone", () => processAt(pid) === null, 120);
+      // A tracer goes on with the processes that the agent started: they are let go.
+      one.kill("SIGKILL");
+      await w.until("what it was started under is gone", () => one.exitCode !== null || one.signalCode !== null, 120);
     },
     async end() {
       await w.end();

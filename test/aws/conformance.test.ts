@@ -3,7 +3,9 @@ import { afterAll, beforeAll } from "bun:test";
 import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
 import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
 import { type Case, conforms } from "../providers/conformance.ts";
+import type { DeployCase } from "../providers/deployClaims.ts";
 import { providerFor } from "./account.ts";
+import { imageCommand, withImage } from "./deploying.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
 import { makeRequest } from "./world/requests.ts";
 import { startWorld, type World } from "./world/world.ts";
@@ -78,8 +80,33 @@ async function zone(): Promise<Case<DnsArgs, RecordState>> {
   };
 }
 
+async function deployed(): Promise<DeployCase> {
+  const world = await startWorld(moto, { iam: true });
+  const { name } = world.group;
+  const { image, before, third } = await withImage(world);
+  world.scaling.unwell.add(third);
+  const command = await imageCommand(world, image);
+  return {
+    command,
+    absent: { ...command.args, group: "absent" },
+    absentResource: "absent",
+    stale: { image: third, count: 2, healthy: 2 },
+    bad: { ...command.args, image: third },
+    unfit: { ...command.args, image: "ami-0123456789abcdef0" },
+    async look() {
+      const { images } = await world.look.images();
+      const { desired, inService } = await world.look.group(name);
+      if (desired !== 2 || inService !== 2) return "other";
+      if (images.every((one) => one === before)) return "before";
+      return images.every((one) => one === image) ? "after" : "other";
+    },
+    end: () => end(world),
+  };
+}
+
 conforms({
   provider: "aws",
+  deploy: { "the world": deployed },
   scale: { "the world": group },
   "issue-certificate": { "the world": authority },
   "update-dns": { "the world": zone },

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { ACMPCAClient, ListPermissionsCommand } from "@aws-sdk/client-acm-pca";
 import { AutoScalingClient, DescribeAccountLimitsCommand } from "@aws-sdk/client-auto-scaling";
+import { DescribeAccountAttributesCommand, EC2Client } from "@aws-sdk/client-ec2";
 import { GetAccountSummaryCommand, IAMClient } from "@aws-sdk/client-iam";
 import { ListHostedZonesCommand, Route53Client } from "@aws-sdk/client-route-53";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
@@ -18,6 +19,7 @@ async function theirs(service: Service, region: string): Promise<readonly [strin
   };
   const settings = { region, credentials: CREDENTIALS, maxAttempts: 1, requestHandler: { handle } as never };
   const sent = {
+    ec2: () => new EC2Client(settings).send(new DescribeAccountAttributesCommand({})),
     autoscaling: () => new AutoScalingClient(settings).send(new DescribeAccountLimitsCommand({})),
     "acm-pca": () => new ACMPCAClient(settings).send(new ListPermissionsCommand({ CertificateAuthorityArn: "arn:x" })),
     route53: () => new Route53Client(settings).send(new ListHostedZonesCommand({})),

@@ -14,7 +14,7 @@ export const ACCOUNT = "111122223333";
 
 /** A config whose every endpoint is one server of this machine. */
 export function configFor(url: string, more: Record<string, unknown> = {}): AwsConfig {
-  const names = ["autoscaling", "acm-pca", "route53", "sts", "metadata"] as const;
+  const names = ["autoscaling", "ec2", "acm-pca", "route53", "sts", "metadata"] as const;
   const endpoints = Object.fromEntries(names.map((name) => [name, url]));
   return AwsConfig.parse({
     account: ACCOUNT,

@@ -2,7 +2,8 @@
 import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
 import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
 import { makeRequest } from "../aws/world/requests.ts";
-import { type Case, conformance } from "../providers/conformance.ts";
+import { type Case, conformance, deployConformance } from "../providers/conformance.ts";
+import { deployOf } from "../providers/deploying.ts";
 import { account } from "./account.ts";
 import { startWorld, type World } from "./world/world.ts";
 
@@ -70,6 +71,29 @@ conformance<DnsArgs, RecordState>("azure update-dns", async (): Promise<Case<Dns
       const found = world.zone.look("A", "www");
       if (found === null) return "before";
       return JSON.stringify(found["ARecords"]) === '[{"ipv4Address":"10.20.0.1"}]' ? "after" : "other";
+    },
+    end: () => end(world, away),
+  };
+});
+
+deployConformance("azure deploy", async () => {
+  const world = await startWorld();
+  const { provider, end: away } = await account(world);
+  const image = (n: number): string => world.group.imageId(n).toLowerCase();
+  world.group.switches.broken.add(image(3));
+  const command = deployOf(provider, "brokers", image(2));
+  return {
+    command,
+    absent: { ...command.args, group: "absent" },
+    absentResource: "absent",
+    stale: { image: image(3), count: 2, healthy: 2 },
+    bad: { ...command.args, image: image(3) },
+    unfit: { ...command.args, image: image(9) },
+    async look() {
+      const images = world.group.deployed().images.map((one) => one.toLowerCase());
+      if (images.length !== 2 || world.group.set.capacity !== 2) return "other";
+      if (images.every((one) => one === image(1))) return "before";
+      return images.every((one) => one === image(2)) ? "after" : "other";
     },
     end: () => end(world, away),
   };

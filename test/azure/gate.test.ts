@@ -21,7 +21,7 @@ const azure = {
   authorities: { "ca/k": { version: "0".repeat(32), chain: "/x" } },
 } as unknown as Parameters<typeof namedBy>[0];
 const named = (method: string, path: string, body: unknown, resource: string, vault: string | null = null) =>
-  namedBy(azure, method, path, body, { resource, operations: new Set(), vault });
+  namedBy(azure, method, path, body, { resource, operations: new Set(), vault, deploy: null });
 
 describe("what a request is about is read out of the request", () => {
   test("a change of the capacity alone is the set's; with anything beside it, it is another resource's", () => {
@@ -77,7 +77,7 @@ describe("what a request is about is read out of the request", () => {
 
   test("an operation is the command's only when its own change was answered with it", () => {
     const path = `/subscriptions/${SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/operations/1`;
-    const about = { resource: "brokers", operations: new Set([path]), vault: null };
+    const about = { resource: "brokers", operations: new Set([path]), vault: null, deploy: null };
     expect(namedBy(azure, "GET", path, undefined, about).resource).toBe("brokers");
     expect(named("GET", path, undefined, "brokers").resource).not.toBe("brokers");
   });

@@ -2,7 +2,8 @@
 import type { DnsArgs, ScaleArgs } from "../../policy/asked.ts";
 import type { AuthorityState, JudgedCertificateArgs, RecordState, ScaleState } from "../../providers/provider.ts";
 import { makeRequest } from "../aws/world/requests.ts";
-import { type Case, conformance } from "../providers/conformance.ts";
+import { type Case, conformance, deployConformance } from "../providers/conformance.ts";
+import { deployOf } from "../providers/deploying.ts";
 import { groupOf, providerFor, zoneOf } from "./account.ts";
 import { startWorld, type World } from "./world/world.ts";
 
@@ -67,6 +68,29 @@ conformance<DnsArgs, RecordState>("gcp update-dns", async (): Promise<Case<DnsAr
       const found = world.look.record(name, "A");
       if (found === null) return "before";
       return JSON.stringify([found.ttl, found.rrdatas]) === '[60,["10.20.0.1"]]' ? "after" : "other";
+    },
+    end: () => end(world),
+  };
+});
+
+deployConformance("gcp deploy", async () => {
+  const world = await startWorld();
+  const image = (n: number): string => `projects/${world.project}/global/images/broker-${n}`;
+  world.scaling.unwell.add(image(3));
+  const command = deployOf(await providerFor(world), groupOf(world), image(2));
+  const absent = `${world.region}-b/absent`;
+  return {
+    command,
+    absent: { ...command.args, group: absent },
+    absentResource: absent,
+    stale: { image: image(3), count: 2, healthy: 2 },
+    bad: { ...command.args, image: image(3) },
+    unfit: { ...command.args, image: image(9) },
+    async look() {
+      const { images } = world.groups.deployed(world.group);
+      if (images.length !== 2 || world.look.group().target !== 2) return "other";
+      if (images.every((one) => one === image(1))) return "before";
+      return images.every((one) => one === image(2)) ? "after" : "other";
     },
     end: () => end(world),
   };

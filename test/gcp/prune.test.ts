@@ -44,8 +44,9 @@ test("with pruned descriptors each call sends the same bytes, and makes the same
   expect(pruned).toBe(plain);
   const lines = JSON.parse(plain) as { readonly url?: string; readonly method?: string }[];
   const sent = lines.filter(({ url }) => url !== undefined);
-  const table = Object.values(GCP_OPERATIONS)
-    .flat()
+  // A deploy's are made without Google's clients.
+  const table = Object.entries(GCP_OPERATIONS)
+    .flatMap(([action, rows]) => (action === "deploy" ? [] : rows))
     .filter(({ service }) => service !== "dns");
   expect(sent).toHaveLength(table.length);
   console.log(`      ${sent.length} calls, ${plain.length} bytes of requests and answers, the same`);

@@ -7,7 +7,13 @@ const COMMAND = "0193a0b1-7c00-7000-8000-000000000001";
 const OTHER = "0193a0b1-7c00-7000-8000-000000000002";
 const POOL = "projects/my-project/locations/europe-west1/caPools/pool";
 function aboutOf(resource: string, ...known: string[]): About {
-  return { gcp: { project: "my-project", region: "europe-west1" }, command: COMMAND, resource, known: new Set(known) };
+  return {
+    gcp: { project: "my-project", region: "europe-west1" },
+    command: COMMAND,
+    resource,
+    image: null,
+    known: new Set(known),
+  };
 }
 function read(
   service: "compute" | "privateca" | "dns",

@@ -29,11 +29,16 @@ export function conforms(stage: Stage): void {
   of("issue-certificate", stage["issue-certificate"]);
   of("update-dns", stage["update-dns"]);
   if (stage.deploy === undefined) return;
-  of("deploy", stage.deploy);
   for (const [where, make] of Object.entries(stage.deploy))
-    describe(`${stage.provider} deploy besides, ${where}`, () => {
-      for (const claim of DEPLOY_CLAIMS) test(claim.words, () => hold(claim, make), 120_000);
-    });
+    deployConformance(`${stage.provider} deploy, ${where}`, make);
+}
+
+/** Of a deploy, with what it owes the road besides. */
+export function deployConformance(name: string, make: () => Promise<DeployCase>): void {
+  conformance(name, make);
+  describe(`${name}, besides`, () => {
+    for (const claim of DEPLOY_CLAIMS) test(claim.words, () => hold(claim, make), 120_000);
+  });
 }
 
 type Looked = Pick<Case<unknown, unknown>, "look" | "end">;

@@ -1,6 +1,6 @@
 import type { Operation, Operations } from "../cloud.ts";
 
-export type Service = "autoscaling" | "acm-pca" | "route53" | "sts" | "iam";
+export type Service = "autoscaling" | "ec2" | "acm-pca" | "route53" | "sts" | "iam";
 
 /**
  * What IAM judges a call by: a group, an authority, a zone; an authority and the template; a zone and the records; a change's id; the

@@ -70,7 +70,6 @@ export const AZURE_OPERATIONS: Operations<AzureOperation> = {
   deploy: [
     read("Microsoft.Compute/virtualMachineScaleSets/read", "set"),
     read("Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read", "set"),
-    read("Microsoft.Compute/locations/operations/read", "subscription"),
     // Also asked of whoever has a scale set name it.
     read("Microsoft.Compute/galleries/images/versions/read", "image"),
     read("Microsoft.Compute/images/read", "image"),

@@ -1,8 +1,8 @@
 /**
- * Turns a call and its answer into the bytes of AWS's three protocols and back, by the service's own model: both ends of the wire, for the
+ * Turns a call and its answer into the bytes of AWS's four protocols and back, by the service's own model: both ends of the wire, for the
  * proxy and for the tests' own calls. A parameter that the model does not know is an error, as it is for AWS.
  */
-import { type Model, type Operation, operationOf, type Reference, shapeOf } from "./model.ts";
+import { type Model, type Operation, operationOf, type Reference, type Shape, shapeOf } from "./model.ts";
 import { type Element, escapeXml, parseXml } from "./xml.ts";
 
 export type Value = string | number | boolean | readonly Value[] | { readonly [name: string]: Value | undefined };
@@ -23,6 +23,7 @@ export type Reply = {
 const CONTENT = {
   json: "application/x-amz-json-1.1",
   query: "application/x-www-form-urlencoded; charset=utf-8",
+  ec2: "application/x-www-form-urlencoded; charset=utf-8",
   "rest-xml": "application/xml",
 } as const;
 
@@ -109,6 +110,16 @@ function fromXml(model: Model, reference: Reference, elements: readonly Element[
   );
 }
 
+/** A member's name in a form. EC2's own protocol begins each with a capital, and has every list flat ("AWS EC2 protocol", Smithy). */
+function formName(model: Model, name: string, { queryName, locationName }: Reference): string {
+  if (queryName !== undefined) return queryName;
+  const named = locationName ?? name;
+  return model.metadata.protocol === "ec2" ? `${named.slice(0, 1).toUpperCase()}${named.slice(1)}` : named;
+}
+function isFlat(model: Model, { flattened = false }: Shape): boolean {
+  return flattened || model.metadata.protocol === "ec2";
+}
+
 function toForm(model: Model, reference: Reference, value: Value, prefix: string): [string, string][] {
   const shape = shapeOf(model, reference);
   const under = (name: string) => (prefix === "" ? name : `${prefix}.${name}`);
@@ -116,10 +127,10 @@ function toForm(model: Model, reference: Reference, value: Value, prefix: string
     return Object.entries(structure(value)).flatMap(([name, item]) => {
       const of = shape.members?.[name];
       if (of === undefined) throw new RangeError(`unknown parameter ${under(name)}`);
-      return item === undefined ? [] : toForm(model, of, item, under(of.locationName ?? name));
+      return item === undefined ? [] : toForm(model, of, item, under(formName(model, name, of)));
     });
   if (shape.type === "list") {
-    const within = shape.flattened === true ? prefix : under(itemName(shape.member));
+    const within = isFlat(model, shape) ? prefix : under(itemName(shape.member));
     return list(value).flatMap((item, index) => toForm(model, itemOf(shape.member), item, `${within}.${index + 1}`));
   }
   return [[prefix, String(value)]];
@@ -135,13 +146,13 @@ function fromForm(
   const under = (name: string) => (prefix === "" ? name : `${prefix}.${name}`);
   const any = (start: string) => [...form.keys()].some((key) => key === start || key.startsWith(`${start}.`));
   if (shape.type === "structure") {
-    const members = Object.entries(shape.members ?? {}).filter(([name, of]) => any(under(of.locationName ?? name)));
+    const members = Object.entries(shape.members ?? {}).filter(([name, of]) => any(under(formName(model, name, of))));
     return Object.fromEntries(
-      members.map(([name, of]) => [name, fromForm(model, of, form, under(of.locationName ?? name))]),
+      members.map(([name, of]) => [name, fromForm(model, of, form, under(formName(model, name, of)))]),
     );
   }
   if (shape.type === "list") {
-    const within = shape.flattened === true ? prefix : under(itemName(shape.member));
+    const within = isFlat(model, shape) ? prefix : under(itemName(shape.member));
     const items: Value[] = [];
     for (let index = 1; any(`${within}.${index}`); index++) {
       const item = fromForm(model, itemOf(shape.member), form, `${within}.${index}`);
@@ -166,7 +177,7 @@ export function encodeCall(model: Model, name: string, params: Structure): Messa
       headers: { ...headers, "x-amz-target": `${targetPrefix}.${name}` },
       body: JSON.stringify(params),
     };
-  if (protocol === "query") {
+  if (protocol === "query" || protocol === "ec2") {
     const fields = operation.input === undefined ? [] : toForm(model, operation.input, params, "");
     const body = new URLSearchParams([["Action", name], ["Version", apiVersion], ...fields]).toString();
     return { method, path: "/", headers, body };
@@ -207,7 +218,7 @@ export function decodeCall(model: Model, message: Message): { operation: string;
     known(model, operationOf(model, name).input, params);
     return { operation: name, params };
   }
-  if (protocol === "query") {
+  if (protocol === "query" || protocol === "ec2") {
     const form = new Map(new URLSearchParams(message.body));
     const name = form.get("Action") ?? "";
     const { input } = operationOf(model, name);
@@ -283,6 +294,11 @@ export function encodeAnswer(model: Model, name: string, result: Structure, requ
     const body = toXml(model, output, result, output.shape).replace(`<${output.shape}>`, `<${output.shape}${xmlns}>`);
     return { status: 200, headers, body: `<?xml version="1.0" encoding="UTF-8"?>\n${body}` };
   }
+  if (protocol === "ec2") {
+    const fields = output === undefined ? "" : toXml(model, output, result, "x").slice("<x>".length, -"</x>".length);
+    const body = `<${name}Response${xmlns}><requestId>${requestId}</requestId>${fields}</${name}Response>`;
+    return { status: 200, headers, body };
+  }
   const inner = output === undefined ? "" : toXml(model, output, result, output.resultWrapper ?? `${name}Result`);
   const metadata = `<ResponseMetadata><RequestId>${requestId}</RequestId></ResponseMetadata>`;
   return { status: 200, headers, body: `<${name}Response${xmlns}>${inner}${metadata}</${name}Response>` };
@@ -308,6 +324,11 @@ export function encodeError(model: Model, code: string, status: number, message:
       headers: { ...headers, "content-type": CONTENT.json },
       body: JSON.stringify({ __type: code, message }),
     };
+  if (model.metadata.protocol === "ec2") {
+    const error = `<Error><Code>${code}</Code><Message>${escapeXml(message)}</Message></Error>`;
+    const body = `<Response><Errors>${error}</Errors><RequestID>${requestId}</RequestID></Response>`;
+    return { status, headers: { ...headers, "content-type": "text/xml;charset=UTF-8" }, body };
+  }
   const type = status < 500 ? "Sender" : "Receiver";
   const error = `<Error><Type>${type}</Type><Code>${code}</Code><Message>${escapeXml(message)}</Message></Error>`;
   const inner = `${error}<RequestId>${requestId}</RequestId>`;

@@ -14,11 +14,14 @@ function harmless({ operation, params }: Made): Structure {
   if (operation === "SetDesiredCapacity") return { AutoScalingGroupName: "not-there", DesiredCapacity: 0 };
   if (operation === "ChangeResourceRecordSets") return { ...params, HostedZoneId: "ZNOTTHERE" };
   if (operation === "IssueCertificate") return { ...params, CertificateAuthorityArn: NO_AUTHORITY };
+  if (operation === "CreateLaunchTemplateVersion") return { ...params, LaunchTemplateId: "lt-00000000000000000" };
+  // moto has neither: IAM judges before it says so.
+  if (operation === "StartInstanceRefresh" || operation === "RollbackInstanceRefresh") return params;
   if (/^(?:Describe|Get|List|Simulate)/.test(operation)) return params;
   throw new Error(`nobody knows how to ask for ${operation} without doing it`);
 }
 
-const DENIED = ["AccessDenied", "AccessDeniedException"];
+const DENIED = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"];
 /** Our own signature, or credentials that the world gave out: no word about the caller's permission. */
 const UNJUDGED = ["SignatureDoesNotMatch", "InvalidClientTokenId"];
 

@@ -1,10 +1,14 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { python } from "../../python.ts";
 import { requireDebian } from "../../tools.ts";
 
 /** AWS's own description of each service, as Debian's python3-botocore brings it: operations, shapes, errors. */
 const DATA = "/usr/lib/python3/dist-packages/botocore/data";
 const VERSIONS = {
   autoscaling: "2011-01-01",
+  ec2: "2016-11-15",
   "acm-pca": "2017-08-22",
   route53: "2013-04-01",
   sts: "2011-06-15",
@@ -12,11 +16,15 @@ const VERSIONS = {
 } as const;
 
 export type Service = keyof typeof VERSIONS;
+/** What Debian's does not know yet (rolling a refresh back) is in the one that moto stands on. */
+const NEWER: ReadonlySet<Service> = new Set(["autoscaling", "ec2"]);
+export const REQUIREMENTS = join(import.meta.dirname, "requirements.txt");
 
 export type Reference = {
   readonly shape: string;
   readonly location?: "uri" | "querystring" | "header";
   readonly locationName?: string;
+  readonly queryName?: string;
   readonly resultWrapper?: string;
   readonly flattened?: boolean;
 };
@@ -38,7 +46,7 @@ export type Operation = {
 export type Model = {
   readonly service: Service;
   readonly metadata: {
-    readonly protocol: "json" | "query" | "rest-xml";
+    readonly protocol: "json" | "query" | "ec2" | "rest-xml";
     readonly apiVersion: string;
     readonly targetPrefix?: string;
     readonly xmlNamespace?: string;
@@ -52,11 +60,23 @@ const read = new Map<Service, Model>();
 export function modelOf(service: Service): Model {
   const known = read.get(service);
   if (known !== undefined) return known;
-  requireDebian({ [`${DATA}/${service}`]: "python3-botocore" });
-  const text = readFileSync(`${DATA}/${service}/${VERSIONS[service]}/service-2.json`, "utf8");
+  const text = NEWER.has(service) ? newer(service) : debian(service);
   const model: Model = { ...JSON.parse(text), service };
   read.set(service, model);
   return model;
+}
+
+function debian(service: Service): string {
+  requireDebian({ [`${DATA}/${service}`]: "python3-botocore" });
+  return readFileSync(`${DATA}/${service}/${VERSIONS[service]}/service-2.json`, "utf8");
+}
+
+function newer(service: Service): string {
+  const path = `lib/python3*/site-packages/botocore/data/${service}/${VERSIONS[service]}/service-2.json.gz`;
+  const root = dirname(dirname(python(REQUIREMENTS)));
+  const [found] = globSync(join(root, path));
+  if (found === undefined) throw new Error(`no ${path} in ${root}`);
+  return gunzipSync(readFileSync(found)).toString("utf8");
 }
 
 export function operationOf(model: Model, name: string): Operation {
@@ -86,6 +106,21 @@ const COMMON = {
     Throttling: 400,
     ValidationError: 400,
   },
+  /** "Error codes for the Amazon EC2 API": its model lists none at all. */
+  ec2: {
+    AuthFailure: 401,
+    IdempotentParameterMismatch: 400,
+    "InvalidAMIID.NotFound": 400,
+    "InvalidInstanceID.NotFound": 400,
+    "InvalidLaunchTemplateId.NotFound": 400,
+    "InvalidLaunchTemplateId.VersionNotFound": 400,
+    InternalError: 500,
+    InvalidParameterValue: 400,
+    RequestExpired: 400,
+    RequestLimitExceeded: 503,
+    Unavailable: 503,
+    UnauthorizedOperation: 403,
+  },
   json: {
     AccessDeniedException: 400,
     ExpiredTokenException: 400,
@@ -100,7 +135,8 @@ const COMMON = {
 
 /** The code and HTTP status of each error that the operation may answer with. */
 export function errorsOf(model: Model, operation: string): ReadonlyMap<string, number> {
-  const common = COMMON[model.metadata.protocol === "json" ? "json" : "xml"];
+  const { protocol } = model.metadata;
+  const common = COMMON[protocol === "json" || protocol === "ec2" ? protocol : "xml"];
   const declared = (operationOf(model, operation).errors ?? []).map((reference): [string, number] => {
     const { error } = shapeOf(model, reference);
     return [error?.code ?? reference.shape, error?.httpStatusCode ?? 400];

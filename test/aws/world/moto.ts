@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { join } from "node:path";
 import { freePort } from "../../demo/bind.ts";
 import { python } from "../../python.ts";
+import { REQUIREMENTS } from "./model.ts";
 
 export const ACCOUNT = "111122223333";
-const REQUIREMENTS = join(import.meta.dirname, "requirements.txt");
 const START_MILLISECONDS = 60_000;
 
 /** A moto server in a process of its own. Everything in it is gone when it stops. */

@@ -33,8 +33,17 @@ export type ProxyOptions = {
 
 type Asked = { readonly model: Model; readonly message: Message; readonly scope: Scope; readonly made: Made };
 
+const EC2 = {
+  denied: "UnauthorizedOperation",
+  expired: "RequestExpired",
+  "unknown-key": "AuthFailure",
+  signature: "AuthFailure",
+  invalid: "InvalidParameterValue",
+} as const;
+
 /** AWS's own name for what XML and JSON services call differently. */
 export function codeFor(model: Model, kind: "denied" | "expired" | "unknown-key" | "signature" | "invalid"): string {
+  if (model.metadata.protocol === "ec2") return EC2[kind];
   const json = model.metadata.protocol === "json";
   if (kind === "denied") return json ? "AccessDeniedException" : "AccessDenied";
   if (kind === "expired") return json ? "ExpiredTokenException" : "ExpiredToken";
@@ -164,7 +173,7 @@ async function asked(message: Message, options: ProxyOptions): Promise<Asked> {
   const scope = scopeOf(message);
   if (scope === null) throw new RangeError("an unsigned request");
   const { operation, params } = decodeCall(model, message);
-  const token = params["IdempotencyToken"];
+  const token = params["IdempotencyToken"] ?? params["ClientToken"];
   const made: Made = {
     id: randomUUID(),
     at: Date.now(),

@@ -9,8 +9,16 @@ import type { Structure, Value } from "./codec.ts";
 import { ServiceError } from "./made.ts";
 import { ACCOUNT } from "./moto.ts";
 import type { Behaviour } from "./proxy.ts";
+import {
+  imageOf,
+  type Machine,
+  type Refreshing,
+  type RefreshSwitches,
+  refreshing,
+  type Template,
+} from "./refreshing.ts";
 
-export type ScalingSwitches = {
+export type ScalingSwitches = RefreshSwitches & {
   /** How long an instance is Pending, and how long it is Terminating. */
   launchMilliseconds: number;
   terminateMilliseconds: number;
@@ -40,6 +48,11 @@ type Overlay = {
   /** Instances that moto has already forgotten, and until when they are seen Terminating. */
   readonly going: Map<string, { instance: Instance; until: number }>;
   readonly activities: Activity[];
+  /** What the group is said to launch from; what it does launch from, while a refresh is on its way; what each instance was launched from. */
+  template: Template;
+  launching: Template;
+  readonly versions: Map<string, string>;
+  readonly refresh: Refreshing;
 };
 
 const NO_CAPACITY =
@@ -74,6 +87,11 @@ function structures(value: Value | undefined): readonly Structure[] {
 }
 
 export type Scaling = Behaviour & {
+  relaunchByOther(group: string, version: string): Promise<void>;
+  refreshByOther(group: string, version: string): Promise<void>;
+  cancelByOther(group: string): Promise<void>;
+  instances(group: string): Promise<readonly string[]>;
+  refreshed(group: string): { readonly fewest: number; readonly refreshes: readonly string[] };
   /** `SetDesiredCapacity` by someone else, who calls AWS from elsewhere. */
   setByOther(group: string, desired: number): Promise<void>;
   /** The group as it is, seen by someone else. */
@@ -92,16 +110,83 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
   const overlayOf = (group: Group): Overlay => {
     const known = overlays.get(group.AutoScalingGroupARN);
     if (known !== undefined) return known;
-    const fresh = {
+    const { LaunchTemplateId: id, Version: version } = (group["LaunchTemplate"] ?? {}) as Structure;
+    const template = { id: String(id), version: String(version) };
+    const fresh: Overlay = {
       desired: group.DesiredCapacity,
       requests: "",
       pending: new Map(),
       going: new Map(),
       activities: [],
+      template,
+      launching: template,
+      versions: new Map(instancesOf(group).map(({ InstanceId }) => [InstanceId, template.version])),
+      refresh: refreshing(group.AutoScalingGroupName, handsOf(group.AutoScalingGroupName), switches),
     };
     overlays.set(group.AutoScalingGroupARN, fresh);
     return fresh;
   };
+  const found = async (name: string): Promise<{ group: Group; overlay: Overlay }> => {
+    const [group] = await groups([name], REGION);
+    if (group === undefined) throw new ServiceError("ValidationError", `AutoScalingGroup name not found - ${name}`);
+    return { group, overlay: overlayOf(group) };
+  };
+  /** What came since: launched from what the group launches from now, and Pending for a while. */
+  const came = async (name: string, before: ReadonlySet<string>): Promise<readonly string[]> => {
+    const { group, overlay } = await found(name);
+    const fresh = instancesOf(group).flatMap(({ InstanceId: id }) => (before.has(id) ? [] : [id]));
+    for (const id of fresh) {
+      overlay.pending.set(id, Date.now() + switches.launchMilliseconds);
+      overlay.versions.set(id, overlay.launching.version);
+    }
+    return fresh;
+  };
+  const images = new Map<string, string>();
+  const imageAt = async (template: Template): Promise<string> => {
+    const key = `${template.id} ${template.version}`;
+    const image = images.get(key) ?? (await imageOf(admin, template));
+    images.set(key, image);
+    return image;
+  };
+  /** By moto's own calls. */
+  function handsOf(name: string) {
+    const known = (): Overlay => {
+      const overlay = [...overlays.entries()].find(([arn]) => arn.endsWith(`autoScalingGroupName/${name}`))?.[1];
+      if (overlay === undefined) throw new Error(`a refresh of a group that nobody asked about: ${name}`);
+      return overlay;
+    };
+    return {
+      desired: () => known().desired,
+      template: () => known().template,
+      give: (template: Template) => void Object.assign(known(), { template, launching: template }),
+      image: imageAt,
+      async machines(): Promise<readonly Machine[]> {
+        const { group, overlay } = await found(name);
+        const there = instancesOf(group).map(async ({ InstanceId: id }) => {
+          const version = overlay.versions.get(id) ?? overlay.launching.version;
+          const image = await imageAt({ id: overlay.template.id, version });
+          const ready = (overlay.pending.get(id) ?? 0) <= Date.now();
+          return { id, version, well: ready && !switches.unwell.has(image) };
+        });
+        return Promise.all(there);
+      },
+      async launchFrom(template: Template): Promise<void> {
+        const LaunchTemplate = { LaunchTemplateId: template.id, Version: template.version };
+        await admin.call("autoscaling", "UpdateAutoScalingGroup", { AutoScalingGroupName: name, LaunchTemplate });
+        known().launching = template;
+      },
+      async replace(id: string): Promise<void> {
+        const { group, overlay } = await found(name);
+        const before = new Set(instancesOf(group).map(({ InstanceId }) => InstanceId));
+        const instance = instancesOf(group).find(({ InstanceId }) => InstanceId === id);
+        const params = { InstanceId: id, ShouldDecrementDesiredCapacity: false };
+        await admin.call("autoscaling", "TerminateInstanceInAutoScalingGroup", params);
+        if (instance !== undefined)
+          overlay.going.set(id, { instance, until: Date.now() + switches.terminateMilliseconds });
+        await came(name, before);
+      },
+    };
+  }
   const note = (overlay: Overlay, activity: Omit<Activity, "id" | "started" | "ends">, milliseconds: number): void => {
     const started = Date.now();
     overlay.activities.unshift({ ...activity, id: randomUUID(), started, ends: started + milliseconds });
@@ -116,11 +201,8 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
       const params = { AutoScalingGroupName: group.AutoScalingGroupName, DesiredCapacity: there.length + given };
       await admin.call("autoscaling", "SetDesiredCapacity", params, region);
       if (switches.capacity !== null) switches.capacity -= given;
-      const [after] = await groups([group.AutoScalingGroupName], region);
       const before = new Set(there.map(({ InstanceId }) => InstanceId));
-      for (const { InstanceId } of after === undefined ? [] : instancesOf(after)) {
-        if (before.has(InstanceId)) continue;
-        overlay.pending.set(InstanceId, Date.now() + switches.launchMilliseconds);
+      for (const InstanceId of await came(group.AutoScalingGroupName, before)) {
         const description = `Launching a new EC2 instance: ${InstanceId}`;
         note(overlay, { status: "Successful", description, cause, message: null }, switches.launchMilliseconds);
       }
@@ -159,23 +241,34 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
     const [group] = await groups([name], region);
     if (group === undefined) return;
     const overlay = overlayOf(group);
+    await overlay.refresh.advance();
     const suspended = structures(group["SuspendedProcesses"]).map((process) => process["ProcessName"]);
     const count = instancesOf(group).length;
     if (count < overlay.desired && !suspended.includes("Launch")) await launch(group, overlay, region);
     if (count > overlay.desired && !suspended.includes("Terminate")) await terminate(group, overlay, region);
   };
 
-  const seen = (group: Group): Structure => {
+  const seen = async (group: Group): Promise<Structure> => {
     const overlay = overlayOf(group);
     const now = Date.now();
+    const machines = new Map((await handsOf(group.AutoScalingGroupName).machines()).map((one) => [one.id, one]));
+    const launched = group["LaunchTemplate"] as Structure | undefined;
+    const of = (version: string) =>
+      launched === undefined ? {} : { LaunchTemplate: { ...launched, Version: version } };
     const there = instancesOf(group).map((instance) => ({
       ...instance,
+      ...of(machines.get(instance.InstanceId)?.version ?? overlay.launching.version),
+      HealthStatus:
+        machines.get(instance.InstanceId)?.well === false && (overlay.pending.get(instance.InstanceId) ?? 0) <= now
+          ? "Unhealthy"
+          : "Healthy",
       LifecycleState: (overlay.pending.get(instance.InstanceId) ?? 0) > now ? "Pending" : instance.LifecycleState,
     }));
     const going = [...overlay.going.values()]
       .filter(({ until }) => until > now)
       .map(({ instance }) => ({ ...instance, LifecycleState: "Terminating" }));
-    return { ...group, DesiredCapacity: overlay.desired, Instances: [...there, ...going] };
+    const said = { ...group, ...of(overlay.template.version) };
+    return { ...said, DesiredCapacity: overlay.desired, Instances: [...there, ...going] };
   };
 
   const describe = async (params: Structure, region: string): Promise<Structure> => {
@@ -183,7 +276,7 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
     for (const name of names) await settle(name, region);
     const { NextToken, MaxRecords, ...rest } = params;
     const first = await admin.call("autoscaling", "DescribeAutoScalingGroups", rest, region);
-    const all = (structures(first["AutoScalingGroups"]) as readonly Group[]).map(seen);
+    const all = await Promise.all((structures(first["AutoScalingGroups"]) as readonly Group[]).map(seen));
     const start = NextToken === undefined ? 0 : Number(NextToken);
     if (!Number.isSafeInteger(start)) throw new ServiceError("InvalidNextToken", "The NextToken value is not valid.");
     const size = typeof MaxRecords === "number" ? MaxRecords : 50;
@@ -250,6 +343,30 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
       if (group === undefined) throw new Error(`there is no group ${name}`);
       return group;
     },
+    async relaunchByOther(name, version) {
+      const { overlay } = await found(name);
+      const template = { ...overlay.template, version };
+      await handsOf(name).launchFrom(template);
+      overlay.template = template;
+    },
+    async refreshByOther(name, version) {
+      const { overlay } = await found(name);
+      const LaunchTemplate = { LaunchTemplateId: overlay.template.id, Version: version };
+      await overlay.refresh.start({ DesiredConfiguration: { LaunchTemplate } });
+    },
+    async instances(name) {
+      return instancesOf((await found(name)).group).map(({ InstanceId }) => InstanceId);
+    },
+    async cancelByOther(name) {
+      (await found(name)).overlay.refresh.cancel();
+    },
+    refreshed(name) {
+      const overlay = [...overlays.entries()].find(([arn]) => arn.endsWith(`autoScalingGroupName/${name}`))?.[1];
+      return {
+        fewest: overlay?.refresh.fewest() ?? Number.NaN,
+        refreshes: overlay?.refresh.statuses() ?? [],
+      };
+    },
     setByOther: (group, desired) => set({ AutoScalingGroupName: group, DesiredCapacity: desired }, REGION),
     async about(operation, params, region) {
       const name = params["AutoScalingGroupName"];
@@ -266,6 +383,15 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
       const { operation, params, region } = made;
       if (operation === "DescribeAutoScalingGroups") return describe(params, region);
       if (operation === "DescribeScalingActivities") return activities(params, region);
+      const name = String(params["AutoScalingGroupName"]);
+      if (/InstanceRefresh(?:es)?$/.test(operation)) {
+        await settle(name, region);
+        const { refresh } = (await found(name)).overlay;
+        if (operation === "DescribeInstanceRefreshes") return refresh.describe();
+        const answer = operation === "StartInstanceRefresh" ? await refresh.start(params) : await refresh.rollBack();
+        made.changed = true;
+        return answer;
+      }
       if (operation !== "SetDesiredCapacity") return admin.call("autoscaling", operation, params, region);
       await set(params, region);
       made.changed = true;

@@ -67,10 +67,11 @@ export async function makeGroup(
   network: { subnet: string; template: string },
   name: string,
   size: Size,
+  version = "$Latest",
 ): Promise<string> {
   await admin.call("autoscaling", "CreateAutoScalingGroup", {
     AutoScalingGroupName: name,
-    LaunchTemplate: { LaunchTemplateId: network.template, Version: "$Latest" },
+    LaunchTemplate: { LaunchTemplateId: network.template, Version: version },
     MinSize: size.min,
     MaxSize: size.max,
     DesiredCapacity: size.desired,

@@ -24,10 +24,11 @@ import {
   unique,
 } from "./setup.ts";
 import { type Document, simulator } from "./simulator.ts";
+import { type Templates, templates } from "./templates.ts";
 import { writeTrail } from "./trail.ts";
 import { type Zone, type ZoneSwitches, zone } from "./zone.ts";
 
-export type Served = "autoscaling" | "acm-pca" | "route53" | "sts" | "iam";
+export type Served = "autoscaling" | "ec2" | "acm-pca" | "route53" | "sts" | "iam";
 type Moment = "before" | "after";
 
 export type WorldOptions = {
@@ -35,6 +36,8 @@ export type WorldOptions = {
   readonly iam?: boolean;
   readonly policy?: unknown;
   readonly group?: Size;
+  /** The agent's own machine is one of the group's. */
+  readonly own?: boolean;
   readonly key?: KeyAlgorithm;
   readonly authorityDays?: number;
   readonly credentialsSeconds?: number;
@@ -47,6 +50,8 @@ export type World = {
   readonly role: string;
   readonly instance: string;
   readonly group: { readonly name: string; readonly arn: string };
+  /** What the group launches from. */
+  readonly template: string;
   readonly authority: { readonly arn: string; readonly issuer: Issuer };
   readonly zone: { readonly id: string; readonly name: string };
   /** `http://127.0.0.1:PORT` of each service, and of the metadata service. */
@@ -74,6 +79,12 @@ export type World = {
   readonly admin: Admin;
   readonly others: {
     scale(desired: number, group?: string): Promise<void>;
+    /** Has the group launch from this version, at once and without replacing anything. */
+    relaunch(version: string): Promise<void>;
+    refresh(version: string): Promise<void>;
+    cancel(): Promise<void>;
+    /** A new version of the group's launch template, of the first with another image. */
+    version(image: string): Promise<void>;
     changeRecords(...changes: readonly Structure[]): Promise<void>;
   };
   fault(operation: string, fault: Fault, how?: { skip?: number; times?: number }): Rule;
@@ -92,6 +103,8 @@ export type World = {
   };
   look: {
     group(name?: string): Promise<{ desired: number; instances: number; inService: number }>;
+    /** The image of each machine, as EC2 has it; the version that the group launches from; the fewest that were in service. */
+    images(): Promise<{ images: readonly string[]; version: string; fewest: number; refreshes: readonly string[] }>;
     issued(arn?: string): number;
     record(name: string, type: string): Promise<Structure | null>;
   };
@@ -100,7 +113,9 @@ export type World = {
   stop(): Promise<void>;
 };
 
-const EVERYTHING = policyOf([{ Effect: "Allow", Action: ["autoscaling:*", "acm-pca:*", "route53:*"], Resource: "*" }]);
+const EVERYTHING = policyOf([
+  { Effect: "Allow", Action: ["autoscaling:*", "ec2:*", "acm-pca:*", "route53:*"], Resource: "*" },
+]);
 
 /** Who am I: moto itself knows, asked as the caller. */
 function identity(admin: Admin, find: (accessKey: string) => Key | null): Behaviour {
@@ -124,11 +139,22 @@ function makeBehaviours(admin: Admin, find: (accessKey: string) => Key | null) {
     terminateMilliseconds: 0,
     capacity: null,
     cooldown: false,
+    unwell: new Set(),
+    failMilliseconds: 0,
+    failed: "rolls back",
   };
   const issuing: AuthoritySwitches = { issueMilliseconds: 0, tokenMilliseconds: 300_000, mistake: null, fails: false };
   const syncing: ZoneSwitches = { syncMilliseconds: 0, page: 300 };
-  const behaviours: { autoscaling: Scaling; "acm-pca": Authority; route53: Zone; sts: Behaviour; iam: Behaviour } = {
+  const behaviours: {
+    autoscaling: Scaling;
+    ec2: Templates;
+    "acm-pca": Authority;
+    route53: Zone;
+    sts: Behaviour;
+    iam: Behaviour;
+  } = {
     autoscaling: scaling(admin, scalingSwitches),
+    ec2: templates(admin),
     "acm-pca": authority(admin, issuing),
     route53: zone(admin, syncing),
     sts: identity(admin, find),
@@ -142,7 +168,7 @@ async function makeAccount(admin: Admin, authorities: Authority, options: WorldO
   const name = unique();
   const network = await makeNetwork(admin);
   const group = { name: `brokers-${name}`, arn: "" };
-  const arn = await makeGroup(admin, network, group.name, options.group ?? { min: 1, max: 9, desired: 2 });
+  const arn = await makeGroup(admin, network, group.name, options.group ?? { min: 1, max: 9, desired: 2 }, "1");
   const made = await makeAuthority(
     admin,
     authorities,
@@ -175,7 +201,8 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
   const problems: string[] = [];
   const rules: Rule[] = [];
   let hooks: readonly Hook[] = [];
-  const instance = `i-${unique()}${unique().slice(0, 7)}`;
+  const [first] = options.own === true ? await behaviours.autoscaling.instances(account.group.name) : [];
+  const instance = first ?? `i-${unique()}${unique().slice(0, 7)}`;
   const switches: World["switches"] = {
     endpointRegion: REGION,
     judge: null,
@@ -223,6 +250,7 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
   });
   const proxies = {
     autoscaling: await proxyOf("autoscaling"),
+    ec2: await proxyOf("ec2"),
     "acm-pca": await proxyOf("acm-pca"),
     route53: await proxyOf("route53"),
     sts: await proxyOf("sts"),
@@ -235,10 +263,12 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
     role: account.role,
     instance,
     group: account.group,
+    template: account.network.template,
     authority: account.authority,
     zone: account.zone,
     endpoints: {
       autoscaling: `http://${proxies.autoscaling.host}`,
+      ec2: `http://${proxies.ec2.host}`,
       "acm-pca": `http://${proxies["acm-pca"].host}`,
       route53: `http://${proxies.route53.host}`,
       sts: `http://${proxies.sts.host}`,
@@ -256,6 +286,14 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
     problems,
     admin,
     others: {
+      relaunch: (version) => behaviours.autoscaling.relaunchByOther(account.group.name, version),
+      cancel: () => behaviours.autoscaling.cancelByOther(account.group.name),
+      async version(image) {
+        const LaunchTemplateData = { ImageId: image, InstanceType: "t3.micro" };
+        const LaunchTemplateId = account.network.template;
+        await admin.call("ec2", "CreateLaunchTemplateVersion", { LaunchTemplateId, LaunchTemplateData });
+      },
+      refresh: (version) => behaviours.autoscaling.refreshByOther(account.group.name, version),
       scale: (desired, group = account.group.name) => behaviours.autoscaling.setByOther(group, desired),
       changeRecords: (...changes) => behaviours.route53.changeByOther(account.zone.id, changes),
     },
@@ -284,6 +322,15 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
         const instances = (Instances ?? []) as readonly Structure[];
         const inService = instances.filter((one) => one["LifecycleState"] === "InService").length;
         return { desired: Number(DesiredCapacity), instances: instances.length, inService };
+      },
+      async images() {
+        const group = await behaviours.autoscaling.see(account.group.name);
+        const ids = ((group["Instances"] ?? []) as readonly Structure[])
+          .filter((one) => !String(one["LifecycleState"]).startsWith("Terminat"))
+          .map((one) => String(one["InstanceId"]));
+        const { Version: version } = group["LaunchTemplate"] as Structure;
+        const images = await behaviours.ec2.images(ids);
+        return { images, version: String(version), ...behaviours.autoscaling.refreshed(account.group.name) };
       },
       issued: (arn = account.authority.arn) => behaviours["acm-pca"].issued(arn),
       async record(name, type) {

@@ -1,7 +1,19 @@
 /** Which right each operation needs and on what, after Azure's "permissions" reference: Compute, Networking, Security. */
 import type { Found } from "./description.ts";
 
-export type Is = "set" | "instances" | "resize" | "operation" | "zone" | "record" | "write" | "delete" | "key" | "sign";
+export type Is =
+  | "set"
+  | "instances"
+  | "resize"
+  | "upgrade"
+  | "image"
+  | "operation"
+  | "zone"
+  | "record"
+  | "write"
+  | "delete"
+  | "key"
+  | "sign";
 export type ActionOf = {
   readonly is: Is;
   readonly action: string;
@@ -71,6 +83,12 @@ export function actionOf(
       return sets("instances", "virtualMachines/read");
     case "VirtualMachineScaleSets_Update":
       return sets("resize", "write");
+    case "VirtualMachineScaleSets_UpdateInstances":
+      return sets("upgrade", "manualupgrade/action");
+    case "Images_Get":
+      return inGroup("image", "Microsoft.Compute/images/read", `Microsoft.Compute/images/${text("imageName")}`, [
+        text("imageName"),
+      ]);
     case "Zones_Get":
       return inGroup("zone", "Microsoft.Network/dnsZones/read", zone, [text("zoneName")]);
     case "RecordSets_Get":

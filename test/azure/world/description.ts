@@ -20,11 +20,12 @@ type Parameter = {
   readonly required?: boolean;
   readonly schema: Schema;
 };
+type Body = Content & { readonly required?: boolean; readonly $ref?: string };
 type Content = { readonly content?: Readonly<Record<string, { readonly schema: Schema }>> };
 type Described = {
   readonly operationId: string;
   readonly parameters?: readonly Parameter[];
-  readonly requestBody?: Content & { readonly required?: boolean };
+  readonly requestBody?: Body;
   readonly responses: Readonly<Record<string, Content>>;
 };
 type Document = {
@@ -32,6 +33,7 @@ type Document = {
   readonly components: {
     readonly schemas: Readonly<Record<string, Schema>>;
     readonly parameters?: Readonly<Record<string, Parameter>>;
+    readonly requestBodies?: Readonly<Record<string, Body>>;
   };
 };
 
@@ -105,9 +107,11 @@ export function requestFaults(of: Found, { query, headers, body }: Sent): string
   ]);
   for (const name of ["if-match", "if-none-match"])
     if (headers[name] !== undefined && !known.has(name)) faults.push(`${id}: header ${name} is not described`);
-  const wanted = jsonOf(described.requestBody);
+  const { requestBody } = described;
+  const whole = requestBody?.$ref === undefined ? requestBody : bodyNamed(service, requestBody.$ref);
+  const wanted = jsonOf(whole);
   if (wanted === undefined && body !== undefined) faults.push(`${id}: a body that is not described`);
-  if (described.requestBody?.required === true && body === undefined) faults.push(`${id}: no body`);
+  if (whole?.required === true && body === undefined) faults.push(`${id}: no body`);
   if (wanted !== undefined && body !== undefined) faults.push(...schemaFaults(service, wanted, body, `${id} request`));
   return faults;
 }
@@ -137,6 +141,12 @@ function errorFaults({ service, described, id }: Found, body: unknown): string[]
 
 function jsonOf(content: Content | undefined): Schema | undefined {
   return content?.content?.["application/json"]?.schema ?? content?.content?.["text/json"]?.schema;
+}
+
+function bodyNamed(service: Service, reference: string): Body {
+  const named = DOCUMENTS[service].components.requestBodies?.[reference.split("/").at(-1) ?? ""];
+  if (named === undefined) throw new Error(`${service} describes no ${reference}`);
+  return named;
 }
 
 function parameterOf(service: Service, parameter: Parameter): Parameter {

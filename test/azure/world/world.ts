@@ -113,6 +113,10 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         return group.list(name, made.host, query);
       case "resize":
         return group.update(name, made, made.host);
+      case "upgrade":
+        return group.upgrade(name, made, made.host);
+      case "image":
+        return group.image(name);
       case "operation":
         return group.operation(name);
       case "zone":

@@ -20,6 +20,11 @@ const SIMPLE: Readonly<Record<string, string>> = {
   "compute.regionInstanceGroupManagers.get": "compute.instanceGroupManagers.get",
   "compute.regionInstanceGroupManagers.listManagedInstances": "compute.instanceGroupManagers.get",
   "compute.regionInstanceGroupManagers.resize": "compute.instanceGroupManagers.update",
+  "compute.instanceTemplates.get": "compute.instanceTemplates.get",
+  "compute.regionInstanceTemplates.get": "compute.instanceTemplates.get",
+  "compute.images.get": "compute.images.get",
+  "compute.globalOperations.get": "compute.globalOperations.get",
+  "compute.globalOperations.list": "compute.globalOperations.list",
   "compute.autoscalers.get": "compute.autoscalers.get",
   "compute.regionAutoscalers.get": "compute.autoscalers.get",
   "compute.zoneOperations.get": "compute.zoneOperations.get",
@@ -57,6 +62,19 @@ function changePermissions({ body }: Pick<Made, "body">): readonly string[] {
   ];
 }
 
+/** docs.cloud.google.com/compute/docs/access/iam-permissions: of what a template names, the right to use each thing; of a group, its template. */
+const USES: Readonly<Record<string, readonly string[]>> = {
+  insert: [
+    "compute.instanceTemplates.create",
+    "compute.images.useReadOnly",
+    "compute.subnetworks.use",
+    "iam.serviceAccounts.actAs",
+  ],
+  patch: ["compute.instanceGroupManagers.update", "compute.instanceTemplates.useReadOnly"],
+};
+const DEPLOYS =
+  /^compute\.(?:instanceTemplates|regionInstanceTemplates|instanceGroupManagers|regionInstanceGroupManagers)\.(insert|patch)$/;
+
 /** The resource whose policy is looked at: the nearest that has one. */
 export function guarded({ service, parts }: Pick<Made, "service" | "parts">): string {
   if (service === "privateca")
@@ -72,6 +90,8 @@ export function asked(made: Made): readonly (readonly [string, string])[] | null
   const resource = guarded(made);
   if (made.operation === "dns.changes.create")
     return changePermissions(made).map((permission) => [permission, resource]);
+  const [, deploys] = DEPLOYS.exec(made.operation) ?? [];
+  if (deploys !== undefined) return (USES[deploys] ?? []).map((permission) => [permission, resource]);
   const permission = SIMPLE[made.operation];
   return permission === undefined ? null : [[permission, resource]];
 }

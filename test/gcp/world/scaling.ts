@@ -5,6 +5,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import type { Structure } from "./discovery.ts";
 import { type Made, ServiceError } from "./made.ts";
+import { rolling } from "./rolling.ts";
 
 export type ScalingSwitches = {
   operationMilliseconds: number;
@@ -19,10 +20,20 @@ export type ScalingSwitches = {
   /** Code of the error that the next operations end with. */
   operationError: string | null;
   page: number;
+  /** Machines of these images never get healthy. */
+  readonly unwell: Set<string>;
+  /** The last try to make a machine of an unwell image says why it did not work. */
+  failing: boolean;
 };
 export type Autoscaler = { readonly mode: "ON" | "OFF" | "ONLY_SCALE_OUT"; readonly min: number; readonly max: number };
-type Machine = { readonly id: string; readonly name: string; readonly comes: number; goes: number | null };
-type Group = {
+export type Machine = {
+  readonly id: string;
+  readonly name: string;
+  readonly comes: number;
+  goes: number | null;
+  readonly template: string;
+};
+export type Group = {
   readonly path: string;
   readonly name: string;
   readonly where: string;
@@ -33,6 +44,14 @@ type Group = {
   machines: Machine[];
   autoscaler: Autoscaler | null;
   readonly id: string;
+  /** `projects/…/instanceTemplates/NAME`. */
+  template: string;
+  policy: Structure;
+  stateful: boolean;
+  /** How often it was changed: its fingerprint. */
+  changes: number;
+  /** The fewest that served while it was updated. */
+  fewest: number;
 };
 type Operation = {
   readonly body: Structure;
@@ -42,11 +61,11 @@ type Operation = {
 };
 
 const decimalId = (): string => String(randomInt(2 ** 47)) + String(randomInt(10_000));
-const TEMPLATE = "brokers-template";
 
 export function scaling(project: string, root: string, switches: ScalingSwitches) {
   const groups = new Map<string, Group>();
   const operations = new Map<string, Operation>();
+  const rolls = rolling(project, root, switches);
   const link = (path: string): string => `${root}/compute/v1/${path}`;
   const stamp = (at: number): string => new Date(at).toISOString().replace("Z", "-00:00").replace("-00:00", "Z");
 
@@ -57,7 +76,7 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
   };
   const add = (group: Group, ready: number): void => {
     const name = `${group.name}-${randomUUID().slice(0, 4)}`;
-    group.machines.push({ id: decimalId(), name, comes: ready, goes: null });
+    group.machines.push({ id: decimalId(), name, comes: ready, goes: null, template: group.template });
   };
   const set = (group: Group, target: number): void => {
     const time = Date.now();
@@ -85,7 +104,14 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
   const stateOf = ({ comes, goes }: Machine): string =>
     goes !== null ? "DELETING" : comes > Date.now() ? "CREATING" : "NONE";
 
+  const zonesOf = ({ where }: Group): Structure[] =>
+    ["b", "c", "d"].map((letter) => ({
+      zone: link(`projects/${project}/zones/${where.slice("regions/".length)}-${letter}`),
+    }));
+  const fingerprint = ({ id, changes }: Group): string => Buffer.from(`${id.slice(0, 6)}${changes}`).toString("base64");
+
   const show = (group: Group): Structure => {
+    rolls.advance(group);
     const stale = Date.now() < group.shown.from;
     const target = stale ? group.shown.before : group.target;
     const actions = alive(group).map((machine) => stateOf(machine));
@@ -98,15 +124,22 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
       [kind]: link(`projects/${project}/${group.where}`),
       selfLink: link(group.path),
       instanceGroup: link(group.path.replace("instanceGroupManagers", "instanceGroups")),
-      instanceTemplate: link(`projects/${project}/global/instanceTemplates/${TEMPLATE}`),
+      instanceTemplate: link(group.template),
+      versions: [{ instanceTemplate: link(group.template), targetSize: { calculated: target } }],
       baseInstanceName: group.name,
-      fingerprint: Buffer.from(group.id.slice(0, 6)).toString("base64"),
+      fingerprint: fingerprint(group),
       targetSize: target,
       currentActions: { none: count("NONE"), creating: count("CREATING"), deleting: count("DELETING"), abandoning: 0 },
       listManagedInstancesResults: "PAGELESS",
-      updatePolicy: { type: "OPPORTUNISTIC", minimalAction: "REPLACE" },
+      updatePolicy: group.policy,
+      ...(kind === "region" ? { distributionPolicy: { zones: zonesOf(group) } } : {}),
       status: {
-        isStable: Date.now() >= group.settles && (stale || actions.every((action) => action === "NONE")),
+        isStable:
+          Date.now() >= group.settles &&
+          (stale || actions.every((action) => action === "NONE")) &&
+          rolls.isSettled(group),
+        versionTarget: { isReached: rolls.isReached(group) },
+        stateful: { hasStatefulConfig: group.stateful, perInstanceConfigs: { allEffective: true } },
         ...(group.autoscaler === null
           ? {}
           : { autoscaler: link(`projects/${project}/${group.where}/autoscalers/${group.name}`) }),
@@ -114,8 +147,9 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     };
   };
   const instances = (group: Group, query: Made["query"]): Structure => {
+    rolls.advance(group);
     const all = alive(group).map((machine) => {
-      const currentAction = stateOf(machine);
+      const currentAction = rolls.isUnwell(machine) && stateOf(machine) === "NONE" ? "VERIFYING" : stateOf(machine);
       const stuck = machine.comes === Number.POSITIVE_INFINITY;
       const errors = [
         { code: "ZONE_RESOURCE_POOL_EXHAUSTED", message: "The zone does not have enough resources available." },
@@ -128,7 +162,18 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
         ...(currentAction === "CREATING"
           ? {}
           : { instanceStatus: currentAction === "DELETING" ? "STOPPING" : "RUNNING" }),
-        ...(stuck ? { lastAttempt: { errors: { errors } } } : {}),
+        ...(machine.goes === null ? { version: { instanceTemplate: link(machine.template) } } : {}),
+        ...(currentAction === "CREATING" || machine.goes !== null
+          ? {}
+          : {
+              instanceHealth: [
+                {
+                  healthCheck: link(`projects/${project}/global/healthChecks/brokers`),
+                  detailedHealthState: rolls.isUnwell(machine) ? "UNHEALTHY" : "HEALTHY",
+                },
+              ],
+            }),
+        ...(stuck || (switches.failing && rolls.isUnwell(machine)) ? { lastAttempt: { errors: { errors } } } : {}),
       };
     });
     const from = Number(query["pageToken"] ?? 0);
@@ -156,42 +201,68 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     const group = groupAt(made.parts);
     const size = Number(made.query["size"]);
     if (size < 0) throw new ServiceError(400, "invalid", "Invalid value for field 'size'");
+    const what = { where: group.where, path: group.path, id: group.id, type: "compute.instanceGroupManagers.resize" };
+    return operate(made, what, `${group.path} ${size}`, () => set(group, size));
+  };
+  const patch = (made: Made): Structure => {
+    const group = groupAt(made.parts);
+    const { fingerprint: given, ...body } = made.body;
+    const what = { where: group.where, path: group.path, id: group.id, type: "compute.instanceGroupManagers.patch" };
+    return operate(made, what, `${group.path} ${JSON.stringify(body)}`, () => {
+      if (given !== undefined && given !== fingerprint(group))
+        throw new ServiceError(412, "conditionNotMet", "The fingerprint does not match: the resource was changed.");
+      rolls.patch(group, body, group.where.startsWith("zones/") ? 1 : 3);
+      group.changes++;
+    });
+  };
+  const insert = (made: Made): Structure => {
+    const { region } = made.parts;
+    const where = region === undefined ? "global" : `regions/${region}`;
+    const path = `projects/${project}/${where}/instanceTemplates/${String(made.body["name"])}`;
+    const what = { where, path, id: decimalId(), type: "compute.instanceTemplates.insert" };
+    return operate(made, what, JSON.stringify(made.body), () => rolls.insert(path, made.body));
+  };
+  type What = { readonly where: string; readonly path: string; readonly id: string; readonly type: string };
+  /** `apply`: does it, or refuses it before anything is begun. */
+  const operate = (made: Made, what: What, ask: string, apply: () => void): Structure => {
     const token = made.query["requestId"] ?? null;
     if (token !== null && !/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/.test(token))
       throw new ServiceError(400, "invalid", "Invalid value for field 'requestId'");
-    const ask = `${group.path} ${size}`;
     const before = [...operations.values()].find(({ body }) => token !== null && body["clientOperationId"] === token);
     if (before !== undefined && before.ask !== ask)
       throw new ServiceError(409, "alreadyExists", `The request id '${token}' was used for another request`);
     if (before !== undefined) return showOperation(before);
     const [id, time] = [decimalId(), Date.now()];
     const name = `operation-${time}-${randomUUID().slice(0, 13)}-${randomUUID().slice(0, 8)}-${randomUUID().slice(0, 8)}`;
-    const kind = group.where.startsWith("zones/") ? "zone" : "region";
+    const [kind = ""] = what.where.split("s/");
+    const within = `projects/${project}/${what.where}`;
     const body: Structure = {
       kind: "compute#operation",
       id,
       name,
-      [kind]: link(`projects/${project}/${group.where}`),
-      operationType: "compute.instanceGroupManagers.resize",
-      targetLink: link(group.path),
-      targetId: group.id,
+      ...(what.where === "global" ? {} : { [kind]: link(within) }),
+      operationType: what.type,
+      targetLink: link(what.path),
+      targetId: what.id,
       user: made.principal ?? "",
       insertTime: stamp(time),
       startTime: stamp(time),
-      selfLink: link(`projects/${project}/${group.where}/operations/${name}`),
+      selfLink: link(`${within}/operations/${name}`),
       ...(token === null ? {} : { clientOperationId: token }),
     };
     const operation = { body, done: time + switches.operationMilliseconds, error: switches.operationError, ask };
-    operations.set(`${group.where}/${name}`, operation);
-    made.longRunning = name;
     if (operation.error === null) {
-      set(group, size);
+      apply();
       made.changed = true;
     }
+    operations.set(`${what.where}/${name}`, operation);
+    made.longRunning = name;
     return showOperation(operation);
   };
-  const whereOf = (parts: Made["parts"]): string =>
-    parts["zone"] === undefined ? `regions/${parts["region"]}` : `zones/${parts["zone"]}`;
+  const whereOf = (parts: Made["parts"]): string => {
+    if (parts["zone"] !== undefined) return `zones/${parts["zone"]}`;
+    return parts["region"] === undefined ? "global" : `regions/${parts["region"]}`;
+  };
   const listed = ({ parts, query }: Made): Structure => {
     const [, wanted] = /^clientOperationId ?= ?"([0-9a-z-]{1,36})"$/.exec(query["filter"] ?? "") ?? [];
     if (query["filter"] !== undefined && wanted === undefined)
@@ -230,7 +301,16 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
 
   return {
     answer(made: Made): Structure {
-      const [, name = ""] = /^compute\.(?:region|zone)?[A-Za-z]+\.(\w+)$/.exec(made.operation) ?? [];
+      const [, what = "", name = ""] = /^compute\.([A-Za-z]+)\.(\w+)$/.exec(made.operation) ?? [];
+      if (/nstanceTemplates$/.test(what)) {
+        if (name === "insert") return insert(made);
+        return rolls.template(
+          `projects/${project}/${whereOf(made.parts)}/instanceTemplates/${made.parts["instanceTemplate"]}`,
+        );
+      }
+      if (what === "images")
+        return rolls.image(`projects/${made.parts["project"]}/global/images/${made.parts["image"]}`);
+      if (name === "patch") return patch(made);
       if (/Operations\.get$/.test(made.operation)) {
         const found = operations.get(`${whereOf(made.parts)}/${made.parts["operation"]}`);
         if (found === undefined) throw new ServiceError(404, "notFound", "The operation was not found");
@@ -256,6 +336,15 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
         machines: [],
         autoscaler: null,
         id: decimalId(),
+        template: rolls.first,
+        policy: {
+          type: "OPPORTUNISTIC",
+          minimalAction: "REPLACE",
+          maxSurge: { fixed: where.startsWith("zones/") ? 1 : 3, calculated: 1 },
+        },
+        stateful: false,
+        changes: 0,
+        fewest: Number.POSITIVE_INFINITY,
       };
       for (let made = 0; made < size; made++) add(group, 0);
       groups.set(path, group);
@@ -286,6 +375,21 @@ export function scaling(project: string, root: string, switches: ScalingSwitches
     /** Instances' names, for a machine that is one of them. */
     names: (path: string): readonly string[] => (groups.get(path)?.machines ?? []).map(({ name }) => name),
     operations: () => operations.size,
+    rolls,
+    /** What each machine runs, what the group launches from, and how it is updated. */
+    deployed(path: string) {
+      const group = this.of(path);
+      rolls.advance(group);
+      const images = alive(group).flatMap(({ goes, template }) => (goes === null ? [rolls.imageOf(template)] : []));
+      const { template, fewest, policy } = group;
+      return { images, template, fewest, policy };
+    },
+    /** Has the group launch from another template, at once. */
+    relaunch(path: string, template: string): void {
+      const group = this.of(path);
+      group.template = template;
+      group.changes++;
+    },
   };
 }
 export type Scaling = ReturnType<typeof scaling>;

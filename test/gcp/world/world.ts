@@ -81,6 +81,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     capacity: null,
     operationError: null,
     page: 500,
+    unwell: new Set(),
+    failing: false,
   };
   const issuing: PoolSwitches = {
     issueMilliseconds: 0,

@@ -1,0 +1,76 @@
+import { byState, failed, stoppedBy, unavailableOf } from "../outcome.ts";
+import {
+  type ActionProvider,
+  CallFailed,
+  type DeployState,
+  type Errand,
+  type Executed,
+  type Gate,
+  type JudgedDeployArgs,
+} from "../provider.ts";
+import { type AwsContext, awsCalls } from "./call.ts";
+import { placesOf } from "./endpoints.ts";
+import { readGroup } from "./group.ts";
+import { runningOf, stateOf, unfit } from "./machines.ts";
+import { DEPLOY_OPERATIONS } from "./operations.ts";
+import type { Own } from "./own.ts";
+import { ended } from "./refreshEnd.ts";
+import { roll } from "./roll.ts";
+import { type Found, type Rolling, seen } from "./rolling.ts";
+
+/**
+ * Takes one Auto Scaling group to an image: a new version of its launch template, then an instance refresh to it. `learnt`: told of a group
+ * that the agent runs in.
+ */
+export function awsDeploy(
+  context: AwsContext,
+  own: Own,
+  learnt: (group: string) => void,
+): ActionProvider<JudgedDeployArgs, DeployState> {
+  const workOf = (gate: Gate, { group, image }: JudgedDeployArgs, errand: Errand): Rolling => ({
+    ...{ context, calls: awsCalls(context, gate, errand, group, { image }), name: group, image, errand },
+  });
+  /** Null when there is none. Throws CallFailed, also for what cannot be deployed to, and for the group that this machine is in. */
+  const readOther = async (work: Rolling): Promise<Found | null> => {
+    const id = await own.instance();
+    const group = await readGroup(work.calls, context.aws, work.name);
+    if (group?.instances.some((instance) => instance.id === id) === true) {
+      learnt(work.name);
+      throw new CallFailed("own-group", "the agent itself runs in this group", "none");
+    }
+    return group === null ? null : seen(work, await runningOf(work.calls, group));
+  };
+  const rolled = async (work: Rolling, found: DeployState, resumed: boolean): Promise<Executed> => {
+    try {
+      const before = await readOther(work);
+      return before === null ? failed("missing") : await roll(work, before, found, resumed);
+    } catch (error) {
+      // Nothing was changed yet: what was, `roll` says itself.
+      return stoppedBy(error);
+    }
+  };
+  return {
+    operations: DEPLOY_OPERATIONS,
+    places: () => [...placesOf(context.aws, "autoscaling", ["POST"]), ...placesOf(context.aws, "ec2", ["POST"])],
+    async describe(gate, args, errand) {
+      const work = workOf(gate, args, errand);
+      const found = await readOther(work);
+      if (found === null) return { missing: `there is no Auto Scaling group ${args.group} in ${context.aws.region}` };
+      return (await unfit(work.calls, args.image)) ?? { state: stateOf(found.running) };
+    },
+    execute(gate, args, found, errand) {
+      unavailableOf(errand);
+      return rolled(workOf(gate, args, errand), found, false);
+    },
+    resume(gate, args, found, errand) {
+      unavailableOf(errand);
+      return rolled(workOf(gate, args, errand), found, true);
+    },
+    async reconcile(gate, args, found, errand) {
+      const work = workOf(gate, args, errand);
+      const group = await readGroup(work.calls, context.aws, work.name);
+      if (group === null) return byState(failed("missing"));
+      return ended(work, await seen(work, await runningOf(work.calls, group)), found);
+    },
+  };
+}

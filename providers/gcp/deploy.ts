@@ -1,0 +1,90 @@
+import { failed, stoppedBy, unavailableOf } from "../outcome.ts";
+import {
+  type ActionProvider,
+  CallFailed,
+  type DeployState,
+  type Errand,
+  type Executed,
+  type Gate,
+  type JudgedDeployArgs,
+} from "../provider.ts";
+import { type GcpContext, gcpCalls } from "./call.ts";
+import { placesOf } from "./endpoints.ts";
+import { unfit } from "./image.ts";
+import { readManager } from "./manager.ts";
+import { groupName } from "./names.ts";
+import { DEPLOY_OPERATIONS } from "./operations.ts";
+import type { Own } from "./own.ts";
+import { ended } from "./reconcileDeploy.ts";
+import { roll } from "./roll.ts";
+import { type Found, type Rolling, seen, stateOf } from "./rolling.ts";
+
+/**
+ * Takes one managed instance group to an image: a copy of its instance template, then a rolling update to it. `learnt`: told of a group that
+ * the agent runs in.
+ */
+export function gcpDeploy(
+  context: GcpContext,
+  own: Own,
+  learnt: (group: string) => void,
+): ActionProvider<JudgedDeployArgs, DeployState> {
+  const { gcp } = context;
+  /** Null: no group can be called so here. */
+  const workOf = (gate: Gate, { group: name, image }: JudgedDeployArgs, errand: Errand): Rolling | null => {
+    const group = groupName(gcp.region, name);
+    if (group === null) return null;
+    return { context, calls: gcpCalls(context, gate, errand, name, image), group, name, image, errand };
+  };
+  /** Null when there is none. Throws CallFailed, also for what cannot be deployed to, and for the group that this machine is in. */
+  const readOther = async (work: Rolling | null, resumed: boolean): Promise<Found | null> => {
+    if (work === null) return null;
+    const machine = await own.instance();
+    const manager = await readManager(work);
+    if (manager?.machines.some(({ id, path }) => path === machine.path || id === machine.id) === true) {
+      learnt(work.name);
+      throw new CallFailed("own-group", "the agent itself runs in this group", "none");
+    }
+    return manager === null ? null : seen(work, manager, resumed);
+  };
+  const rolled = async (work: Rolling | null, found: DeployState, resumed: boolean): Promise<Executed> => {
+    try {
+      const before = await readOther(work, resumed);
+      return before === null || work === null ? failed("missing") : await roll(work, before, found, resumed);
+    } catch (error) {
+      // Nothing was changed yet: what was, `roll` says itself.
+      return stoppedBy(error);
+    }
+  };
+  return {
+    operations: DEPLOY_OPERATIONS,
+    places({ group }) {
+      const name = groupName(gcp.region, group);
+      if (name === null) return [];
+      const at = (where: string) => placesOf(gcp, "compute", where, ["GET", "POST", "PATCH"]);
+      return [...at(name.where), ...(name.kind === "zones" ? at(gcp.region) : []), ...at("global")];
+    },
+    async describe(gate, args, errand) {
+      const work = workOf(gate, args, errand);
+      const found = await readOther(work, false);
+      if (found === null || work === null)
+        return { missing: `there is no managed instance group ${args.group} in ${gcp.project}, ${gcp.region}` };
+      return (await unfit(context, work.calls, args.image)) ?? { state: await stateOf(work, found.manager) };
+    },
+    execute(gate, args, found, errand) {
+      unavailableOf(errand);
+      return rolled(workOf(gate, args, errand), found, false);
+    },
+    resume(gate, args, found, errand) {
+      unavailableOf(errand);
+      return rolled(workOf(gate, args, errand), found, true);
+    },
+    async reconcile(gate, args, found, errand) {
+      const work = workOf(gate, args, errand);
+      // Execution refuses it before it calls anything.
+      if (work === null) return { ...failed("missing"), known_by: "state" };
+      const manager = await readManager(work);
+      if (manager === null) return { ...failed("missing"), known_by: "state" };
+      return ended(work, await seen(work, manager, true), found);
+    },
+  };
+}
