@@ -115,7 +115,12 @@ describe.each([
     expect(complete("reeve", "policy", "")).not.toContain("status");
     expect(complete("reeve", "audit", "sh")).toEqual(["show"]);
     expect(complete("reeve-control", "fl")).toEqual(["fleet"]);
-    expect(complete("reeve-control", "fleet", "plan", "")).toEqual(["issue-certificate", "scale", "update-dns"]);
+    expect(complete("reeve-control", "fleet", "plan", "")).toEqual([
+      "deploy",
+      "issue-certificate",
+      "scale",
+      "update-dns",
+    ]);
   }, 60_000);
 
   test("the flags of a command, and of those above it", () => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadPolicy } from "../../policy/parse.ts";
 import { REFUSAL_CODES } from "../../policy/refusal.ts";
+import { SIGNERS } from "./deploy-world.ts";
 
 // A busy machine is not a failure.
 setDefaultTimeout(60_000);
@@ -105,10 +106,12 @@ test("policy schema prints a JSON Schema", () => {
 test("each example in docs/POLICY.md loads, its own tests too", () => {
   const blocks = [...DOCS.matchAll(/```yaml\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
   // The recipes are rules and tests of a file whose other fields are the tutorial's.
-  const head = blocks[2]?.slice(0, blocks[2].indexOf("rules:\n")).replace("alice:", `carol: ${CAROL}\n  alice:`) ?? "";
+  const signers = `signers: { release: ${SIGNERS[0]}, quality: ${SIGNERS[1]} }`;
+  const first = blocks[2]?.slice(0, blocks[2].indexOf("rules:\n")) ?? "";
+  const head = first.replace("alice:", `carol: ${CAROL}\n  alice:`).replace("signers: {}", signers);
   expect(blocks.filter((block) => block.startsWith("version: 1\n")).length).toBe(5);
-  expect(blocks.filter((block) => block.startsWith("rules:\n")).length).toBe(5);
-  expect(blocks.length).toBe(11);
+  expect(blocks.filter((block) => block.startsWith("rules:\n")).length).toBe(6);
+  expect(blocks.length).toBe(12);
   for (const block of blocks) {
     const loaded = loadPolicy(new TextEncoder().encode(block.startsWith("rules:") ? head + block : block));
     expect("errors" in loaded ? loaded.errors : []).toEqual([]);
