@@ -71,7 +71,12 @@ async function judge(customer: Customer, ids: readonly string[]): Promise<void> 
   }));
   expect(why).toBeNull();
   expect([row?.epoch, row?.alarms]).toEqual([1, []]);
-  expect(rows.map(({ id, state }) => `${id} ${state}`).sort()).toEqual(ids.map((id) => `${id} succeeded`).sort());
+  expect(rows.map(({ id }) => id).sort()).toEqual([...ids].sort());
+  // One that was killed between intent and outcome finds out afterwards how far it came.
+  const interrupted = rows.filter(({ state, code }) => state === "failed" && code === "interrupted");
+  const succeeded = rows.filter(({ state }) => state === "succeeded");
+  expect(rows.filter((one) => !interrupted.includes(one) && !succeeded.includes(one))).toEqual([]);
+  expect(interrupted.length).toBeLessThanOrEqual(ROUNDS / 2);
   expect(rows.some(({ state }) => OPEN_STATES.includes(state))).toBe(false);
   const entries = await fleet.entries(customer);
   for (const id of ids) {
@@ -88,6 +93,8 @@ async function judge(customer: Customer, ids: readonly string[]): Promise<void> 
   );
   expect(held.map(({ position }) => position)).toEqual(held.map((_, at) => at));
   expect(held.map(({ line }) => JSON.parse(line))).toEqual(entries.slice(0, held.length));
-  // Every second command starts two processes, the others end them.
-  expect(lines(customer.started).length).toBe(2 * Math.ceil(ids.length / 2));
+  // Every second command starts two processes, the others end them: twice carried out it would be more.
+  const started = lines(customer.started).length;
+  expect(started).toBeLessThanOrEqual(2 * Math.ceil(ids.length / 2));
+  if (interrupted.length === 0) expect(started).toBe(2 * Math.ceil(ids.length / 2));
 }
