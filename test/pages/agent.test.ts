@@ -6,6 +6,7 @@ import type { EntryBody } from "../../agent/audit/entry.ts";
 import { DiskError } from "../../agent/host/host.ts";
 import { METRICS_SECONDS } from "../../agent/limits.ts";
 import { metricsFile } from "../../agent/metrics.ts";
+import type { Status } from "../../agent/status.ts";
 import { CONTROL, running, type World, world } from "../e2e/world.ts";
 import { requireDebian } from "../tools.ts";
 
@@ -89,8 +90,9 @@ test("a running agent keeps its numbers in a file that promtool and a real node_
   await w.until("it says that it has stopped", () => says('reeve_agent_state{state="stopped"} 1'), 120);
 });
 
-const STATUS = {
-  ...{ state: "ready" as const, reason: "", pid: 1, version: "0.1.0", cluster: "c", agent: null, epoch: 1, policy: null },
+const STATUS: Omit<Status, "since"> = {
+  state: "ready",
+  ...{ reason: "", pid: 1, version: "0.1.0", cluster: "c", agent: null, epoch: 1, policy: null },
   ...{
     out_of_contact: null,
     last_contact: null,
@@ -102,7 +104,7 @@ const STATUS = {
     recent: [],
   },
   ...{ intake: { taken: 0, of: 1, full: false }, refused: { commands: 0, unread: 0, trust: 0 } },
-} as const;
+};
 
 test("a disk that does not take the numbers stops nothing, and is said once; what is ours to mend is thrown", () => {
   let now = 1_795_000_000_000;
