@@ -15,6 +15,7 @@ import { join } from "node:path";
 import type { ScaleArgs } from "../../policy/asked.ts";
 import { localProvider } from "../../providers/local/local.ts";
 import { type DeployState, Halted, type JudgedDeployArgs, type ScaleState } from "../../providers/provider.ts";
+import { until } from "./counterpart.ts";
 import { addProgram, imagesIn, killAll, livingIn, type Premises, premises } from "./programs.ts";
 import { act, type Command, errand, gateFor, host, recall, removeAll, scratch, see } from "./world.ts";
 
@@ -100,15 +101,14 @@ test("after a deploy new processes run what was deployed, also for another provi
   expect(imagesIn(folder)).toEqual(Array(3).fill(next.image));
 });
 
-test("what was found ill is replaced first, and nothing healthy while there is any", async () => {
+test("a group whose count is another than the policy judged is left alone", async () => {
   const at = fresh();
   await scaled(at, 3);
   const [victim] = livingIn(folder);
-  const next = addProgram(at.artifacts, "next");
-  const command = deployTo(at, next.image);
+  const command = deployTo(at, addProgram(at.artifacts, "next").image);
   const found = await see(command);
   process.kill(victim?.pid ?? 0, "SIGKILL");
-  // The count changed since it was judged.
+  await until("it is gone", () => livingIn(folder).length === 2);
   expect(await act(command, {}, errand(), found)).toMatchObject({ result: "failed", code: "concurrent", changed: [] });
   expect(imagesIn(folder)).toEqual(Array(2).fill(at.first.image));
 });
