@@ -138,6 +138,13 @@ function ruleWarnings(policy: Policy, rule: Rule): string[] {
   if ("names" in rule && "below" in rule.names && !rule.names.below.includes(".")) {
     warnings.push(`below ${rule.names.below} is a whole top-level domain`);
   }
+  if (rule.allow === "deploy") {
+    const { signers, version, approval, group } = rule;
+    if (signers.need === 1 && approval === "none") {
+      warnings.push(`one release key alone decides what runs in ${group}: need two keys, or an approval`);
+    }
+    if (version.min === "0.0.0") warnings.push("its versions begin at 0.0.0: every old one can be brought back");
+  }
   if (rule.allow === "update-dns" && "within" in rule.values) {
     for (const cidr of rule.values.within) {
       if (cidr.bits < (cidr.bytes.length === 4 ? 8 : 16)) warnings.push(`${cidr.text} is a great many addresses`);

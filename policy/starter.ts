@@ -62,7 +62,7 @@ export function starter(provider: Provider, cluster: string, vendor: string): st
   const names = NAMES[provider];
   return `# What ${vendor} may do ${names.where}. What is not said here is refused.
 #
-# 1. Fill in place, and people if somebody is to approve anything.
+# 1. Fill in place, people if somebody is to approve anything, and signers if releases are to be deployed.
 # 2. Write rules: take away the # in front of an example's lines, and the line \`rules: []\`. Then put in your own names.
 # 3. Write a test for each rule, and one for what must never be permitted. A file whose tests fail does not load.
 # 4. reeve policy check FILE, and when every sentence is what you mean: reeve policy check FILE --install
@@ -117,6 +117,19 @@ tests: []
 #    when: Mon-Fri 08:00-17:00 Europe/Berlin
 #    approval: none
 
+# Releases: the group's machines are replaced, one at a time, by ones of a manifest that the vendor's release key signed. Whoever holds that
+# key decides what runs here, so a person is asked. First write the key under signers, as \`release\`, and alice under people.
+#  - id: brokers-release
+#    why: New versions of the brokers.
+#    allow: deploy
+#    group: ${names.group}
+#    signers: { by: [release], need: 1 }
+#    version: { min: 4.1.0, max: 4.999999.999999 }
+#    unavailable: 1                      # machines out of service at once
+#    rate: 2 per day
+#    when: Mon-Fri 08:00-17:00 Europe/Berlin
+#    approval: { by: [alice], need: 1, within: 2h }
+
 # One test for each rule, and one for a limit.
 #tests:
 #  - given: { count: 5, at: 2026-11-24T09:00:00Z }
@@ -138,5 +151,8 @@ tests: []
 #      values: [10.20.3.4]
 #      ttl: 60s
 #    allow: broker-dns
+#  - given: { manifest: { signed_by: [release], version: 4.2.0 }, at: 2026-11-24T09:00:00Z }
+#    ask: { action: deploy, group: ${names.group} }
+#    wait: brokers-release
 `;
 }

@@ -77,6 +77,7 @@ function commandFound(entry: WaitingEntry): Found | { readonly bad: string } {
     facts: [
       ["action", action],
       ["resource", entry.resource],
+      ...(action === "deploy" ? deployed(args.manifest, entry.found) : []),
       ["found", words(entry.found)],
       ["asked", words(args)],
       ["rule", entry.sentence],
@@ -94,6 +95,20 @@ function commandFound(entry: WaitingEntry): Found | { readonly bad: string } {
     ],
     until: entry.until,
   };
+}
+
+/** What is deployed: the digest is the signed command's, and what it stands for was read by the agent. */
+function deployed(manifest: string, found: WaitingEntry["found"]): readonly (readonly [string, string])[] {
+  const text = (name: string): string => {
+    const value = found[name] ?? null;
+    return Array.isArray(value) ? value.join(", ") || "nobody" : String(value ?? "not known");
+  };
+  return [
+    ["manifest", manifest],
+    ["version", text("version")],
+    ["signed by", text("signed_by")],
+    ["image", `from ${text("image")} to ${text("to")}`],
+  ];
 }
 
 function trustFound(entry: Extract<Entry, { kind: "trust-waiting" }>): Found | { readonly bad: string } {

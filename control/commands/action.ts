@@ -1,10 +1,16 @@
 import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Asked, DnsArgs, Usage } from "../../policy/asked.ts";
+import { namedManifest } from "../manifest/deployed.ts";
 import { Complaint, seconds } from "../terminal.ts";
 
-/** The three actions of a command line, by which commands are sent and planned alike. */
-export type Actions = { readonly scale: Command; readonly certificate: Command; readonly dns: Command };
+/** The four actions of a command line, by which commands are sent and planned alike. */
+export type Actions = {
+  readonly scale: Command;
+  readonly certificate: Command;
+  readonly dns: Command;
+  readonly deploy: Command;
+};
 
 /** Adds a command for each action, with the flags that say what is asked. `act` gets that, and all flags as they were given. */
 export function addActions(to: Command, act: (asked: Asked, own: Record<string, unknown>) => Promise<void>): Actions {
@@ -35,14 +41,15 @@ export function addActions(to: Command, act: (asked: Asked, own: Record<string, 
     .option("--value <value...>", "the values afterwards; none for delete")
     .option("--ttl <duration>", "e.g. 60s", "60s")
     .action((own: DnsOptions) => act(dnsAsked(own), own));
-  // TEMPORARY-DEPLOY
-  to.command("deploy")
+  const deploy = to
+    .command("deploy")
+    .description("Take a group to a manifest, by replacing its machines.")
     .requiredOption("--group <name>", "the group")
-    .requiredOption("--manifest <digest>", "sha256:HEX")
+    .requiredOption("--manifest <file>", "the manifest's file, or its digest: sha256:HEX")
     .action((own: { group: string; manifest: string }) =>
-      act({ action: "deploy", args: { group: own.group, manifest: own.manifest } }, own),
+      act({ action: "deploy", args: { group: own.group, manifest: namedManifest(own.manifest).digest } }, own),
     );
-  return { scale, certificate, dns };
+  return { scale, certificate, dns, deploy };
 }
 
 function mandatory(flags: string, words: string, choices: readonly string[]): Option {

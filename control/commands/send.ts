@@ -1,11 +1,12 @@
 import { userInfo } from "node:os";
 import type { Command } from "commander";
-import type { Asked } from "../../policy/asked.ts";
+import type { Asked, DeployArgs } from "../../policy/asked.ts";
+import { checkDeployable, deployedText, namedManifest } from "../manifest/deployed.ts";
 import { replay, type Sent, send } from "../send.ts";
 import type { SignerOptions } from "../signer.ts";
 import { clusterName } from "../statement.ts";
 import { OPEN_STATES } from "../store.ts";
-import { Complaint, seconds } from "../terminal.ts";
+import { Complaint, printable, seconds } from "../terminal.ts";
 import { addActions } from "./action.ts";
 import { onlySigner, signerFor, withSigner } from "./signing.ts";
 import { out, withStore } from "./state.ts";
@@ -52,10 +53,10 @@ export function addSend(top: Command): void {
       );
     await sendReplay(options, options.replay);
   });
-  addActions(sending, (asked) => sendAsked(sending.opts(), asked));
+  addActions(sending, (asked, own) => sendAsked(sending.opts(), asked, own));
 }
 
-async function sendAsked(options: SendOptions, asked: Asked): Promise<void> {
+async function sendAsked(options: SendOptions, asked: Asked, own: Record<string, unknown>): Promise<void> {
   if (options.replay !== undefined)
     throw new Complaint(
       2,
@@ -64,6 +65,7 @@ async function sendAsked(options: SendOptions, asked: Asked): Promise<void> {
       "Give one of them.",
     );
   if (options.cluster === undefined) throw new Complaint(2, "send", "no cluster is named", "Give --cluster NAME.");
+  if (asked.action === "deploy") checkManifest(asked.args, clusterName(options.cluster), String(own["manifest"]));
   const wish = {
     dir: options.dir,
     cluster: options.cluster,
@@ -90,6 +92,16 @@ async function sendAsked(options: SendOptions, asked: Asked): Promise<void> {
       return goesOn && !isOver(row) ? undefined : row.line;
     });
   });
+}
+
+/** Of a digest alone nothing is known here: the agent judges what lies under it. */
+function checkManifest({ group, manifest }: DeployArgs, cluster: string, named: string): void {
+  const { file, digest } = namedManifest(named);
+  if (file === null) return;
+  if (digest !== manifest)
+    throw new Complaint(1, "send", `${named} was changed meanwhile`, "Send it again when nobody writes to it.");
+  checkDeployable(file, cluster, group);
+  process.stderr.write(`${printable(deployedText(file))}\n`);
 }
 
 async function sendReplay(options: SendOptions, id: string): Promise<void> {

@@ -16,8 +16,13 @@ const MANIFEST = `sha256:${"0".repeat(64)}`;
 
 export function asksOf(policy: Policy, rules: readonly RuleFor<"deploy">[]): readonly Asks[] {
   return rules.map((rule) => {
-    const keys = rule.signers.by.map((id) => [noteKeyOf(policy.signers[id] ?? "") ?? "", id] as const);
-    return { rule, keys: new Map(keys.toReversed()) };
+    const keys = new Map<string, string>();
+    for (const id of rule.signers.by) {
+      const key = noteKeyOf(policy.signers[id] ?? "");
+      if (key === null) throw new Error("a signer was not checked");
+      if (!keys.has(key)) keys.set(key, id);
+    }
+    return { rule, keys };
   });
 }
 

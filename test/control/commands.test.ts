@@ -53,6 +53,25 @@ test("what send queues is what an agent opens and parses", async () => {
   expect(command.asked).toEqual({ action: "scale", args: { group: "brokers", count: 3 } });
 });
 
+test("a deploy is queued by the manifest's digest, on the same resource as the group's scaling", async () => {
+  const manifest = `sha256:${"5".repeat(64)}`;
+  const wish = { dir: world.dir, cluster: CLUSTER, by: "maria", why: "release", lifetime: 600, dryRun: false };
+  const asked = { action: "deploy", args: { group: "g", manifest } } as const;
+  const { id } = await send(world.store, { ...wish, asked }, world.signer);
+  await ask("g");
+  const jws = await handed();
+  expect(jws).toHaveLength(1);
+  const signed = await open(jws[0] ?? "", new Map([[world.signer.kid, world.signer.x]]));
+  if (isRefusal(signed)) throw new Error(signed.code);
+  const command = parse(signed);
+  if (isRefusal(command)) throw new Error(command.code);
+  expect([command.claims.jti, command.asked]).toEqual([id, asked]);
+  for (const bad of [manifest.toUpperCase(), "5".repeat(64), `${manifest}0`, "release-1"])
+    await expect(
+      send(world.store, { ...wish, asked: { action: "deploy", args: { group: "g", manifest: bad } } }, world.signer),
+    ).rejects.toThrow();
+});
+
 test("one command a resource is handed out, the next after the first has its outcome; others side by side", async () => {
   const [first, second, other] = [await ask("g"), await ask("g", 4), await ask("h")];
   const jws = await handed();

@@ -293,6 +293,77 @@ describe("verify", () => {
   });
 });
 
+describe("send … deploy", () => {
+  const send = (manifest: string, cluster = "prod-eu-1", group = "prod-eu-1-brokers"): Ran =>
+    control(
+      ...["send", "--dir", at("nowhere"), "--cluster", cluster, "deploy", "--group", group, "--manifest", manifest],
+    );
+
+  test("a manifest of another cluster, or that does not name the group or where its image lies, is refused before anything is signed", () => {
+    const other = send(at("a.manifest"), "prod-us-1");
+    expect([other.code, other.err]).toEqual([
+      1,
+      "error: Cannot deploy it to prod-eu-1-brokers of prod-us-1: the manifest is of the cluster prod-eu-1.\nhint: `manifest copy` makes this cluster's own.\n",
+    ]);
+    const unnamed = send(at("a.manifest"), "prod-eu-1", "others");
+    expect([unnamed.code, unnamed.err.split("\n")[0]]).toEqual([
+      1,
+      "error: Cannot deploy it to others of prod-eu-1: the manifest does not name the group; it names prod-eu-1-brokers.",
+    ]);
+    writeFileSync(at("nowhere.yaml"), readFileSync(at("eu.yaml"), "utf8").replace("{ broker: ami-0abc }", "{}"));
+    good(
+      "manifest",
+      "copy",
+      at("a.manifest"),
+      "--parameters",
+      at("nowhere.yaml"),
+      ...signed,
+      at("keys"),
+      "--out",
+      at("n"),
+    );
+    const unplaced = send(at("n"));
+    expect([unplaced.code, unplaced.err]).toEqual([1, expect.stringContaining("where the image broker lies there")]);
+    for (const { err } of [other, unnamed, unplaced]) expect(err).not.toContain("manifest sha256:");
+  });
+
+  test("what is deployed is shown with its digest before it is signed; a digest alone is taken as it is", () => {
+    const { digest } = JSON.parse(good("manifest", "show", "--json", at("a.manifest"))) as { digest: string };
+    const shown = send(at("a.manifest"));
+    expect(shown.err.split("\n")[0]).toBe(
+      `manifest ${digest}, version 4.1.0 (release 1), of prod-eu-1, signed by ${AS}`,
+    );
+    // There is no such control plane: that is what both end with.
+    const alone = send(digest);
+    expect([shown.code, alone.code]).toEqual([2, 2]);
+    expect(alone.err).not.toContain("manifest sha256:");
+    expect(shown.err).toEndWith(alone.err);
+  });
+
+  test("what is neither digest nor manifest is refused", () => {
+    expect(send("sha256:12")).toMatchObject({ code: 2, err: expect.stringContaining("it is no digest") });
+    expect(send(at("missing"))).toMatchObject({ code: 4, err: expect.stringContaining("cannot be read (ENOENT)") });
+    expect(send(at("eu.yaml"))).toMatchObject({ code: 3, err: expect.stringContaining("no signed note") });
+  });
+});
+
+test("a manifest has a version of three numbers, which `create` asks for; the executable's own is still told", () => {
+  const flags = ["--image", `broker=${at("cyclonedx.json")}`, "--digest", `broker=${DIGEST}`, "--says", "x"];
+  const rest = ["--parameters", at("eu.yaml"), ...signed, at("keys")];
+  expect(control("manifest", "create", ...flags, ...rest)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("--version"),
+  });
+  for (const version of ["4.1", "04.1.0", "4.1.0-rc1", "v4.1.0", "4.1.1000000"])
+    expect([version, control("manifest", "create", ...flags, "--version", version, ...rest).code]).toEqual([
+      version,
+      2,
+    ]);
+  const made = JSON.parse(good("manifest", "show", "--json", at("a.manifest"))) as { content: { version: string } };
+  expect(made.content.version).toBe("4.1.0");
+  expect(good("--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
 test("the control plane knows who holds a library, since when, and what a cluster had", async () => {
   const dir = at("control");
   mkdirSync(dir);

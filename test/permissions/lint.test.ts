@@ -5,7 +5,7 @@ import { boundaryOf } from "../../policy/permissions/aws/render.ts";
 import { documentOf } from "../../policy/permissions/aws/statement.ts";
 import { terraformOf } from "../../policy/permissions/aws/terraform.ts";
 import { answerOf, linters } from "./python.ts";
-import { EXAMPLE, policyOf, renderedOf } from "./world.ts";
+import { DEPLOYING, EXAMPLE, policyOf, renderedOf } from "./world.ts";
 
 /** What others' linters, parser of HCL and table of regions say. */
 setDefaultTimeout(300_000);
@@ -65,6 +65,19 @@ describe("policy linters from PyPI", () => {
     const found = answerOf(CLOUDSPLAINING, document) as Record<string, unknown[]>;
     expect(Object.keys(found)).toHaveLength(8);
     for (const [risk, list] of Object.entries(found)) expect([risk, list]).toEqual([risk, []]);
+  });
+
+  test("of a file that lets releases be deployed parliament finds that a role is passed to machines, which AWS asks for, and nothing else is found", () => {
+    const deploying = documentOf(renderedOf(policyOf(DEPLOYING)).statements);
+    const found = answerOf(CLOUDSPLAINING, deploying) as Record<string, unknown[]>;
+    expect(Object.keys(found)).toHaveLength(8);
+    for (const [risk, list] of Object.entries(found)) expect([risk, list]).toEqual([risk, []]);
+    const issues = (answerOf(PARLIAMENT, deploying) as string[][]).map(([severity, issue]) => `${severity} ${issue}`);
+    expect(issues.toSorted()).toEqual([
+      "HIGH PRIVILEGE_ESCALATION",
+      "LOW MISMATCHED_TYPE_BUT_USABLE",
+      "MEDIUM PERMISSIONS_MANAGEMENT_ACTIONS",
+    ]);
   });
 
   test("both find what is careless", () => {

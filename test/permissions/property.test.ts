@@ -4,6 +4,7 @@ import type { Asked } from "../../policy/asked.ts";
 import { match } from "../../policy/match.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { isRefusal } from "../../policy/refusal.ts";
+import { SIGNERS } from "../policy/deploy-world.ts";
 import { ACCOUNT, allowed, changeOf, documents, policyOf, REGION, readsOf } from "./world.ts";
 
 /** Random policies over so small a world that commands often meet a rule, and as often miss one by a step. JSON is YAML. */
@@ -46,6 +47,14 @@ const rule = fc.oneof(
     values: fc.constant({ within: ["10.0.0.0/8", "2001:db8::/32"] }),
     ttl,
   }),
+  fc.record({
+    allow: fc.constant("deploy"),
+    group: fc.constantFrom("g", "h", "g/h"),
+    signers: fc.constant({ by: ["release"], need: 1 }),
+    version: fc.constant({ min: "1.0.0", max: "2.0.0" }),
+    unavailable: fc.constant(1),
+    ...common,
+  }),
   fc.record({ ...dns, changes, types: some("CNAME", "TXT"), values: fc.constant({ exactly: ["a.example"] }), ttl }),
 );
 const policyText = fc.array(rule, { minLength: 1, maxLength: 5 }).map((rules) =>
@@ -56,7 +65,7 @@ const policyText = fc.array(rule, { minLength: 1, maxLength: 5 }).map((rules) =>
     vendor: "vendor.example",
     place: { cloud: "aws", account: ACCOUNT, region: REGION },
     people: {},
-    signers: {},
+    signers: { release: SIGNERS[0] },
     share: [],
     dry_run: "allowed",
     rules: rules.map((each, at) => ({ id: `r${at}`, ...each })),
@@ -114,7 +123,10 @@ function commandOf({ rules }: Policy, ask: Asking): Asked {
       return { action: "update-dns", args: { ...args, ttl: 3 } };
     }
     case "deploy":
-      throw new Error("no deploy rule is drawn");
+      return {
+        action: "deploy",
+        args: { group: drawn(0, ask.scale.group, one.group), manifest: `sha256:${"0".repeat(64)}` },
+      };
   }
 }
 

@@ -6,11 +6,27 @@ import { AWS_OPERATIONS } from "../../policy/permissions/aws/operations.ts";
 import { awsPermissions, boundaryOf, type Rendered } from "../../policy/permissions/aws/render.ts";
 import { type Document, documentOf } from "../../policy/permissions/aws/statement.ts";
 import type { Policy } from "../../policy/policy.ts";
+import { SIGNERS } from "../policy/deploy-world.ts";
 
 /** Rendered permissions, and an IAM that we did not write to judge calls by them: @cloud-copilot/iam-simulate over AWS's own reference. */
 
 export const EXAMPLE_PATH = new URL("./aws.yaml", import.meta.url).pathname;
 export const EXAMPLE = readFileSync(EXAMPLE_PATH, "utf8");
+/** The example with a rule that lets releases be deployed. */
+export const DEPLOYING = EXAMPLE.replace("signers: {}", `signers: { release: ${SIGNERS[0]} }`).replace(
+  "tests: []",
+  `  - id: brokers-release
+    why: New versions of the brokers.
+    allow: deploy
+    group: prod-eu-1-brokers
+    signers: { by: [release], need: 1 }
+    version: { min: 4.1.0, max: 4.999999.999999 }
+    unavailable: 1
+    rate: 2 per day
+    when: always
+    approval: { by: [alice], need: 1, within: 2h }
+tests: []`,
+);
 export const ACCOUNT = "111122223333";
 export const REGION = "eu-west-1";
 /** As AWS draws it: nobody knows it from the group's name. */
@@ -77,6 +93,35 @@ export const scaling = (group: string): Call => ({
   action: "autoscaling:SetDesiredCapacity",
   resource: groupResource(group),
 });
+export const refreshing = (group: string): Call => ({
+  action: "autoscaling:StartInstanceRefresh",
+  resource: groupResource(group),
+});
+const EC2 = `arn:aws:ec2:${REGION}:${ACCOUNT}`;
+export const TEMPLATE = `${EC2}:launch-template/lt-0abcd1234abcd1234`;
+/** As EC2 judges a launch: once for each resource, each with the template that it is from. */
+export const launching = (resource: string, from = TEMPLATE): Call => ({
+  action: "ec2:RunInstances",
+  resource,
+  context: from === "" ? {} : { "ec2:LaunchTemplate": from },
+});
+export const LAUNCHED = [
+  `arn:aws:ec2:${REGION}::image/ami-0abcd1234abcd1234`,
+  ...["instance/*", "network-interface/*", "volume/*", "subnet/subnet-1", "security-group/sg-1"].map(
+    (part) => `${EC2}:${part}`,
+  ),
+  TEMPLATE,
+];
+export const tagging = (creating: string): Call => ({
+  action: "ec2:CreateTags",
+  resource: `${EC2}:instance/i-0abcd1234abcd1234`,
+  context: creating === "" ? {} : { "ec2:CreateAction": creating },
+});
+export const passing = (role: string, to: string, account = ACCOUNT): Call => ({
+  action: "iam:PassRole",
+  resource: `arn:aws:iam::${account}:role/${role}`,
+  context: { "iam:PassedToService": to },
+});
 export const issuing = (authority: string, templateArn: string | null): Call => ({
   action: "acm-pca:IssueCertificate",
   resource: authority,
@@ -119,7 +164,7 @@ export function changeOf(asked: Asked): Call {
     case "scale":
       return scaling(asked.args.group);
     case "deploy":
-      throw new Error("no deploy command is asked");
+      return refreshing(asked.args.group);
     case "issue-certificate":
       return issuing(asked.args.authority, templateFor(asked.args.usages));
     case "update-dns": {
@@ -138,7 +183,11 @@ export function readsOf(asked: Asked): readonly Call[] {
         { action: "autoscaling:DescribeScalingActivities", resource: "*" },
       ];
     case "deploy":
-      throw new Error("no deploy command is asked");
+      return [
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:DescribeInstanceRefreshes",
+        "ec2:DescribeLaunchTemplateVersions",
+      ].map((action) => ({ action, resource: "*" }));
     case "issue-certificate":
       return ["DescribeCertificateAuthority", "GetCertificateAuthorityCertificate", "GetCertificate"].map((name) => ({
         action: `acm-pca:${name}`,

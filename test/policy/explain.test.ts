@@ -10,6 +10,7 @@ import { match } from "../../policy/match.ts";
 import { loadPolicy } from "../../policy/parse.ts";
 import { indexed, type Policy } from "../../policy/policy.ts";
 import { isRefusal } from "../../policy/refusal.ts";
+import { seenBy } from "../../policy/review/deploy.ts";
 import { approvalsFor, ownAt } from "../../policy/review/point.ts";
 import { pair, policyOf, trace } from "./review-world.ts";
 
@@ -177,8 +178,11 @@ test("random points: explain's decision is the PDP's, and a rule allows just whe
       const of = policyOf(file);
       if (of === null) return;
       for (const { which, later, consent } of steps) {
-        for (const situation of all.flatMap((kinds) => [kinds[which], kinds[11 - which]])) {
-          if (situation === undefined || !of.rules.some(({ allow }) => allow === situation.asked.action)) continue;
+        for (const drawn of all.flatMap((kinds) => [kinds[which], kinds[11 - which]])) {
+          if (drawn === undefined) continue;
+          const { asked, found } = drawn;
+          const situation = { asked, found: found.action === "deploy" ? seenBy(of, ownAt(of), found) : found };
+          if (!of.rules.some(({ allow }) => allow === situation.asked.action)) continue;
           const now = start + later;
           const intents = new Map(
             of.rules.map(({ id }, at) => [id, new Array<number>((which + at) % 4).fill(now - 1)]),

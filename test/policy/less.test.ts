@@ -6,6 +6,8 @@ import { match } from "../../policy/match.ts";
 import { loadPolicy } from "../../policy/parse.ts";
 import type { Policy } from "../../policy/policy.ts";
 import { isRefusal } from "../../policy/refusal.ts";
+import { seenBy } from "../../policy/review/deploy.ts";
+import { deployFields, deploySituation, SIGNERS } from "./deploy-world.ts";
 
 /** Policies over so small a world that commands often meet a rule. JSON is YAML, so the file's text is its JSON. */
 const PEOPLE = {
@@ -68,9 +70,10 @@ const dnsRule = fc.oneof(
     values: some("a.example", "b.example").map((exactly) => ({ exactly })),
   }),
 );
+const deployRule = fc.record({ ...deployFields, ...common });
 const policyFile = fc
   .record({
-    rules: fc.array(fc.oneof(scaleRule, certificateRule, dnsRule), { minLength: 1, maxLength: 6 }),
+    rules: fc.array(fc.oneof(scaleRule, certificateRule, dnsRule, deployRule), { minLength: 1, maxLength: 6 }),
     dry_run: fc.constantFrom("allowed", "refused"),
     share: fc.uniqueArray(fc.constantFrom("policy", "manifest")),
   })
@@ -81,7 +84,7 @@ const policyFile = fc
     vendor: "vendor.example",
     place: { cloud: "local" },
     people: PEOPLE,
-    signers: {},
+    signers: { s1: SIGNERS[0], s2: SIGNERS[1], s3: SIGNERS[2] },
     share,
     dry_run,
     rules: rules.map((rule, at) => ({ id: `r${at}`, ...rule })),
@@ -156,6 +159,7 @@ const situation: fc.Arbitrary<Situation> = fc.oneof(
       },
       found: { action: "update-dns" as const, record: there ? { values: typed.values, ttl: 1 } : null },
     })),
+  deploySituation,
 );
 const NOW = Date.UTC(2026, 10, 24, 9);
 const history: fc.Arbitrary<History> = fc
@@ -190,7 +194,9 @@ function permitted(
 ): number {
   const at = { vendor: "vendor.example", cluster: "c", place: { cloud: "local" as const }, ownGroups: [], dryRun };
   const matched = match(policy, asked, at);
-  return isRefusal(matched) ? 0 : LEVELS[authorize(matched, found, past, NOW, said).decided];
+  // A manifest's signers are keys as it is drawn: each policy has its own names for them.
+  const seen = found.action === "deploy" ? seenBy(policy, at, found) : found;
+  return isRefusal(matched) ? 0 : LEVELS[authorize(matched, seen, past, NOW, said).decided];
 }
 
 /** Every file that lacks one rule, one value of a list or one field. */

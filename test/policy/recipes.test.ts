@@ -5,6 +5,7 @@ import type { Policy } from "../../policy/policy.ts";
 import { ask, ownAt, type Point } from "../../policy/review/point.ts";
 import { review } from "../../policy/review/review.ts";
 import { sentences } from "../../policy/sentences.ts";
+import { SIGNER_KEYS, SIGNERS } from "./deploy-world.ts";
 import { KEYS } from "./review-world.ts";
 
 const DOCS = readFileSync(new URL("../../docs/POLICY.md", import.meta.url), "utf8");
@@ -14,7 +15,7 @@ cluster: prod-eu-1
 vendor: vendor.example
 place: { cloud: local }
 people: { alice: ${KEYS[0]}, bob: ${KEYS[1]}, carol: ${KEYS[2]} }
-signers: {}
+signers: { release: ${SIGNERS[0]}, quality: ${SIGNERS[1]} }
 share: []
 dry_run: refused
 `;
@@ -42,6 +43,8 @@ function without(policy: Policy, rule: string): Policy {
   return load(`${HEAD}rules: [${block.join(", ")}]\ntests: []\n`);
 }
 const NOW = Date.parse("2026-11-24T09:00:00Z");
+const MANIFEST = `sha256:${"0".repeat(64)}`;
+const NOWHERE = { cloud: "", account: "", region: "" };
 const NO_PAST = { intents: new Map<string, number[]>(), since: null };
 function scale(policy: Policy, found: number, count: number, more: Partial<Point> = {}): string {
   const situation = {
@@ -54,6 +57,27 @@ function scale(policy: Policy, found: number, count: number, more: Partial<Point
     NO_PAST,
   ).level;
 }
+
+test("releases: neither one key nor an older version is enough, and only patches come without asking anybody", () => {
+  const policy = recipe("Releases");
+  const deploy = (signedBy: readonly string[], version: string): string => {
+    const manifest = { digest: MANIFEST, signedBy, cluster: "", place: NOWHERE, policy: null, version };
+    const found = { action: "deploy", manifest: { ...manifest, group: { image: "a", digest: MANIFEST } } } as const;
+    const situation = {
+      asked: { action: "deploy", args: { group: "prod-eu-1-brokers", manifest: MANIFEST } },
+      found: { ...found, image: null, count: 3 },
+    } as const;
+    const consent = { keys: new Set<string>(), age: null };
+    return ask(policy, { at: ownAt(policy), situation, now: NOW, consent }, NO_PAST).level;
+  };
+  const [release = "", quality = "", other = ""] = SIGNER_KEYS;
+  expect(deploy([release, quality], "4.1.7")).toBe("allowed");
+  expect(deploy([release, quality], "4.2.0")).toBe("waits");
+  for (const signed of [[], [release], [quality], [release, other]])
+    for (const version of ["4.1.7", "4.2.0"]) expect(deploy(signed, version)).toBe("refused");
+  for (const version of ["4.1.2", "4.0.9", "5.0.0"]) expect(deploy([release, quality], version)).toBe("refused");
+  expect(sentences(policy).join("\n")).toContain("that release and quality signed");
+});
 
 test("grow only: whatever is found and asked, what is permitted never removes a machine", () => {
   const policy = recipe("Grow only");

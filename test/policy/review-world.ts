@@ -6,6 +6,7 @@ import type { Consent } from "../../policy/review/consent.ts";
 import { ask, isMore, NO_PAST, ownAt, type Past, type Point } from "../../policy/review/point.ts";
 import { type Review, review } from "../../policy/review/review.ts";
 import type { Situation } from "../../policy/review/space.ts";
+import { changeDeploy, cutDeploy, deployFields, deploySituation, SIGNERS } from "./deploy-world.ts";
 
 /** Nobody has the private keys any more. */
 export const KEYS = [
@@ -119,11 +120,13 @@ const dnsRule = fc.oneof(
     values: some("a.example", "b.example", "c.example").map((exactly) => ({ exactly })),
   }),
 );
+const deployRule = fc.record({ ...deployFields, ...common });
 const rules: fc.Arbitrary<readonly object[]> = fc.oneof(
+  fc.array(deployRule, { minLength: 1, maxLength: 3 }),
   fc.array(scaleRule, { minLength: 1, maxLength: 3 }),
   fc.array(certificateRule, { minLength: 1, maxLength: 3 }),
   fc.array(dnsRule, { minLength: 1, maxLength: 3 }),
-  fc.array(fc.oneof(scaleRule, certificateRule, dnsRule), { minLength: 1, maxLength: 4 }),
+  fc.array(fc.oneof(scaleRule, certificateRule, dnsRule, deployRule), { minLength: 1, maxLength: 4 }),
 );
 const file = fc.record({ rules, dry_run: fc.constantFrom("allowed", "refused") }).map(({ rules: all, dry_run }) => ({
   version: 1,
@@ -132,7 +135,7 @@ const file = fc.record({ rules, dry_run: fc.constantFrom("allowed", "refused") }
   vendor: "vendor.example",
   place: { cloud: "local" },
   people: { alice: KEYS[0], bob: KEYS[1], carol: KEYS[2] },
-  signers: {},
+  signers: { s1: SIGNERS[0], s2: SIGNERS[1], s3: SIGNERS[2] },
   share: [],
   dry_run,
   rules: all.map((rule, at) => ({ id: `r${at}`, ...rule })),
@@ -156,6 +159,10 @@ function shift(text: string, by: number): string {
 }
 
 function bounds(rule: Json, by: number): void {
+  if (rule.allow === "deploy") {
+    changeDeploy(rule, by);
+    return;
+  }
   const step = by % 2 === 0 ? 1 : -1;
   const field = rule.allow === "scale" ? "count" : rule.allow === "update-dns" ? "ttl" : "validity";
   const end = by % 4 < 2 ? "min" : "max";
@@ -167,7 +174,8 @@ function bounds(rule: Json, by: number): void {
 function cutInTwo(rule: Json, by: number): Json {
   const other = structuredClone(rule);
   other.id = `${rule.id}x`;
-  if (rule.allow === "scale" && by % 3 === 0) {
+  if (rule.allow === "deploy") cutDeploy(rule, other, by);
+  else if (rule.allow === "scale" && by % 3 === 0) {
     other.change.up = 0;
     rule.change.down = 0;
   } else if (rule.allow === "scale") {
@@ -269,7 +277,8 @@ function mutate(before: Json, { kind, which, by }: Mutation): Json {
       rule.approval = by % 4 === 0 ? "none" : APPROVALS[by % APPROVALS.length];
       break;
     case 19:
-      if (rule.allow === "scale") rule.change[by % 2 === 0 ? "up" : "down"] = by % 4;
+      if (rule.allow === "deploy") changeDeploy(rule, by);
+      else if (rule.allow === "scale") rule.change[by % 2 === 0 ? "up" : "down"] = by % 4;
       else rule.names = NAMES[by % NAMES.length];
       break;
     case 20:
@@ -281,6 +290,8 @@ function mutate(before: Json, { kind, which, by }: Mutation): Json {
       else if (rule.allow === "issue-certificate") rule.usages = [["server"], ["client"], ["server", "client"]][by % 3];
       break;
     case 22:
+      // The third of the signers may have the key of the first: one key, and not two.
+      after.signers = { s1: SIGNERS[by % 4], s2: SIGNERS[(by + 1) % 4], s3: SIGNERS[(by + (by % 3)) % 4] };
       after.people = { alice: KEYS[by % 4], bob: KEYS[(by + 1) % 4], carol: KEYS[(by + 2) % 4] };
       break;
     case 23:
@@ -417,6 +428,7 @@ const situations = fc.tuple(
   fc.array(scaleSituation, { minLength: 12, maxLength: 12 }),
   fc.array(certificateSituation, { minLength: 12, maxLength: 12 }),
   fc.array(dnsSituation, { minLength: 12, maxLength: 12 }),
+  fc.array(deploySituation, { minLength: 12, maxLength: 12 }),
 );
 
 /** Around windows that open and close, the changes of clocks among them; the last is far ahead. */

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import { loadPolicy } from "../../policy/parse.ts";
 import { sentences, warnings } from "../../policy/sentences.ts";
 import { PROVIDERS, starter } from "../../policy/starter.ts";
+import { SIGNERS } from "./deploy-world.ts";
+import { KEYS } from "./review-world.ts";
 
 function load(text: string) {
   const loaded = loadPolicy(new TextEncoder().encode(text));
@@ -21,10 +23,12 @@ test.each(PROVIDERS.map((provider) => [provider]))(
   (provider) => {
     const text = starter(provider, "prod-eu-1", "vendor.example")
       .replace("rules: []\ntests: []\n", "")
+      .replace(/^people: \{\}/m, `people: { alice: ${KEYS[0]} }`)
+      .replace(/^signers: \{\}/m, `signers: { release: ${SIGNERS[0]} }`)
       .replace(/^#(?=rules:|tests:| {2})/gm, "");
     const policy = load(text);
-    expect(policy.rules.map(({ allow }) => allow)).toEqual(["scale", "issue-certificate", "update-dns"]);
-    expect(policy.tests.length).toBe(4);
+    expect(policy.rules.map(({ allow }) => allow)).toEqual(["scale", "issue-certificate", "update-dns", "deploy"]);
+    expect(policy.tests.length).toBe(5);
     expect(warnings(policy)).toEqual([]);
   },
 );

@@ -42,7 +42,9 @@ export function addUse(usage: Usage, entry: Entry): void {
   }
   // What a certificate is for stands in its request, which was found and not said.
   const said: Readonly<Record<string, unknown>> =
-    entry.action === "issue-certificate" ? { ...asked, name: found["names"], key: found["key"] } : asked;
+    entry.action === "issue-certificate"
+      ? { ...asked, name: found["names"], key: found["key"] }
+      : { ...asked, signers: found["signed_by"] };
   for (const [name, shown] of Object.entries(LISTED)) {
     const value = said[name];
     for (const one of Array.isArray(value) ? value : [value]) if (typeof one === "string") note(use, shown, one);
@@ -55,6 +57,7 @@ const LISTED = {
   values: "values",
   usages: "usages",
   key: "key",
+  signers: "signers",
 } as const;
 
 function useOf(usage: Usage, rule: string): RuleUse {

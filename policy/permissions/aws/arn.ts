@@ -45,6 +45,11 @@ export function changeArn({ partition }: AwsPlace): string {
   return `arn:${partition}:route53:::change/*`;
 }
 
+/** Any launch template of the account there: which one a group launches from is known only when the group is read. */
+export function launchTemplateArn({ partition, region, account }: AwsPlace): string {
+  return `arn:${partition}:ec2:${region}:${account}:launch-template/*`;
+}
+
 export function templateArn({ partition }: AwsPlace, template: string): string {
   return `arn:${partition}:acm-pca:::template/${template}/V1`;
 }

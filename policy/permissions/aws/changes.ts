@@ -1,7 +1,7 @@
 import { inDns } from "../../acme.ts";
 import type { DnsChange, Usage } from "../../asked.ts";
 import type { Rule, RuleFor } from "../../policy.ts";
-import { type AwsPlace, groupArn, resourceFault, templateArn, zoneArn } from "./arn.ts";
+import { type AwsPlace, groupArn, launchTemplateArn, resourceFault, templateArn, zoneArn } from "./arn.ts";
 import { ACTIONS_KEY, NAMES_KEY, TYPES_KEY } from "./records.ts";
 import { templateOf } from "./render.ts";
 
@@ -40,13 +40,26 @@ function records(place: AwsPlace, { zone, names, types, changes }: RuleFor<"upda
   }));
 }
 
+function deploying(place: AwsPlace, resource: string, group: string): JudgedChange[] {
+  const template = launchTemplateArn(place).replace("*", "lt-00000000000000000");
+  return [
+    {
+      action: "ec2:CreateLaunchTemplateVersion",
+      resource: template,
+      context: {},
+      words: "a version of a launch template",
+    },
+    { action: "autoscaling:StartInstanceRefresh", resource, context: {}, words: `the machines of ${group}` },
+  ];
+}
+
 /** Changes that a rule permits, one of each kind, as examples; none for a rule whose resource is none of AWS's. */
 export function changesOf(place: AwsPlace, permitting: Rule): readonly JudgedChange[] {
   const rule = inDns(permitting);
   if (resourceFault(place, rule) !== null) return [];
   if (rule.allow === "issue-certificate") return issuing(place, rule);
   if (rule.allow === "update-dns") return records(place, rule);
-  if (rule.allow === "deploy") return [];
   const resource = groupArn(place, rule.group);
+  if (rule.allow === "deploy") return deploying(place, resource, rule.group);
   return [{ action: "autoscaling:SetDesiredCapacity", resource, context: {}, words: rule.group }];
 }

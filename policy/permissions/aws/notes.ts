@@ -33,9 +33,15 @@ function stars(policy: Policy, { place, operations }: Rendered): string[] {
       : [
           `${regional.join(", ")}: these take no resource-level permission, so their Resource is *; aws:RequestedRegion holds them to ${place.region}. The agent reads only what a rule names.`,
         ]),
-    ...(has("scale")
+    ...(has("scale") || has("deploy")
       ? [
           "autoScalingGroup:*: the star stands for the group's id, which AWS draws. A name holds no colon, so it matches the groups of these names only; one that is made anew under the name too. A tag would narrow nothing: whoever makes a group writes its tags.",
+        ]
+      : []),
+    ...(has("deploy")
+      ? [
+          "launch-template/*: which template a group launches from is known only when the group is read. Where the groups that are deployed to keep theirs, write its id in place of the star.",
+          "ec2:RunInstances and iam:PassRole: AWS asks for them whoever has a group launched from another version, and they launch any machine from any template with any role that EC2 may take: more than the file says. Write the role of the group's machines in place of role/*, and its networks in place of subnet/* (those that another account shares, too). The agent calls neither: its gate lets nothing leave but the calls of its table.",
         ]
       : []),
     ...(operations.some(({ scope }) => scope === "change")
@@ -68,6 +74,7 @@ function beyondIam(policy: Policy): string[] {
     ...(has("scale") ? ["count and change of a group (SetDesiredCapacity has no condition for the number)"] : []),
     ...(has("issue-certificate") ? ["names, keys and validity of a certificate"] : []),
     ...(has("update-dns") ? ["values and ttl of a record"] : []),
+    ...(has("deploy") ? ["signers and version of what is deployed, and machines out of service at once"] : []),
   ];
   if (held.length === 0) return [];
   return [`IAM has no condition for ${held.join(", ")}, rates, windows and approvals: the agent alone holds these.`];

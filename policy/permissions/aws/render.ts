@@ -2,7 +2,17 @@ import type { Usage } from "../../asked.ts";
 import type { Policy, RuleFor } from "../../policy.ts";
 import { certificateNeeds } from "../acme.ts";
 import type { Fault, Operations } from "../cloud.ts";
-import { type AwsPlace, awsPlace, changeArn, groupArn, resourceFault, templateArn, zoneArn } from "./arn.ts";
+import {
+  type AwsPlace,
+  awsPlace,
+  changeArn,
+  groupArn,
+  launchTemplateArn,
+  resourceFault,
+  templateArn,
+  zoneArn,
+} from "./arn.ts";
+import { launching } from "./launching.ts";
 import type { AwsOperation, Scope } from "./operations.ts";
 import { challengeConditions, recordConditions } from "./records.ts";
 import { type Condition, merged, type Statement, sidOf } from "./statement.ts";
@@ -38,7 +48,7 @@ function byId<R extends { readonly id: string }>(rules: readonly R[]): readonly 
   return rules.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function rulesOf<A extends "scale" | "update-dns">(policy: Policy, allow: A) {
+function rulesOf<A extends "scale" | "update-dns" | "deploy">(policy: Policy, allow: A) {
   return byId(policy.rules.filter((rule): rule is RuleFor<A> => rule.allow === allow));
 }
 
@@ -68,21 +78,27 @@ export function awsPermissions(
   const faults = policy.rules.map((rule) => resourceFault(place, rule)).filter((fault) => fault !== null);
   if (faults.length > 0) return { faults };
   const operations = operationsOf(policy, table);
-  const on = (scope: Scope): readonly string[] =>
-    unique(operations.filter((row) => row.scope === scope).flatMap(({ permissions }) => permissions));
-  const [scale, dns] = [rulesOf(policy, "scale"), rulesOf(policy, "update-dns")];
-  const { own, challenges } = certificateNeeds(policy);
-  const issue = byId(own);
+  // What AWS asks of the caller besides is judged by other resources.
+  const own = ({ permissions }: AwsOperation): readonly string[] => permissions.slice(0, 1);
+  const on = (scope: Scope, rows = operations): readonly string[] =>
+    unique(rows.filter((row) => row.scope === scope).flatMap(own));
+  const [scale, dns, deploy] = [rulesOf(policy, "scale"), rulesOf(policy, "update-dns"), rulesOf(policy, "deploy")];
+  const { own: issuing, challenges } = certificateNeeds(policy);
+  const issue = byId(issuing);
   const proving = byId(challenges.map((records) => ({ ...records, id: records.rule })));
   const inRegion: Condition = { test: "StringEquals", key: "aws:RequestedRegion", values: [place.region] };
   const ids = (rules: readonly { readonly id: string }[]): readonly string[] => rules.map(({ id }) => id);
-  const groups = unique(scale.map(({ group }) => groupArn(place, group)));
+  const groups = (rules: readonly { readonly group: string }[]): readonly string[] =>
+    unique(rules.map(({ group }) => groupArn(place, group)));
   const authorities = unique(issue.map(({ authority }) => authority));
   const inZones = [...dns, ...proving];
   const zones = unique(inZones.map(({ zone }) => zoneArn(place, zone)));
   const statements = [
     ...allow("ReadInRegion", on("region"), ["*"], [inRegion]),
-    ...allow("ScaleGroups", on("group"), groups, [], ids(scale)),
+    ...allow("ScaleGroups", on("group", table.scale), groups(scale), [], ids(scale)),
+    ...allow("DeployGroups", on("group", table.deploy), groups(deploy), [], ids(deploy)),
+    ...allow("MakeTemplateVersions", on("launch-template"), [launchTemplateArn(place)], [], ids(deploy)),
+    ...launching(place, table.deploy, ids(deploy)),
     ...allow("ReadAuthorities", on("authority"), authorities, [], ids(issue)),
     ...issue.flatMap((rule) => {
       const values = templatesOf(rule).map((template) => templateArn(place, template));

@@ -13,10 +13,15 @@ export function notesOf(policy: Policy, { place }: Rendered): readonly string[] 
       : [],
   );
   return [
-    ...(has("scale")
+    ...(has("scale") || has("deploy")
       ? [
-          "Microsoft.Compute/virtualMachineScaleSets/write is the right to change a scale set whole, its image, scripts and identities too: Azure has none for the capacity alone. The agent's gate lets nothing travel but sku.capacity.",
+          "Microsoft.Compute/virtualMachineScaleSets/write is the right to change a scale set whole, its image, scripts and identities too: Azure has none for the capacity or the image alone. What the agent sends is its capacity, where a rule lets it be scaled, and its image, where one lets releases be deployed.",
           `Microsoft.Compute/locations/operations/read: the status of an operation lies right below the subscription ${place.subscription}, and has no narrower scope. It tells an operation's state and nothing of any resource.`,
+        ]
+      : []),
+    ...(has("deploy")
+      ? [
+          `Images are named by manifests, not by the policy: the right to read them is for all of the resource group ${place.resource_group}. Where a gallery lies elsewhere, assign the role there too. Signers and version of what is deployed, and machines out of service at once, are the agent's to hold.`,
         ]
       : []),
     ...(certificateNeeds(policy).own.length > 0

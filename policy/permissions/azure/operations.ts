@@ -2,10 +2,11 @@ import type { DnsType } from "../../asked.ts";
 import type { Operation, Operations } from "../cloud.ts";
 
 /**
- * What Azure judges a call by: a scale set, the subscription (an operation's status lies right below it), a key, a zone, a record set.
+ * What Azure judges a call by: a scale set, the subscription (an operation's status lies right below it), a key, a zone, a record set; an image,
+ * which a manifest names and the policy does not.
  * learn.microsoft.com, Azure permissions reference: Compute, Networking, Security.
  */
-export type Scope = "set" | "subscription" | "key" | "zone" | "records";
+export type Scope = "set" | "image" | "subscription" | "key" | "zone" | "records";
 
 export type AzureOperation = Operation & {
   readonly scope: Scope;
@@ -66,7 +67,20 @@ export const AZURE_OPERATIONS: Operations<AzureOperation> = {
     }),
   ],
   "update-dns": [read("Microsoft.Network/dnsZones/read", "zone"), ...TYPES.flatMap(records)],
-  deploy: [],
+  deploy: [
+    read("Microsoft.Compute/virtualMachineScaleSets/read", "set"),
+    read("Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read", "set"),
+    read("Microsoft.Compute/locations/operations/read", "subscription"),
+    // Also asked of whoever has a scale set name it.
+    read("Microsoft.Compute/galleries/images/versions/read", "image"),
+    read("Microsoft.Compute/images/read", "image"),
+    row("Microsoft.Compute/virtualMachineScaleSets/write", { kind: "change", method: "PATCH", scope: "set" }),
+    row("Microsoft.Compute/virtualMachineScaleSets/manualupgrade/action", {
+      kind: "change",
+      method: "POST",
+      scope: "set",
+    }),
+  ],
   // Whose the token is, the metadata service says, and the token itself: no call of Azure's.
   identity: [],
 };

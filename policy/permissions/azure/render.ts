@@ -98,20 +98,29 @@ export function azurePermissions(
   if (faults.length > 0) return { faults };
   const rulesOf = <A extends Policy["rules"][number]["allow"]>(allow: A) =>
     policy.rules.filter((rule): rule is RuleFor<A> => rule.allow === allow);
-  const [scale, issue] = [rulesOf("scale"), certificateNeeds(policy).own];
+  const [scale, deploy, issue] = [rulesOf("scale"), rulesOf("deploy"), certificateNeeds(policy).own];
   const dns: readonly Records[] = [...rulesOf("update-dns"), ...provingOf(policy)];
   const on = (rows: readonly AzureOperation[], scope: Scope) => rows.filter((row) => row.scope === scope);
   const ids = (rules: readonly { readonly id: string }[]) => rules.map(({ id }) => id);
   const name = (what: string): string => `reeve-${policy.cluster}-${what}`;
   const [sets, keys, records] = [table.scale, table["issue-certificate"], table["update-dns"]];
+  const following = [...(scale.length === 0 ? [] : sets), ...(deploy.length === 0 ? [] : table.deploy)];
   const grants: readonly Grant[] = [
     {
       ...{ name: name("scale"), about: "sets the capacity of scale sets", rows: on(sets, "set"), rules: ids(scale) },
       scopes: scale.map(({ group }) => setScope(place, group)),
     },
     {
-      ...{ name: name("operations"), about: "reads how long-running operations end", rows: on(sets, "subscription") },
-      ...{ scopes: scale.length === 0 ? [] : [subscriptionScope(place)], rules: ids(scale) },
+      ...{ name: name("deploy"), about: "takes scale sets to another image", rows: on(table.deploy, "set") },
+      ...{ scopes: deploy.map(({ group }) => setScope(place, group)), rules: ids(deploy) },
+    },
+    {
+      ...{ name: name("images"), about: "reads images of releases", rows: on(table.deploy, "image") },
+      ...{ scopes: deploy.length === 0 ? [] : [groupScope(place)], rules: ids(deploy) },
+    },
+    {
+      ...{ name: name("operations"), about: "reads how long-running operations end" },
+      ...{ rows: on(following, "subscription"), scopes: [subscriptionScope(place)], rules: ids([...scale, ...deploy]) },
     },
     {
       ...{

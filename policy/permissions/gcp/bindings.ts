@@ -4,7 +4,7 @@ import { GCP_OPERATIONS, type Scope } from "./operations.ts";
 
 /** What a rule needs and where it is granted: a role of exactly these permissions, bound on one resource. */
 export type Binding = {
-  readonly scope: Exclude<Scope, "records"> | "bucket";
+  readonly scope: Exclude<Scope, "records"> | "account" | "bucket";
   /** `projects/P`, a CA pool's name, `projects/P/managedZones/Z`, or `gs://BUCKET`. */
   readonly resource: string;
   /** In CEL, where the resource takes conditions and there is something to say; null: none. */
@@ -31,10 +31,19 @@ function isUsed(rule: Rule, permission: string): boolean {
   return rule.changes.some((change) => OF_CHANGE[change] === permission);
 }
 
-/** Every permission that some command of the rule needs, and no other. Sorted. */
-export function permissionsOf(rule: Rule): readonly string[] {
+/** Of a machine's service account, which no policy file names: it may be granted on that one account as well. */
+function isOfAccount(permission: string): boolean {
+  return permission.startsWith("iam.serviceAccounts.");
+}
+
+function every(rule: Rule): readonly string[] {
   const all = GCP_OPERATIONS[rule.allow].flatMap(({ permissions }) => permissions);
   return [...new Set(all)].filter((permission) => isUsed(rule, permission)).sort();
+}
+
+/** Every permission that some command of the rule needs on what the rule names, and no other. Sorted. */
+export function permissionsOf(rule: Rule): readonly string[] {
+  return every(rule).filter((permission) => !isOfAccount(permission));
 }
 
 function whereOf(
@@ -55,11 +64,17 @@ function whereOf(
 /** One binding a resource, for all rules about it, in the order of their names. A rule whose certificates are proven in DNS (ACME) needs the zone. */
 export function bindingsOf(place: GcpPlace, rules: readonly Rule[]): readonly Binding[] {
   const found = new Map<string, Binding>();
+  const add = (where: Pick<Binding, "scope" | "resource">, rule: Rule, needed: readonly string[]): void => {
+    if (needed.length === 0) return;
+    const key = `${where.resource} ${where.scope === "account"}`;
+    const before = found.get(key) ?? { ...where, condition: null, permissions: [], rules: [] };
+    const permissions = [...new Set([...before.permissions, ...needed])].sort();
+    found.set(key, { ...before, permissions, rules: [...before.rules, rule.id] });
+  };
   for (const rule of rules.map(inDns).sort((a, b) => (a.id < b.id ? -1 : 1))) {
     const where = whereOf(place, rule);
-    const before = found.get(where.resource) ?? { ...where, condition: null, permissions: [], rules: [] };
-    const permissions = [...new Set([...before.permissions, ...permissionsOf(rule)])].sort();
-    found.set(where.resource, { ...before, permissions, rules: [...before.rules, rule.id] });
+    add(where, rule, permissionsOf(rule));
+    add({ ...where, scope: "account" }, rule, every(rule).filter(isOfAccount));
   }
   return [...found.values()].sort((a, b) => (a.resource < b.resource ? -1 : 1));
 }

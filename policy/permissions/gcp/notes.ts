@@ -6,10 +6,16 @@ import { certificateNeeds } from "../acme.ts";
 export function notesOf(policy: Policy): readonly string[] {
   const has = (action: Action): boolean => certificateNeeds(policy).actions.includes(action);
   return [
-    ...(has("scale")
+    ...(has("scale") || has("deploy")
       ? [
-          "compute: managed instance groups, autoscalers and operations have no IAM policy of their own, and IAM Conditions do not know their names: the role holds for every group of the project. Give the groups that the agent scales a project of their own.",
-          "compute.instanceGroupManagers.update is what a resize needs, and permits every other update of a group; Google has no narrower one. The agent calls resize alone.",
+          "compute: managed instance groups, autoscalers and operations have no IAM policy of their own, and IAM Conditions do not know their names: the role holds for every group of the project. Give the groups that the agent scales or deploys to a project of their own.",
+          "compute.instanceGroupManagers.update is what a resize needs, and permits every other update of a group; Google has no narrower one. The agent calls what its table names alone.",
+        ]
+      : []),
+    ...(has("deploy")
+      ? [
+          "iam.serviceAccounts.actAs: machines run as the service account that their template names, and whoever makes the template may let it act. Which account that is, no policy file says, so the role is bound on the project: bind it on that one account instead, for on the project it is every account of it.",
+          "deploy: signers, version and machines out of service at once are the agent's to hold.",
         ]
       : []),
     ...(has("issue-certificate")

@@ -10,7 +10,7 @@ export type Scope = "project" | "pool" | "zone" | "records";
 
 export type GcpOperation = Operation & { readonly service: Service; readonly scope: Scope };
 
-type Row = { readonly method?: "POST"; readonly permissions: readonly string[] };
+type Row = { readonly method?: "POST" | "PATCH"; readonly permissions: readonly string[] };
 
 /** As Google's discovery document names the method, without the folders of its path. */
 function row(operation: string, kind: Operation["kind"], scope: Scope, again: boolean, more: Row): GcpOperation {
@@ -23,6 +23,40 @@ function read(operation: string, scope: Scope, permission: string, method?: "POS
     ...(method === undefined ? {} : { method }),
   });
 }
+
+/**
+ * Of deploy. A group's template is of the project or of a region, whatever the group is. Whoever makes one that names an image, a subnet and a
+ * service account is asked for the right to use each of them.
+ */
+const DEPLOY: readonly GcpOperation[] = [
+  ...(["instanceGroupManagers", "regionInstanceGroupManagers"] as const).flatMap((groups) => [
+    read(`compute.${groups}.get`, "project", "compute.instanceGroupManagers.get"),
+    read(`compute.${groups}.listManagedInstances`, "project", "compute.instanceGroupManagers.get", "POST"),
+    // requestId: one operation, however often it is sent.
+    row(`compute.${groups}.patch`, "change", "project", true, {
+      method: "PATCH",
+      permissions: ["compute.instanceGroupManagers.update", "compute.instanceTemplates.useReadOnly"],
+    }),
+  ]),
+  ...(["instanceTemplates", "regionInstanceTemplates"] as const).flatMap((templates) => [
+    read(`compute.${templates}.get`, "project", "compute.instanceTemplates.get"),
+    // requestId, and the template's own name: one template, however often it is sent.
+    row(`compute.${templates}.insert`, "change", "project", true, {
+      method: "POST",
+      permissions: [
+        "compute.instanceTemplates.create",
+        "compute.images.useReadOnly",
+        "compute.subnetworks.use",
+        "iam.serviceAccounts.actAs",
+      ],
+    }),
+  ]),
+  read("compute.images.get", "project", "compute.images.get"),
+  ...(["zoneOperations", "regionOperations", "globalOperations"] as const).flatMap((operations) => [
+    read(`compute.${operations}.get`, "project", `compute.${operations}.get`),
+    read(`compute.${operations}.list`, "project", `compute.${operations}.list`),
+  ]),
+];
 
 /** Permissions: Google's reference pages of each method. A regional group's are the zonal one's; only its operations have names of their own. */
 export const GCP_OPERATIONS: Operations<GcpOperation> = {
@@ -68,7 +102,7 @@ export const GCP_OPERATIONS: Operations<GcpOperation> = {
       ],
     }),
   ],
-  deploy: [],
+  deploy: DEPLOY,
   // Whose credentials these are, the machine's own metadata server says: no call of Google's API.
   identity: [],
 };

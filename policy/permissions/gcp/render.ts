@@ -46,7 +46,13 @@ export function resourceFault({ project, region }: GcpPlace, rule: Rule): Fault 
   }
 }
 
-const WHAT = { project: "groups", pool: "certificates", zone: "records", bucket: "bucket" } as const;
+const WHAT = {
+  project: "groups",
+  account: "accounts",
+  pool: "certificates",
+  zone: "records",
+  bucket: "bucket",
+} as const;
 
 /** The least permissions of a policy whose place is Google Cloud, and of the owner's bucket; null: it is a directory. */
 export function gcpPermissions(

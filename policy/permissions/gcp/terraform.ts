@@ -30,6 +30,7 @@ function target(
 ): { readonly kind: string; readonly lines: readonly string[] } {
   switch (scope) {
     case "project":
+    case "account":
       return { kind: "google_project_iam_member", lines: [`  project = ${quoted(project)}`] };
     case "pool":
       return { kind: "google_privateca_ca_pool_iam_member", lines: [`  ca_pool = ${quoted(resource)}`] };
