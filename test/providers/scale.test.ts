@@ -235,7 +235,7 @@ test("killed with -9 at any write of its bookkeeping, the starter leaves process
     await act(scale(world, 0));
     expect([at, living()]).toEqual([at, []]);
   }
-}, 60_000);
+}, 180_000);
 
 test.if(process.getuid?.() === 0)(
   "processes run under the user that the config names, without other groups and privileges to come",
