@@ -29,6 +29,8 @@ type At = {
   /** Of the rollout's own time. */
   readonly elapsed: number;
   readonly soakMs: number;
+  /** How far `elapsed` may be behind (clock.ts). */
+  readonly behindMs: number;
   /** Whether anything may be sent: it runs, and the cluster's lane has begun. */
   readonly maySend: boolean;
 };
@@ -87,11 +89,12 @@ type Become = (state: ClusterState, code: string | null, due: number) => Decisio
 /** All of it succeeded: whether it has been well since, for the whole soak time. A gap, or a time away, begins it anew. */
 function health(member: Member, facts: Facts, at: At, become: Become): Decision {
   if (facts.reach.can === "not") return become(facts.reach.state, facts.reach.why, at.elapsed + PARKED_LOOK_MS);
+  if (member.state === "soaking" && facts.failures > member.failures) return become("failed", "since", NEVER);
   if (member.state !== "soaking" || member.gap === 1) {
-    const begun = { since: at.elapsed, failures: facts.failures, arrived: member.state !== "soaking" };
-    return { ...become("soaking", null, at.elapsed + at.soakMs), ...begun };
+    const since = at.elapsed + (at.soakMs === 0 ? 0 : at.behindMs);
+    const begun = { since, failures: facts.failures, arrived: member.state !== "soaking" };
+    return { ...become("soaking", null, since + at.soakMs), ...begun };
   }
-  if (facts.failures > member.failures) return become("failed", "since", NEVER);
   const until = member.since + at.soakMs;
   return at.elapsed >= until ? become("healthy", null, NEVER) : become("soaking", null, until);
 }

@@ -4,7 +4,8 @@ import type { Signer } from "../signer.ts";
 import { type Statement, signFirstStatement } from "../statement.ts";
 import type { Sql, Store } from "../store.ts";
 import { ownTime } from "./clock.ts";
-import { BATCH, COMMAND_SECONDS, PARKED_LOOK_MS } from "./limits.ts";
+import { BATCH, COMMAND_SECONDS, PARKED_LOOK_MS, STEP_MS } from "./limits.ts";
+import { holdRollout } from "./lock.ts";
 import { type Looked, look, type Wish, whyOf } from "./look.ts";
 import { type Order, orderOf } from "./order.ts";
 import { put, type Signed } from "./put.ts";
@@ -32,18 +33,31 @@ export type Driver = {
  * Drives rollouts. Several at once are safe, and each may die at any moment: every step is one transaction, and what is signed in between
  * is worth nothing until it is stored. `steady`: milliseconds of a clock that never goes back.
  */
-export function makeDriver(store: Store, dir: string, trustDomain: string, keys: Keys, steady: () => number): Driver {
-  const time = ownTime(steady);
+export function makeDriver(
+  store: Store,
+  dir: string,
+  trustDomain: string,
+  keys: Keys,
+  steady: () => number,
+  stepMs: number = STEP_MS,
+): Driver {
+  const time = ownTime(steady, stepMs);
   const orders = new Map<number, { readonly order: Order; readonly frame: Frame }>();
 
   async function begin(id: number): Promise<RolloutRow | null> {
     return store.transaction(async (sql) => {
       const [rollout] = await sql.rows<RolloutRow>("select * from rollouts where id = $1 and open = 1", id);
-      if (rollout === undefined) return null;
-      const elapsed = time.advance(id, rollout.elapsed);
-      await sql.run("update rollouts set elapsed = $1 where id = $2 and elapsed < $1", elapsed, id);
-      return rollout;
+      return rollout ?? null;
     });
+  }
+
+  /** The rollout as it is now, by its own time: what is read after this was so at that time or before. */
+  async function now(sql: Sql, id: number): Promise<RolloutRow | null> {
+    const rollout = await holdRollout(sql, id);
+    if (rollout === null || rollout.open === 0) return null;
+    const elapsed = time.advance(id, rollout.elapsed);
+    await sql.run("update rollouts set elapsed = $1 where id = $2 and elapsed < $1", elapsed, id);
+    return { ...rollout, elapsed };
   }
 
   function orderFor(rollout: RolloutRow): { readonly order: Order; readonly frame: Frame } {
@@ -100,7 +114,10 @@ export function makeDriver(store: Store, dir: string, trustDomain: string, keys:
       const { order, frame } = orderFor(rollout);
       let more = true;
       for (let round = 0; more && round < MAX_ROUNDS; round++) {
-        const looked = await store.transaction((sql) => look(sql, id, order, frame));
+        const looked = await store.transaction(async (sql) => {
+          const at = await now(sql, id);
+          return at === null ? null : look(sql, at, order, frame, stepMs);
+        });
         if (looked === null) return false;
         const signed = await signAll(looked);
         if (signed.length > 0) await store.transaction((sql) => put(sql, id, order, looked.rollout.phase, signed));

@@ -23,8 +23,8 @@ export const MAX_REFUSED = "50%";
 export const BATCH = 100;
 /** What a driver that dies had in hand is taken up by another after so long. */
 export const LEASE_MS = 30_000;
-/** So much of the rollout's time passes at most between two looks of a driver, however long it was away. */
-export const STEP_MS = 10_000;
+/** So much of the rollout's time passes at most between two looks of a driver, however long it was away. A soak is longer by as much. */
+export const STEP_MS = 2000;
 /** How often a driver looks. */
 export const TICK_MS = 1000;
 

@@ -4,7 +4,7 @@ import { arriveAt, currentOf } from "./current.ts";
 import { type Decision, decideCluster } from "./decide.ts";
 import { factsOf } from "./facts.ts";
 import { BATCH, LEASE_MS, PARKED_LOOK_MS } from "./limits.ts";
-import { holdRollout, takeDue } from "./lock.ts";
+import { takeDue } from "./lock.ts";
 import type { Order } from "./order.ts";
 import type { MemberRow, RolloutRow } from "./schema.ts";
 import { type Frame, type Target, targetOf } from "./target.ts";
@@ -26,15 +26,19 @@ export type Looked = { readonly rollout: RolloutRow; readonly count: number; rea
 
 /**
  * One transaction: looks at clusters that are due, and writes what became of them. Those to which something is to be sent are leased for a
- * while, so that no other driver signs the same; if this one stops right here, they are due again after LEASE_MS. Null: it is open no more.
+ * while, so that no other driver signs the same; if this one stops right here, they are due again after LEASE_MS.
  */
-export async function look(sql: Sql, id: number, order: Order, frame: Frame): Promise<Looked | null> {
-  const rollout = await holdRollout(sql, id);
-  if (rollout === null || rollout.open === 0) return null;
-  const members = await takeDue(sql, id, rollout.elapsed, BATCH);
+export async function look(
+  sql: Sql,
+  rollout: RolloutRow,
+  order: Order,
+  frame: Frame,
+  behindMs: number,
+): Promise<Looked> {
+  const members = await takeDue(sql, rollout.id, rollout.elapsed, BATCH);
   const wishes: Wish[] = [];
   for (const member of members) {
-    const wish = await lookAt(sql, rollout, member, order, frame);
+    const wish = await lookAt(sql, rollout, member, order, frame, behindMs);
     if (wish !== null) wishes.push(wish);
   }
   return { rollout, count: members.length, wishes };
@@ -46,10 +50,12 @@ async function lookAt(
   member: MemberRow,
   order: Order,
   frame: Frame,
+  behindMs: number,
 ): Promise<Wish | null> {
   const facts = await factsOf(sql, member);
   const decided = decideCluster(member, facts, {
     elapsed: rollout.elapsed,
+    behindMs,
     // Going back is not a trial: what is well there is done.
     soakMs: member.phase === "back" ? 0 : rollout.soak_ms,
     maySend: rollout.state === "running" && member.lane <= rollout.lane && member.phase === rollout.phase,

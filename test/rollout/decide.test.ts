@@ -9,7 +9,7 @@ import { frameOf, targetOf } from "../../control/rollout/target.ts";
 
 const SOAK = 600_000;
 const member = { state: "sent", code: null, wanted: '["a"]', since: 0, failures: 0, gap: 0 } as const;
-const at = { elapsed: 1_000_000, soakMs: SOAK, maySend: true };
+const at = { elapsed: 1_000_000, soakMs: SOAK, behindMs: 0, maySend: true };
 const can = { can: "act" } as const;
 const command = (more: Partial<CommandFact> = {}): CommandFact => ({
   group: "a",
@@ -193,7 +193,7 @@ describe("lanes", () => {
 
 test("a rollout's own time runs only while a driver looks, and not faster with two", () => {
   let now = 0;
-  const [one, other] = [ownTime(() => now), ownTime(() => now)];
+  const [one, other] = [ownTime(() => now, STEP_MS), ownTime(() => now, STEP_MS)];
   let kept = 0;
   const look = (time: typeof one) => (kept = time.advance(1, kept));
   look(one);

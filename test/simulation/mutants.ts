@@ -16,24 +16,25 @@ const AT_A_TIME = 2;
 
 type Result = { readonly name: string; readonly found: boolean; readonly says: string };
 
-/** `seeds: 200` on the first line, then what the mistake is. */
-function wishOf(name: string): { readonly seeds: number; readonly mistake: string } {
+/** `seeds: 200` on the first line, or `seeds: 60 of rollouts` for those worlds, then what the mistake is. */
+function wishOf(name: string): { readonly seeds: number; readonly rollouts: boolean; readonly mistake: string } {
   const [first = "", mistake = ""] = readFileSync(join(FOLDER, name), "utf8").split("\n");
-  const seeds = Number(/^seeds: (\d+)$/.exec(first)?.[1]);
+  const [, count, rollouts] = /^seeds: (\d+)( of rollouts)?$/.exec(first) ?? [];
+  const seeds = Number(count);
   if (!Number.isSafeInteger(seeds) || mistake === "")
     throw new Error(`${name} does not begin with its seeds and its mistake`);
-  return { seeds, mistake };
+  return { seeds, rollouts: rollouts !== undefined, mistake };
 }
 
 async function tried(name: string): Promise<Result> {
-  const { seeds, mistake } = wishOf(name);
+  const { seeds, rollouts, mistake } = wishOf(name);
   const copy = mkdtempSync(join(tmpdir(), "reeve-mutant-"));
   try {
     for (const each of [...NEEDED, ...NEEDED_FILES]) cpSync(join(ROOT, each), join(copy, each), { recursive: true });
     symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
     const applied = spawnSync("git", ["apply", "-p1", join(FOLDER, name)], { cwd: copy, encoding: "utf8" });
     if (applied.status !== 0) return { name, found: false, says: `does not apply: ${applied.stderr.trim()}` };
-    const { code, said } = await simulated(copy, seeds);
+    const { code, said } = await simulated(copy, seeds, rollouts);
     const seed = /^seed (\d+) failed$/m.exec(said)?.[1];
     const held = /^ {2}did not hold: (.{0,120})/m.exec(said)?.[1];
     if (code === 1 && seed !== undefined && held !== undefined)
@@ -48,9 +49,14 @@ async function tried(name: string): Promise<Result> {
   }
 }
 
-function simulated(copy: string, seeds: number): Promise<{ readonly code: number | null; readonly said: string }> {
+function simulated(
+  copy: string,
+  seeds: number,
+  rollouts: boolean,
+): Promise<{ readonly code: number | null; readonly said: string }> {
   return new Promise((resolve, reject) => {
     const words = ["test/simulation/simulate.ts", "--seeds", String(seeds), "--first", "--jobs", "1"];
+    if (rollouts) words.push("--rollouts");
     const child = spawn(process.execPath, words, {
       cwd: copy,
       env: toolEnvironment(),

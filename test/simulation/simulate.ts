@@ -1,5 +1,5 @@
 /**
- * `bun run simulate --seeds N [--seed S | --fresh] [--jobs J] [--replay]`: worlds one after another, each decided by its seed. Prints what
+ * `bun run simulate --seeds N [--seed S | --fresh] [--jobs J] [--replay] [--rollouts]`: worlds one after another, each decided by its seed. Prints what
  * did not hold, with the command that shows it again; the last line is `N passed, N failed`. Exit 1 when something failed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -7,6 +7,7 @@ import { randomInt } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { replayRollouts, workRollouts } from "./rollouts/worker.ts";
 import { replay, type Told, work } from "./worker.ts";
 
 const MAX_JOBS = 2;
@@ -20,6 +21,8 @@ const { values } = parseArgs({
     replay: { type: "boolean", default: false },
     /** Ends at the first world in which something did not hold, without looking for a shorter history. */
     first: { type: "boolean", default: false },
+    /** Worlds of rollouts. */
+    rollouts: { type: "boolean", default: false },
     worker: { type: "string" },
   },
 });
@@ -34,12 +37,13 @@ const seed = values.fresh ? randomInt(1, 2 ** 31) : number(values.seed);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 async function asWorker(step: number): Promise<void> {
-  await work({ seed, seeds: number(values.seeds), step, shrink: !values.first }, (told) => say(JSON.stringify(told)));
+  const worlds = values.rollouts ? workRollouts : work;
+  await worlds({ seed, seeds: number(values.seeds), step, shrink: !values.first }, (told) => say(JSON.stringify(told)));
   process.exit(0);
 }
 
 async function show(): Promise<void> {
-  const ran = await replay(seed);
+  const ran = await (values.rollouts ? replayRollouts : replay)(seed);
   for (const line of ran.trace) say(line);
   for (const { invariant, what } of ran.violations) say(`did not hold: ${invariant}: ${what}`);
   say(`digest ${ran.digest}`);
@@ -49,7 +53,7 @@ async function show(): Promise<void> {
 /** Each job takes every so-manieth seed in a process of its own. */
 async function all(): Promise<void> {
   const [seeds, jobs] = [number(values.seeds), Math.min(number(values.jobs), number(values.seeds))];
-  const again = values.fresh ? `; again: bun run simulate --seed ${seed} --seeds ${seeds}` : "";
+  const again = values.fresh ? `; again: bun run simulate${values.rollouts ? " --rollouts" : ""} --seed ${seed} --seeds ${seeds}` : "";
   say(`seeds ${seed} to ${seed + seeds - 1}, ${jobs} at a time${again}`);
   const began = performance.now();
   const told: Told[] = [];
@@ -59,6 +63,7 @@ async function all(): Promise<void> {
     new Promise((resolve, reject) => {
       const words = ["--worker", String(jobs), "--seed", String(seed + job), "--seeds"];
       words.push(String(Math.floor((seeds - job + jobs - 1) / jobs)), ...(values.first ? ["--first"] : []));
+      if (values.rollouts) words.push("--rollouts");
       const child = spawn(process.execPath, [import.meta.filename, ...words], { stdio: ["ignore", "pipe", "inherit"] });
       children.push(child);
       createInterface({ input: child.stdout }).on("line", (line) => {
@@ -88,7 +93,7 @@ function tell(one: Told): void {
   say(`\nseed ${one.seed} failed`);
   for (const line of failuresOf(one).slice(0, 5)) say(`  did not hold: ${line}`);
   for (const line of one.history) say(`    ${line}`);
-  say(`  replay: bun run simulate --seed ${one.seed} --replay`);
+  say(`  replay: bun run simulate${values.rollouts ? " --rollouts" : ""} --seed ${one.seed} --replay`);
 }
 
 function end(told: readonly Told[], milliseconds: number): never {
@@ -102,7 +107,7 @@ function end(told: readonly Told[], milliseconds: number): never {
       ? ""
       : ` in ${(milliseconds / 1000).toFixed(1)} s, ${Math.round((days / milliseconds) * 60_000)} days a minute`;
   say(
-    `${days.toFixed(1)} simulated days${pace}, in ${hours} hours of them the agents ran; ${sum(({ steps }) => steps)} steps, ${sum(({ changes }) => changes)} changes of the cloud, ${twice} worlds run twice`,
+    `${days.toFixed(1)} simulated days${pace}, in ${hours} hours of them the agents ran; ${sum(({ steps }) => steps)} steps, ${sum(({ changes }) => changes)} ${values.rollouts ? "commands" : "changes of the cloud"}, ${twice} worlds run twice`,
   );
   say(`${told.length - failed.length} passed, ${failed.length} failed`);
   process.exit(failed.length === 0 && told.length > 0 ? 0 : 1);

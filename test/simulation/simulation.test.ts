@@ -6,6 +6,8 @@ import { ROOT, toolEnvironment } from "../../build/command.ts";
 
 const FIXED_SEEDS = 1000;
 const FRESH_SEEDS = 50;
+const FIXED_ROLLOUTS = 6;
+const FRESH_ROLLOUTS = 2;
 const MINUTES = 60_000;
 
 /** A program of this folder; what it printed, whole. */
@@ -56,9 +58,26 @@ test(
 );
 
 test(
+  "rollouts keep their lanes, their limits and their soak times in worlds of faults, and end",
+  async () => {
+    for (const [words, worlds] of [
+      [[], FIXED_ROLLOUTS],
+      [["--fresh"], FRESH_ROLLOUTS],
+    ] as const) {
+      const { code, said } = await ran("simulate.ts", "--rollouts", "--seeds", String(worlds), ...words);
+      process.stdout.write(said);
+      expect(said).toEndWith(`\n${worlds} passed, 0 failed\n`);
+      expect(code).toBe(0);
+      expect(Number(/(\d+) commands/.exec(said)?.[1])).toBeGreaterThan(worlds);
+    }
+  },
+  20 * MINUTES,
+);
+
+test(
   "mistakes that the first worlds must show are found",
   async () => {
-    const quick = ["sync-left-out", "retry-without-key", "outcome-before-call"];
+    const quick = ["sync-left-out", "retry-without-key", "outcome-before-call", "rollout-lane-over-soaking"];
     const { code, said } = await ran("mutants.ts", ...quick);
     process.stdout.write(said);
     expect(said).toEndWith(`\n${quick.length} passed, 0 failed\n`);
