@@ -1,5 +1,5 @@
 import { makeGate } from "../providers/gate.ts";
-import { CallFailed, Halted, INVENTORY } from "../providers/provider.ts";
+import { CallFailed, Halted, INVENTORY, NO_IMAGE } from "../providers/provider.ts";
 import { stopOnBreach } from "./breach.ts";
 import { within } from "./deadline.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
@@ -13,7 +13,7 @@ import type { SharedGroup } from "./wire/protocol.ts";
 export async function observeGroup(group: string, road: Road, stop: AbortSignal): Promise<SharedGroup | null> {
   const { deploy } = road.provider;
   if (deploy === undefined || road.provider.ownGroups.includes(group)) return null;
-  const args = { group, manifest: "", image: "", digest: "" };
+  const args = { ...NO_IMAGE, group };
   const gate = makeGate({
     table: deploy.operations,
     places: deploy.places(args),

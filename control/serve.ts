@@ -85,7 +85,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     plane.agentsUrl = `https://${withPort(options.agents, port)}`;
     plane.enrolUrl = `https://${withPort(options.enrol, await open(enrolmentApp(plane, nonces), enrolAt, null))}`;
     if (pages !== undefined) {
-      const listener = await bound(placeText(pages.at), openPages(pages, options.bind, { store, counts, authority, moments }));
+      const listener = await bound(
+        placeText(pages.at),
+        openPages(pages, options.bind, { store, counts, authority, moments }),
+      );
       opened.push(listener);
       pagesAt = placeText("socket" in pages.at ? pages.at : { ...pages.at, port: listener.port });
     }

@@ -6,6 +6,10 @@ import { sayTrouble } from "./terminal.ts";
 
 /** What other processes write is noticed after at most so long. */
 const WATCH_MS = 150;
+/** Whoever has not looked for so many is told that something was missed. */
+const NEWS_KEPT = 2000;
+/** This engine's own, beside the state. */
+const NEWS = "create table if not exists news (number integer primary key, teller text not null, said text not null)";
 
 const MAX_STATEMENTS = 256;
 
@@ -20,7 +24,10 @@ export async function openSqlite(path: string, migrations: Migrations = MIGRATIO
   database.run("pragma synchronous = full");
   const store = storeOf(database);
   try {
-    await store.transaction((sql) => migrate(sql, "sqlite", migrations, path));
+    await store.transaction(async (sql) => {
+      await migrate(sql, "sqlite", migrations, path);
+      await sql.run(NEWS);
+    });
   } catch (error) {
     store.close();
     throw error;
@@ -55,6 +62,7 @@ function storeOf(database: Database): Store {
       database.run(begin);
       try {
         const result = await work(sql);
+        others.tell(told);
         database.run("commit");
         hear(told);
         return result;
@@ -63,7 +71,7 @@ function storeOf(database: Database): Store {
         throw error;
       }
     });
-  const others = watchOthers(database, () => hear(["all"]));
+  const others = watchOthers(database, hear);
   return {
     transaction: (work) => begun("begin immediate", work),
     read: (work) => begun("begin", work),
@@ -83,20 +91,45 @@ function storeOf(database: Database): Store {
   };
 }
 
-/** SQLite says whether another connection has written, not what. */
-function watchOthers(database: Database, changed: () => void): { watch(): void; stop(): void } {
-  const look = (): number => (database.query("pragma data_version").get() as { data_version: number }).data_version;
+type Others = { tell(told: readonly News[]): void; watch(): void; stop(): void };
+
+/**
+ * SQLite says whether another connection has written, not what: that lies in the table `news`, the newest NEWS_KEPT of it. What is told stands there
+ * within the transaction that it is about.
+ */
+function watchOthers(database: Database, hear: (news: readonly News[]) => void): Others {
+  const self = crypto.randomUUID();
+  const version = (): number => (database.query("pragma data_version").get() as { data_version: number }).data_version;
+  const newest = (): number =>
+    (database.query("select coalesce(max(number), 0) as number from news").get() as { number: number }).number;
   let timer: ReturnType<typeof setInterval> | null = null;
-  let seen = 0;
+  let [seen, read] = [0, 0];
+  function look(): void {
+    const now = version();
+    if (now === seen) return;
+    const rows = database.query("select number, teller, said from news where number > $1 order by number").all({
+      $1: read,
+    }) as { number: number; teller: string; said: string }[];
+    seen = now;
+    const missed = rows[0] !== undefined && rows[0].number > read + 1;
+    read = rows.at(-1)?.number ?? read;
+    hear(missed ? ["all"] : rows.filter(({ teller }) => teller !== self).map(({ said }) => JSON.parse(said) as News));
+  }
   return {
+    tell(told) {
+      for (const news of told)
+        database
+          .query("insert into news (number, teller, said) select coalesce(max(number), 0) + 1, $1, $2 from news")
+          .run({ $1: self, $2: JSON.stringify(news) });
+      if (told.length > 0)
+        database.query("delete from news where number <= (select max(number) from news) - $1").run({ $1: NEWS_KEPT });
+    },
     watch() {
       if (timer !== null) return;
-      seen = look();
+      [seen, read] = [version(), newest()];
       timer = setInterval(() => {
         try {
-          const now = look();
-          if (now !== seen) changed();
-          seen = now;
+          look();
         } catch (error) {
           sayTrouble("the state cannot be read", error);
         }

@@ -179,6 +179,8 @@ export type DeployProvider = ActionProvider<JudgedDeployArgs, DeployState> & {
   /** What a group runs now, of no command: by the read operations alone. An image or a manifest is not looked at. Throws CallFailed. */
   observe(gate: Gate, args: Pick<JudgedDeployArgs, "group">, errand: Errand): Promise<Described<DeployState>>;
 };
+/** Of an errand that is about no image. */
+export const NO_IMAGE = { manifest: "", image: "", digest: "" } as const;
 /** The id of an errand that reads what the policy shares of the groups. */
 export const INVENTORY = "inventory";
 /** The authority can be used. */

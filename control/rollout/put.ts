@@ -22,8 +22,7 @@ export async function put(sql: Sql, id: number, order: Order, phase: Phase, sign
   if (await hasUnseenFailure(sql, id)) return giveBack(sql, rollout, signed);
   const decided = decideLane(rollout, await countsOf(sql, rollout));
   if (decided.step === "stop") return closeRollout(sql, rollout, "stopped", decided.because);
-  for (const one of signed)
-    if ((await putOne(sql, rollout, order, one)) > 0) await bumpChanges(sql, one.wish.cluster);
+  for (const one of signed) if ((await putOne(sql, rollout, order, one)) > 0) await bumpChanges(sql, one.wish.cluster);
 }
 
 /** They are looked at again at once. */

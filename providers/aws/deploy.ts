@@ -1,12 +1,13 @@
 import { byState, failed, stoppedBy, unavailableOf } from "../outcome.ts";
 import {
-  type ActionProvider,
   CallFailed,
+  type DeployProvider,
   type DeployState,
   type Errand,
   type Executed,
   type Gate,
   type JudgedDeployArgs,
+  NO_IMAGE,
 } from "../provider.ts";
 import { type AwsContext, awsCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
@@ -22,11 +23,7 @@ import { type Found, type Rolling, seen } from "./rolling.ts";
  * Takes one Auto Scaling group to an image: a new version of its launch template, then an instance refresh to it. `learnt`: told of a group
  * that the agent runs in.
  */
-export function awsDeploy(
-  context: AwsContext,
-  own: Own,
-  learnt: (group: string) => void,
-): ActionProvider<JudgedDeployArgs, DeployState> {
+export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string) => void): DeployProvider {
   const workOf = (gate: Gate, { group, image }: JudgedDeployArgs, errand: Errand): Rolling => ({
     ...{ context, calls: awsCalls(context, gate, errand, group, { image }), name: group, image, errand },
   });
@@ -57,6 +54,12 @@ export function awsDeploy(
       const found = await readOther(work);
       if (found === null) return { missing: `there is no Auto Scaling group ${args.group} in ${context.aws.region}` };
       return (await unfit(work.calls, args.image)) ?? { state: stateOf(found.running) };
+    },
+    async observe(gate, { group }, errand) {
+      const found = await readOther(workOf(gate, { ...NO_IMAGE, group }, errand));
+      return found === null
+        ? { missing: `there is no Auto Scaling group ${group}` }
+        : { state: stateOf(found.running) };
     },
     execute(gate, args, found, errand) {
       unavailableOf(errand);

@@ -1,12 +1,13 @@
 import { byState, deployed, failed, stoppedBy, succeeded, unavailableOf } from "../outcome.ts";
 import {
-  type ActionProvider,
   CallFailed,
+  type DeployProvider,
   type DeployState,
   type Errand,
   type Executed,
   type Gate,
   type JudgedDeployArgs,
+  NO_IMAGE,
   type Reconciled,
 } from "../provider.ts";
 import { azureCalls } from "./call.ts";
@@ -21,11 +22,7 @@ import { isOwn, type ScaleDeps } from "./scale.ts";
 import { isThere } from "./upgrade.ts";
 
 /** Takes one scale set to an image: its model, then its machines in steps of our own. */
-export function azureDeploy({
-  context,
-  own,
-  learnt,
-}: Omit<ScaleDeps, "notes">): ActionProvider<JudgedDeployArgs, DeployState> {
+export function azureDeploy({ context, own, learnt }: Omit<ScaleDeps, "notes">): DeployProvider {
   const { azure } = context;
   const workOf = (gate: Gate, { group, image: given }: JudgedDeployArgs, errand: Errand): Rolling => {
     const image = given.toLowerCase();
@@ -59,6 +56,10 @@ export function azureDeploy({
       const model = await readOther(work);
       if (model === null) return { missing: `there is no scale set ${args.group} in ${azure.resource_group}` };
       return (await unfit(work)) ?? { state: stateOf(model) };
+    },
+    async observe(gate, { group }, errand) {
+      const model = await readOther(workOf(gate, { ...NO_IMAGE, group }, errand));
+      return model === null ? { missing: `there is no scale set ${group}` } : { state: stateOf(model) };
     },
     execute(gate, args, found, errand) {
       unavailableOf(errand);

@@ -1,12 +1,13 @@
 import { failed, stoppedBy, unavailableOf } from "../outcome.ts";
 import {
-  type ActionProvider,
   CallFailed,
+  type DeployProvider,
   type DeployState,
   type Errand,
   type Executed,
   type Gate,
   type JudgedDeployArgs,
+  NO_IMAGE,
 } from "../provider.ts";
 import { type GcpContext, gcpCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
@@ -23,11 +24,7 @@ import { type Found, type Rolling, seen, stateOf } from "./rolling.ts";
  * Takes one managed instance group to an image: a copy of its instance template, then a rolling update to it. `learnt`: told of a group that
  * the agent runs in.
  */
-export function gcpDeploy(
-  context: GcpContext,
-  own: Own,
-  learnt: (group: string) => void,
-): ActionProvider<JudgedDeployArgs, DeployState> {
+export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string) => void): DeployProvider {
   const { gcp } = context;
   /** Null: no group can be called so here. */
   const workOf = (gate: Gate, { group: name, image }: JudgedDeployArgs, errand: Errand): Rolling | null => {
@@ -69,6 +66,13 @@ export function gcpDeploy(
       if (found === null || work === null)
         return { missing: `there is no managed instance group ${args.group} in ${gcp.project}, ${gcp.region}` };
       return (await unfit(context, work.calls, args.image)) ?? { state: await stateOf(work, found.manager) };
+    },
+    async observe(gate, { group }, errand) {
+      const work = workOf(gate, { ...NO_IMAGE, group }, errand);
+      const found = await readOther(work, false);
+      return found === null || work === null
+        ? { missing: `there is no managed instance group ${group}` }
+        : { state: await stateOf(work, found.manager) };
     },
     execute(gate, args, found, errand) {
       unavailableOf(errand);

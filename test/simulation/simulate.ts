@@ -53,7 +53,9 @@ async function show(): Promise<void> {
 /** Each job takes every so-manieth seed in a process of its own. */
 async function all(): Promise<void> {
   const [seeds, jobs] = [number(values.seeds), Math.min(number(values.jobs), number(values.seeds))];
-  const again = values.fresh ? `; again: bun run simulate${values.rollouts ? " --rollouts" : ""} --seed ${seed} --seeds ${seeds}` : "";
+  const again = values.fresh
+    ? `; again: bun run simulate${values.rollouts ? " --rollouts" : ""} --seed ${seed} --seeds ${seeds}`
+    : "";
   say(`seeds ${seed} to ${seed + seeds - 1}, ${jobs} at a time${again}`);
   const began = performance.now();
   const told: Told[] = [];

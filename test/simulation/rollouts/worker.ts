@@ -14,9 +14,9 @@ export async function workRollouts(wish: Wish, tell: (told: Told) => void): Prom
       const seed = wish.seed + number * wish.step;
       const ran = await run(seed);
       const same = number % TWICE_EVERY === 0 ? (await run(seed)).digest === ran.digest : null;
-      const { violations, steps, changes, lasted } = ran;
+      const { violations, steps, changes, lasted, awake } = ran;
       const history = violations.length === 0 ? [] : ran.trace.slice(-HISTORY_LINES);
-      tell({ seed, violations, steps, changes, lasted, same, history });
+      tell({ seed, violations, steps, changes, lasted, awake, same, history });
     }
   });
 }

@@ -127,7 +127,8 @@ export async function runRollouts(plan: Plan, signers: Signers, crypto: Pending)
     store.close();
     const digest = createHash("sha256").update(trace.join("\n")).digest("hex");
     const changes = judge.commands.size;
-    return { violations: judge.violations, trace, digest, steps: time.steps, changes, lasted: time.now() - START };
+    const lasted = time.now() - START;
+    return { violations: judge.violations, trace, digest, steps: time.steps, changes, lasted, awake: lasted };
   } finally {
     uninstall();
   }
@@ -193,6 +194,7 @@ function driverOf(world: World, number: number): void {
   const wait = (milliseconds: number): Promise<void> =>
     new Promise((resolve) => void time.after(milliseconds, resolve));
   const mortal: Store = {
+    ...store,
     close: () => undefined,
     async transaction(work) {
       await wait(draw.odds(0.8) ? 0 : draw.int(0, MAX_WAIT_MS));
@@ -201,7 +203,7 @@ function driverOf(world: World, number: number): void {
       const { result, seen } = await store.transaction(async (sql) => {
         let wrote = false;
         const done = await work({
-          rows: (text, ...values) => sql.rows(text, ...values),
+          ...sql,
           run(text, ...values) {
             wrote ||= !text.startsWith("update rollouts set elapsed");
             return sql.run(text, ...values);
