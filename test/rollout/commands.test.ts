@@ -4,13 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ROOT } from "../../build/command.ts";
+import { letAct } from "../../control/epoch.ts";
+import { handOut, noteSaid } from "../../control/poll.ts";
+import { settle } from "../../control/report.ts";
 import type { Summary } from "../../control/rollout/read.ts";
 import { openSigner, type Signer } from "../../control/signer.ts";
 import { openSqlite } from "../../control/sqlite.ts";
 import { readCluster, type Store } from "../../control/store.ts";
-import { letAct } from "../../control/epoch.ts";
-import { handOut, noteSaid } from "../../control/poll.ts";
-import { settle } from "../../control/report.ts";
 import { AS, filed, manifestOf } from "../simulation/rollouts/world.ts";
 
 /** Rollouts through the compiled executable. Clusters are modelled: what they poll and report goes through the control plane's own handlers. */
@@ -61,7 +61,16 @@ async function until<T>(look: () => Promise<T | null | false>): Promise<T> {
 async function pollAll(): Promise<void> {
   for (const name of CLUSTERS)
     await store.transaction(async (sql) => {
-      const poll = { process: name, epoch: 1, checkpoint: "", state: "ready", reason: "", version: "1", trust_version: 1, take: 16 };
+      const poll = {
+        process: name,
+        epoch: 1,
+        checkpoint: "",
+        state: "ready",
+        reason: "",
+        version: "1",
+        trust_version: 1,
+        take: 16,
+      };
       await noteSaid(sql, name, await readCluster(sql, name), poll as never);
       const peer = { cluster: name, epoch: 1 } as never;
       const given = await handOut(sql, peer, poll as never, { process: "", words: new Set() }, true, 30);
@@ -91,7 +100,10 @@ beforeAll(async () => {
     if (imported.code !== 0) throw new Error(imported.err);
     await store.transaction(async (sql) => {
       await letAct(sql, name, 1, 1);
-      await sql.run("insert into logs (cluster, epoch, log_key, size, peaks, ahead) values ($1, 1, 'k', 1, '[]', '[]')", name);
+      await sql.run(
+        "insert into logs (cluster, epoch, log_key, size, peaks, ahead) values ($1, 1, 'k', 1, '[]', '[]')",
+        name,
+      );
     });
   }
   for (const version of ["2.0.0", "3.0.0"])
@@ -114,7 +126,10 @@ afterAll(async () => {
 
 test("what cannot be rolled out is refused at the start, naming the field or the cluster", async () => {
   const lanes = await begin("2.0.0.manifest", "--lanes", "50,10,100");
-  expect(lanes).toMatchObject({ code: 2, err: expect.stringContaining('error: Cannot start the rollout: "50,10,100" are no lanes.\nhint: ') });
+  expect(lanes).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('error: Cannot start the rollout: "50,10,100" are no lanes.\nhint: '),
+  });
   const limit = await begin("2.0.0.manifest", "--max-failed", "many");
   expect(limit).toMatchObject({ code: 2, err: expect.stringContaining("is no --max-failed") });
   const canary = await begin("2.0.0.manifest", "--canary", "nobody");
@@ -123,13 +138,19 @@ test("what cannot be rolled out is refused at the start, naming the field or the
   expect(stranger).toMatchObject({ code: 1, err: expect.stringContaining("nobody: no manifest of it is known") });
   await control("keys", "init", "--keys", at("others"));
   const other = await rollout("start", at("2.0.0.manifest"), "--keys", at("others"), "--as", AS);
-  expect(other).toMatchObject({ code: 1, err: expect.stringContaining("the manifest is not signed by vendor.example/release-2026 with this key") });
+  expect(other).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("the manifest is not signed by vendor.example/release-2026 with this key"),
+  });
   const cloud = manifestOf("d", "1.0.0", 1);
   const away = { ...cloud, parameters: { ...cloud.parameters, place: { cloud: "aws", account: "1", region: "r" } } };
   writeFileSync(at("aws.manifest"), filed(away, signer).note);
   await control("manifest", "import", at("aws.manifest"), "--dir", at("d"));
   const image = await begin("2.0.0.manifest");
-  expect(image).toMatchObject({ code: 1, err: expect.stringContaining("d: nobody says where the image broker lies in aws/1/r") });
+  expect(image).toMatchObject({
+    code: 1,
+    err: expect.stringContaining("d: nobody says where the image broker lies in aws/1/r"),
+  });
   writeFileSync(at("d.again"), filed({ ...cloud, says: "again" }, signer).note);
   await control("manifest", "import", at("d.again"), "--dir", at("d"));
   expect((await rollout("list")).out).toBe("no rollout yet\n");
@@ -150,7 +171,10 @@ test("it is begun, paused, and taken up again: while it is paused nothing is sen
   expect((await rollout("resume", "1")).code).toBe(0);
   const watched = await watching.done;
   expect(watched.code).toBe(0);
-  const lines = watched.out.trim().split("\n").map((line) => JSON.parse(line) as Summary);
+  const lines = watched.out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Summary);
   expect(lines.at(-1)).toMatchObject({ state: "finished", left_behind: 0, states: { healthy: 4 } });
   // The canary's lane was over before anything of the next one began.
   for (const { lane, lanes } of lines) if (lane === 2) expect(lanes[0]?.states.healthy).toBe(1);
@@ -168,7 +192,9 @@ test("a canary that fails stops it: nobody else is touched; rolled back, every t
   const stopped = await begin("3.0.0.manifest", "--lanes", "50,100", "--canary", "b", "--soak", "1h");
   expect(stopped.code).toBe(1);
   expect(stopped.out).toMatch(/^rollout 2: stopped: a canary failed; lane 1 of 2 \(50 %\); 2 pending, /m);
-  const touched = await store.transaction((sql) => sql.rows<{ cluster: string }>("select distinct cluster from rollout_commands where rollout = 2"));
+  const touched = await store.transaction((sql) =>
+    sql.rows<{ cluster: string }>("select distinct cluster from rollout_commands where rollout = 2"),
+  );
   expect(touched.length).toBeLessThanOrEqual(2);
   results.clear();
   expect((await rollout("rollback", "2")).out).toBe(`rollout 2: going back in ${touched.length} clusters\n`);
@@ -185,12 +211,16 @@ test("a driver with another release key drives nothing", async () => {
   expect((await begin("3.0.0.manifest", "--detach")).code).toBe(0);
   const driven = await rollout("run", "--keys", at("keys"), "--release-keys", at("others"));
   expect(driven.code).toBe(1);
-  expect(driven.err).toContain("Cannot drive rollout 3: its manifest is not signed by vendor.example/release-2026 with this key");
+  expect(driven.err).toContain(
+    "Cannot drive rollout 3: its manifest is not signed by vendor.example/release-2026 with this key",
+  );
   expect((await rollout("abort", "3")).out).toBe("rollout 3: aborted\n");
 }, 120_000);
 
 async function elapsed(milliseconds: number): Promise<boolean> {
-  const [row] = await store.transaction((sql) => sql.rows<{ elapsed: number }>("select elapsed from rollouts where id = 1"));
+  const [row] = await store.transaction((sql) =>
+    sql.rows<{ elapsed: number }>("select elapsed from rollouts where id = 1"),
+  );
   return (row?.elapsed ?? 0) >= milliseconds;
 }
 
