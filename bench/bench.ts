@@ -15,6 +15,7 @@ import { type Effort, type Figure, tableOf } from "./figure.ts";
 import { hardenedFigures } from "./mdwe.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
+import { rolloutFigures } from "./rollout.ts";
 import { scaleFigures } from "./scale/scale.ts";
 import { spireFigures } from "./spire.ts";
 import { uiFigures } from "./ui.ts";
@@ -31,6 +32,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["decisions", decisions],
   ["appends", appends],
   ["verify", verifyFigure],
+  ["rollout", rolloutFigures],
   [
     "evidence",
     async (effort, scratch) => [...(await evidenceFigures(effort, scratch)), ...(await uiFigures(effort, scratch))],

@@ -258,11 +258,12 @@ async function main(): Promise<void> {
     process.on(signal, () => process.exit(code));
   try {
     await demo(scratch);
-    say(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
+    say(`\ndemo: every step went as it says, in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+    process.exit(0);
   } catch (error) {
-    if (!(error instanceof DemoFailed)) throw error;
-    process.stderr.write(`\nerror: ${error.message}\n${lastWords()}\n`);
-    process.exitCode = 1;
+    const words = error instanceof Error ? (error instanceof DemoFailed ? error.message : error.stack) : String(error);
+    process.stderr.write(`\nerror: the demo did not go as it says.\n${words}\n${lastWords()}\n`);
+    process.exit(1);
   }
 }
 

@@ -31,7 +31,7 @@ runtime: ${folder}/runtime
 owner: { directory: ${folder}/owner, uid: ${at.uid} }
 token: { file: ${folder}/token }
 provider: local
-artifacts: { directory: ${at.scratch}/artifacts }
+artifacts: { control_plane: true, directory: ${at.scratch}/artifacts, uid: ${at.uid} }
 local: ${JSON.stringify(local)}
 `;
 }
