@@ -16,6 +16,7 @@ import { hardenedFigures } from "./mdwe.ts";
 import { providerFigures } from "./providers.ts";
 import { roadFigure } from "./road.ts";
 import { rolloutFigures } from "./rollout.ts";
+import { inventoryFigures } from "./scale/inventory.ts";
 import { scaleFigures } from "./scale/scale.ts";
 import { spireFigures } from "./spire.ts";
 import { uiFigures } from "./ui.ts";
@@ -28,6 +29,7 @@ const PARTS: readonly (readonly [string, (effort: Effort, scratch: string) => Pr
   ["boot", async (effort, scratch) => [...(await bootFigures(effort)), ...(await spireFigures(effort, scratch))]],
   ["road", roadFigure],
   ["mdwe", hardenedFigures],
+  ["inventory", inventoryFigures],
   ["scale", scaleFigures],
   ["decisions", decisions],
   ["appends", appends],
