@@ -11,11 +11,12 @@ type Intent = Extract<Entry, { kind: "intent" }>;
 type Outcome = Extract<Entry, { kind: "outcome" }>;
 
 /**
- * Any change is a deployment: an outcome that changed something, or of which nobody can tell, is the cluster's next revision. In the same
+ * Any change is a deployment: an outcome that changed something, or of which nobody can tell, is the cluster's next revision; so is one that
+ * changed something and took it back. In the same
  * transaction in which the entry is taken. The time is the entry's, but never later than now: a clock ahead does not hide what comes next.
  */
 export async function reviseByOutcome(sql: Sql, peer: Peer, intent: Intent, outcome: Outcome): Promise<void> {
-  if (outcome.changed.length === 0 && outcome.result !== "unknown") return;
+  if (!touched(outcome)) return;
   const before = await newestRevision(sql, peer.cluster);
   const manifest = outcome.result === "succeeded" ? await manifestAsked(sql, peer, intent) : null;
   const groups = groupsAfter(before?.groups ?? NO_GROUPS, intent, outcome, manifest?.manifest ?? null);
@@ -35,6 +36,12 @@ export async function reviseByOutcome(sql: Sql, peer: Peer, intent: Intent, outc
     epoch: peer.epoch,
     entry: outcome.index,
   });
+}
+
+/** What failed and is as it was before may have been away for a while: machines that were replaced, and replaced back. */
+function touched({ result, changed, operations }: Outcome): boolean {
+  if (changed.length > 0 || result === "unknown") return true;
+  return result === "failed" && operations.some(({ changes, status }) => changes && status === "ok");
 }
 
 /** The manifest that a command deployed, when it is kept here and is this cluster's own. */
@@ -60,6 +67,7 @@ function groupsAfter(groups: Groups, intent: Intent, outcome: Outcome, manifest:
     const image = named === undefined ? null : (manifest?.parameters.images[named] ?? null);
     return changedGroups(groups, action, asked, image);
   }
+  if (outcome.changed.length === 0 && outcome.result === "failed") return groups;
   const left = outcome.changed[0]?.to ?? null;
   const before = groups[group] ?? { image: null, count: null };
   if (action === "scale") return { ...groups, [group]: { ...before, count: countOf(left) } };

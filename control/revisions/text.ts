@@ -7,11 +7,11 @@ function whatOf({ action, asked, result, digest }: Revision): string {
   const how = result === "succeeded" ? "" : ` (${result})`;
   switch (action) {
     case "import":
-      return `manifest ${digest ?? "none"}`;
+      return `manifest ${short(digest ?? "none")}`;
     case "scale":
       return `scale ${String(asked["group"])} to ${String(asked["count"])}${how}`;
     case "deploy":
-      return `deploy ${String(asked["group"])} to ${String(asked["manifest"])}${how}`;
+      return `deploy ${String(asked["group"])} to ${short(String(asked["manifest"]))}${how}`;
     case "update-dns":
       return `${String(asked["change"])} ${String(asked["name"])} ${String(asked["type"])}${how}`;
     case "issue-certificate":
@@ -19,6 +19,11 @@ function whatOf({ action, asked, result, digest }: Revision): string {
     default:
       return `${action}${how}`;
   }
+}
+
+/** As many digits of a digest as a person compares; `--json` has all. */
+function short(digest: string): string {
+  return digest.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]{52}$/, "$1");
 }
 
 export function whenText(at: number): string {
@@ -36,11 +41,11 @@ export function historyText(rows: readonly Revision[]): string {
     String(row.position),
     whenText(row.at),
     whatOf(row),
+    entryText(row),
     row.said_by,
     row.why,
-    entryText(row),
   ]);
-  return table([["N", "SINCE", "WHAT", "BY", "WHY", "EPOCH/ENTRY"], ...lines], []);
+  return table([["N", "SINCE", "WHAT", "EPOCH/ENTRY", "BY", "WHY"], ...lines], []);
 }
 
 /** A cluster at one moment. `checksum`: of the manifest's content; null where no manifest is known. */

@@ -60,11 +60,13 @@ type Done = {
   readonly asked: Record<string, string | number | string[]>;
   readonly changed: readonly Change[];
   readonly result?: "succeeded" | "failed" | "unknown";
+  /** A changing call that the cloud took. */
+  readonly called?: boolean;
   readonly at: number;
 };
 const common = { v: 1, cluster: "c", epoch: 3 } as const;
 /** An intent at `index` and its outcome after it. */
-function pair(index: number, { action, asked, changed, result = "succeeded", at }: Done): Entry[] {
+function pair(index: number, { action, asked, changed, result = "succeeded", at, called = false }: Done): Entry[] {
   const command = `0193fd10-0000-7000-8000-${String(index).padStart(12, "0")}`;
   const says = { operator: "maria", why: `INC-${index}` };
   return [
@@ -96,7 +98,9 @@ function pair(index: number, { action, asked, changed, result = "succeeded", at 
       code: result === "succeeded" ? null : "x",
       known_by: "answer",
       changed: [...changed],
-      operations: [],
+      operations: called
+        ? [{ operation: "x", resource: "y", request: null, status: "ok", milliseconds: 1, changes: true }]
+        : [],
       certificate: null,
       details: null,
     },
@@ -148,8 +152,8 @@ test("each change of a cluster is its next revision, with who, why and the log's
   });
   expect(rows.every((row, at) => at === 0 || row.at <= (rows[at - 1]?.at ?? 0))).toBe(true);
   const text = historyText(rows);
-  expect(text).toMatch(/^6 .*scale workers to 2 \(unknown\) +maria +INC-20 +3\/21$/m);
-  expect(text).toMatch(/^2 .*scale brokers to 5 +maria +INC-10 +3\/11$/m);
+  expect(text).toMatch(/^6 .*scale workers to 2 \(unknown\) +3\/21 +maria +INC-20$/m);
+  expect(text).toMatch(/^2 .*scale brokers to 5 +3\/11 +maria +INC-10$/m);
 });
 
 test("a cluster is at a manifest once each of its groups is, and the inventory follows; what it was before stays known", async () => {
@@ -198,4 +202,20 @@ test("records that were set and taken away, and certificates that were issued, a
   const found = await store.transaction((sql) => clusterAt(sql, "c", Math.floor(Date.now() / 1000)));
   expect(found?.state.records).toEqual({ "z/b.example.com A": { values: ["10.0.0.2"], ttl: 60 } });
   expect(found).toMatchObject({ checksum: null, note: null, newest: { digest: null } });
+});
+
+test("a deploy that was taken back is a revision that leaves the groups as they were; one that was never begun is none", async () => {
+  await store.transaction((sql) => keepManifest(sql, release("one", "1", "3.0.11"), "ops", "first"));
+  const failed = {
+    action: "deploy",
+    asked: { group: "brokers", manifest: "sha256:x" },
+    changed: [],
+    result: "failed",
+  } as const;
+  await hand(10, { ...failed, at: Date.now() });
+  expect((await lines()).length).toBe(1);
+  await hand(12, { ...failed, at: Date.now(), called: true });
+  const [newest, before] = await lines();
+  expect(newest).toMatchObject({ action: "deploy", result: "failed", entry: 13, digest: before?.digest ?? null });
+  expect(newest?.groups).toEqual(before?.groups ?? {});
 });

@@ -38,6 +38,7 @@ const CLUSTERS = 40;
 const MACHINES = 2;
 const WIDTH = 6;
 const ROLLOUT_SECONDS = 300;
+const OPERATOR = "maria@vendor.example";
 const OLD = "3.0.11";
 const NEW = "3.0.15";
 
@@ -138,7 +139,11 @@ async function known(stage: Stage, first: Image): Promise<void> {
   const checksums = new Set<string>();
   for (const [n, cluster] of ALL.entries()) {
     const file = await manifest(stage, first, cluster, n < 2);
-    await good(stage, [stage.control, "manifest", "import", file, "--dir", stage.dir, "--why", "first release"], n < 2);
+    await good(
+      stage,
+      [stage.control, "manifest", "import", file, "--dir", stage.dir, "--by", OPERATOR, "--why", "first release"],
+      n < 2,
+    );
     const shown = await run([stage.control, "manifest", "show", file, "--json"]);
     checksums.add((JSON.parse(shown.stdout) as { checksum: string }).checksum);
   }
@@ -162,7 +167,7 @@ async function holds(stage: Stage, libssl: string): Promise<number> {
 }
 
 function rollout(stage: Stage, file: string, why: string): string[] {
-  const lanes = ["--lanes", "10,25,50,100", "--soak", "1s", "--why", why];
+  const lanes = ["--lanes", "10,25,50,100", "--soak", "1s", "--by", OPERATOR, "--why", why];
   return [stage.control, "rollout", "start", file, "--dir", stage.dir, "--keys", stage.keys, "--as", SIGNER, ...lanes];
 }
 

@@ -31,7 +31,19 @@ export async function join(vendor: Vendor, at: Wiring, signer: string): Promise<
 /** Starts the group's two processes, by a command as any other. */
 export async function scaleUp(vendor: Vendor, cluster: string): Promise<void> {
   const send = [vendor.control, "send", "--dir", vendor.dir, "--keys", vendor.keys, "--cluster", cluster];
-  const done = await run([...send, "--wait", "scale", "--group", GROUP, "--count", "2"]);
+  const done = await run([
+    ...send,
+    "--by",
+    "maria@vendor.example",
+    "--why",
+    "first machines",
+    "--wait",
+    "scale",
+    "--group",
+    GROUP,
+    "--count",
+    "2",
+  ]);
   if (done.code !== 0) throw new DemoFailed(`${cluster} was not scaled: ${done.stdout}${done.stderr}`);
 }
 

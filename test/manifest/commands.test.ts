@@ -381,9 +381,9 @@ test("the control plane knows who holds a library, since when, and what a cluste
   expect(asked("ho*").out).toEndWith("2 clusters\n");
   expect(asked("hon").code).toBe(1);
   const line = good("fleet", "history", "prod-eu-1", "--dir", dir).split("\n");
-  expect(line.slice(1, 3).map((row) => row.split(/ +/).slice(-2))).toEqual([
-    ["new.manifest", "-"],
-    ["a.manifest", "-"],
+  expect(line.slice(1, 3).map((row) => row.split(/ +/).slice(-3))).toEqual([
+    ["-", "maria", "new.manifest"],
+    ["-", "maria", "a.manifest"],
   ]);
   expect(control("manifest", "at", begin, "--cluster", "prod-eu-1", "--dir", dir).code).toBe(1);
   const now = new Date(Date.now() + 60_000).toISOString().replace(/\.\d+Z/, "Z");
