@@ -164,7 +164,7 @@ describe("entries", () => {
           expect(left).toEqual([...all.slice(0, first), ...all.slice(all.length - (left.length - first))]);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 60, endOnFailure: true },
     );
   });
 });
