@@ -276,7 +276,7 @@ test("past its grace a copy from before a renewal does not enrol: it is fenced, 
   await store.transaction(async (sql) => {
     await sql.run("update certificates set slot = 'old' where cluster = $1", cluster);
     await sql.run(
-      "insert into retired_certificates select serial, '1 1' from certificates where cluster = $1",
+      "insert into retired_certificates select serial, '0' from certificates where cluster = $1",
       cluster,
     );
   });
