@@ -25,6 +25,7 @@ export async function releasedTo(engine: Engine, clusters: readonly string[]): P
     const { before, signer } = await made;
     return { config: config(at, before), policy: policyText(at.cluster, signer) };
   });
+  let store: Store | null = null;
   try {
     const { before, release } = await (made ?? never());
     for (const { cluster } of fleet.customers) {
@@ -32,17 +33,20 @@ export async function releasedTo(engine: Engine, clusters: readonly string[]): P
       await must(CONTROL, "manifest", "import", file, "--dir", fleet.plane.dir, "--why", "first release");
     }
     await manifest(fleet, release, one, one);
-    const store = await openStore(fleet.plane.dir);
+    const state = await openStore(fleet.plane.dir);
+    store = state;
     for (const customer of fleet.customers) fleet.startAgent(customer);
     await until("every agent polls", async () =>
-      (await store.read(readFleet)).every(({ last_seen, entries }) => last_seen !== null && entries > 0),
+      (await state.read(readFleet)).every(({ last_seen, entries }) => last_seen !== null && entries > 0),
     );
     for (const customer of fleet.customers) await scaledUp(fleet, customer);
-    await until("every group runs", () =>
-      fleet.customers.every((customer) => imagesOf(fleet, customer).length === MACHINES),
-    );
-    return { fleet, store, release };
+    await until("every group runs", async () => {
+      const open = (await state.read(readFleet)).some(({ open_commands }) => open_commands > 0);
+      return !open && fleet.customers.every((customer) => imagesOf(fleet, customer).length === MACHINES);
+    });
+    return { fleet, store: state, release };
   } catch (error) {
+    store?.close();
     await fleet.end();
     throw error;
   }
