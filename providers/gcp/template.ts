@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { CallFailed } from "../provider.ts";
+import { sortedJson } from "../sortedJson.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
 import { endpointOf } from "./endpoints.ts";
 import { jsonCall } from "./jsonCall.ts";
@@ -94,17 +95,9 @@ export function withImage(properties: Json, image: string): Json | null {
   return { ...properties, disks };
 }
 
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_, one: unknown) =>
-    typeof one === "object" && one !== null && !Array.isArray(one)
-      ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : one,
-  );
-}
-
 /** What all templates have in common that differ in their image alone. */
 export function unlike(properties: Json): string {
-  return `properties:${sorted(withImage(properties, "") ?? properties)}`;
+  return `properties:${sortedJson(withImage(properties, "") ?? properties)}`;
 }
 
 /** The body of a copy of a template with another image. Null: it cannot have another. */
