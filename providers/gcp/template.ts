@@ -100,6 +100,17 @@ export function unlike(properties: Json): string {
   return `properties:${sortedJson(withImage(properties, "") ?? properties)}`;
 }
 
+/** Whether two templates differ in nothing but the image; fingerprints and kinds are Google's own words for the rest. */
+export function isAlike(a: Json, b: Json): boolean {
+  const own = ({ fingerprint: _, kind: __, ...rest }: Json): Json =>
+    Object.fromEntries(Object.entries(rest).map(([name, one]) => [name, of(one)]));
+  const of = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(of);
+    return typeof value === "object" && value !== null ? own(value as Json) : value;
+  };
+  return unlike(own(a)) === unlike(own(b));
+}
+
 /** The body of a copy of a template with another image. Null: it cannot have another. */
 export function copyOf(source: Template, image: string, command: string, policy: Json): object | null {
   const properties = withImage(source.properties, image);

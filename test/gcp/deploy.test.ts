@@ -158,6 +158,45 @@ describe("after a crash", () => {
   });
 });
 
+describe("a template that somebody else made and named as the command's", () => {
+  test.each([
+    ["another image", 3, {}],
+    ["the judged image and another service account", 2, { serviceAccounts: [] }],
+  ] as const)("with %s is not launched from", async (_, n, more) => {
+    const { world, image, command } = await begin();
+    const [one, own, found] = [await command(), errandOf(1), STATE(image(1))];
+    const { first, template, insert } = world.groups.rolls;
+    const text = JSON.stringify(template(first)["properties"]).replace("images/broker-1", `images/broker-${n}`);
+    const path = first.replace("brokers-template", `reeve-${own.id}`);
+    const description = JSON.stringify({ reeve: own.id, from: first, policy: {} });
+    insert(path, { description, properties: { ...JSON.parse(text), ...more } });
+    expect(await resumed(one, found, own)).toMatchObject({ result: "failed", code: "template-other", changed: [] });
+    expect(changes(world)).toEqual([]);
+    // It keeps no intent from being closed.
+    expect(await recalled(one, found, own)).toMatchObject({ result: "failed", code: "interrupted" });
+  });
+});
+
+describe("on its way back", () => {
+  test("a deploy that is stopped is left open, and resumed it goes on going back", async () => {
+    const { world, image, command, now } = await begin();
+    world.scaling.unwell.add(image(2));
+    const [one, stop] = [await command(image(2), 1000), new AbortController()];
+    const found = await see(one);
+    const own = errandOf(1, stop.signal);
+    world.at(PATCH, "after", async () => world.at(PATCH, "after", async () => stop.abort()));
+    world.scaling.launchMilliseconds = 200;
+    expect(await rolled(one, 1, { found, own })).toMatchObject({ result: "failed", code: "deadline" });
+    const again = { ...own, signal: new AbortController().signal };
+    expect(await resumed(one, found, again)).toMatchObject({ result: "failed", code: "rolled-back", changed: [] });
+    expect(now()).toMatchObject({ images: Array(4).fill(image(1)), template: world.groups.rolls.first });
+    expect(now().policy["type"]).toBe("OPPORTUNISTIC");
+    // And once more, when all is back: it is not begun anew.
+    expect(await resumed(one, found, again)).toMatchObject({ result: "failed", code: "rolled-back" });
+    expect(changes(world)).toEqual([INSERT, PATCH, PATCH, PATCH]);
+  });
+});
+
 describe("what is refused when it is read", () => {
   test("an image that is not there, is not ready, or is a family's", async () => {
     const { world, image, command } = await begin();
