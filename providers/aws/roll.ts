@@ -23,6 +23,9 @@ export async function roll(work: Rolling, before: Found, found: DeployState, res
     if (!resumed && image !== found.image)
       return failed("concurrent", [], `found ${image} now, ${found.image} when it was judged`);
     if (image === work.image && base.image === work.image) return succeeded([]);
+    // It would go back to what was not running.
+    if (!resumed && found.image !== null && base.image !== found.image)
+      return failed("configured-otherwise", [], `its instances run ${found.image}, and it launches ${base.image}`);
     const hindered = hindrance(group);
     if (hindered !== null) return failed(hindered);
   }

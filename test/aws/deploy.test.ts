@@ -172,6 +172,15 @@ describe("a version that somebody else made and described as the command's", () 
   });
 });
 
+test("a group that launches another image than its instances run is not touched: it would go back to what was not running", async () => {
+  const { world, image, third } = await begin();
+  await world.others.version(third);
+  await world.others.relaunch("2");
+  const done = await rolled(await imageCommand(world, image), 1);
+  expect(done).toMatchObject({ result: "failed", code: "configured-otherwise", changed: [] });
+  expect(names(world).filter((name) => !/^(?:Describe|Get)/.test(name))).toEqual([]);
+});
+
 describe("after a crash", () => {
   test("a deploy that had begun goes on: no version and no refresh is made twice", async () => {
     const { world, before, image } = await begin();
