@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isPlainPath } from "../plainPath.ts";
 import { CallFailed } from "../provider.ts";
 import { sortedJson } from "../sortedJson.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
@@ -24,10 +25,13 @@ const IMAGE = /projects\/[a-z0-9:.-]{1,127}\/global\/images\/[a-z0-9-]{1,63}$/;
 
 /** The end of a URL of the API that names a template; null when it does not. */
 export function templatePath(url: string): string | null {
-  return PATH.exec(url)?.[0] ?? null;
+  return plain(PATH.exec(url)?.[0]);
 }
 export function imagePath(url: string): string | null {
-  return IMAGE.exec(url)?.[0] ?? null;
+  return plain(IMAGE.exec(url)?.[0]);
+}
+function plain(path = ""): string | null {
+  return path !== "" && isPlainPath(`/${path}`) ? path : null;
 }
 
 const InstanceTemplate = z.object({
@@ -46,6 +50,12 @@ const Disks = z.array(
 
 /** Null when there is none. Throws CallFailed. */
 export async function readTemplate({ gcp }: GcpContext, calls: GcpCalls, path: string): Promise<Template | null> {
+  // A machine may have been made from one of another project, which nothing is asked of.
+  if (
+    !path.startsWith(`projects/${gcp.project}/global/`) &&
+    !path.startsWith(`projects/${gcp.project}/regions/${gcp.region}/`)
+  )
+    throw new CallFailed("template-elsewhere", `${path} is of another project or region than the config's`, "none");
   calls.known.add(path);
   const url = new URL(`/compute/v1/${path}`, endpointOf(gcp, "compute"));
   try {

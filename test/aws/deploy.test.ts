@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { leastHealthy } from "../../providers/aws/refresh.ts";
 import { resourceOfInput } from "../../providers/aws/resource.ts";
+import { Halted } from "../../providers/provider.ts";
 import { described, errandOf, recalled, resumed, rolled, see } from "../providers/deploying.ts";
 import { imageCommand, withImage } from "./deploying.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
@@ -170,6 +171,21 @@ describe("a version that somebody else made and described as the command's", () 
     // It keeps no intent from being closed.
     expect(await recalled(command, found, own)).toMatchObject({ result: "failed", code: "interrupted" });
   });
+});
+
+test("the switch off while it only watches: AWS goes on, and what came of it is said", async () => {
+  const { world, image } = await begin();
+  let begun = false;
+  world.at("StartInstanceRefresh", "after", async () => {
+    begun = true;
+  });
+  const beforeChange = (): void => {
+    if (begun) throw new Halted("suspended");
+  };
+  expect(await rolled(await imageCommand(world, image), 1, { wish: { beforeChange } })).toMatchObject({
+    result: "succeeded",
+  });
+  expect((await world.look.images()).images).toEqual([image, image, image, image]);
 });
 
 test("a group that launches another image than its instances run is not touched: it would go back to what was not running", async () => {

@@ -224,6 +224,16 @@ describe("what is refused when it is read", () => {
     expect(await described(command("canonical:ubuntu:24:latest"))).toMatchObject({ artifact: "malformed" });
   });
 
+  test.each(["..", ".", "..."])(
+    "an image in the folder %s: its path would be another, and stop the agent",
+    async (dots) => {
+      const { world, image, command } = await begin();
+      for (const one of [image(2).replace(GROUP, dots), image(2).replace("broker-2", dots)])
+        expect(await described(command(one))).toMatchObject({ artifact: "malformed" });
+      expect(world.calls.filter(({ action }) => action.includes("images"))).toEqual([]);
+    },
+  );
+
   test("a set that Azure itself would upgrade, and the agent's own", async () => {
     const { world, command } = await begin();
     for (const mode of ["Automatic", "Rolling"] as const) {

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readRequest } from "../../providers/gcp/request.ts";
 import { stepId } from "../../providers/gcp/tokens.ts";
+import { Halted } from "../../providers/provider.ts";
 import { deployOf, described, errandOf, recalled, resumed, rolled, see } from "../providers/deploying.ts";
 import { came, groupOf, providerFor } from "./account.ts";
 import { startWorld, type World, type WorldOptions } from "./world/world.ts";
@@ -126,6 +127,22 @@ describe("somebody else", () => {
   });
 });
 
+test("the switch off while it only watches: Google goes on, what came of it is said, and the update policy stays", async () => {
+  const { world, image, command, now } = await begin();
+  let begun = false;
+  world.at(PATCH, "after", async () => {
+    begun = true;
+  });
+  const beforeChange = (): void => {
+    if (begun) throw new Halted("suspended");
+  };
+  const done = await rolled(await command(), 1, { wish: { beforeChange } });
+  expect(done.result).toBe("succeeded");
+  expect(done.changed.map(({ what }) => what)).toEqual([`${groupOf(world)} image`, `${groupOf(world)} update policy`]);
+  expect(now().images).toEqual(Array(4).fill(image(2)));
+  expect(changes(world)).toEqual([INSERT, PATCH]);
+});
+
 describe("after a crash", () => {
   test("a deploy that had begun goes on: no template and no update is made twice", async () => {
     const { world, image, command } = await begin();
@@ -205,6 +222,30 @@ describe("what is refused when it is read", () => {
     expect(await described(await command())).toMatchObject({ artifact: "missing" });
     const family = `projects/${world.project}/global/images/family/broker`;
     expect(await described(await command(family))).toMatchObject({ artifact: "malformed" });
+  });
+
+  test.each(["..", ".", "..."])(
+    "an image of the project %s: its path would be another, and stop the agent",
+    async (dots) => {
+      const { world, command } = await begin();
+      expect(await described(await command(`projects/${dots}/global/images/x`))).toMatchObject({
+        artifact: "malformed",
+      });
+      expect(world.calls.filter(({ operation }) => operation.includes("images"))).toEqual([]);
+    },
+  );
+
+  test("a machine that was made from a template of another project or region", async () => {
+    for (const where of ["projects/other-project/global", "projects/../global", "regions/asia-east1"]) {
+      const { world, command } = await begin();
+      const [machine] = world.groups.of(world.group).machines;
+      if (machine === undefined) throw new Error("a group without machines");
+      const folder = where.startsWith("regions") ? `projects/${world.project}/${where}` : where;
+      world.groups.rolls.insert(`${folder}/instanceTemplates/theirs`, {});
+      Object.assign(machine, { template: `${folder}/instanceTemplates/theirs` });
+      if (where.includes("..")) expect((await see(await command())).image).toBeNull();
+      else await expect(see(await command())).rejects.toMatchObject({ status: "template-elsewhere" });
+    }
   });
 
   test("fewer machines at once than a region's zones, a stateful group, and the agent's own", async () => {
