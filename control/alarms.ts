@@ -24,6 +24,14 @@ export async function readAlarms(sql: Sql, cluster: string | null): Promise<Alar
   return (await standing(sql, cluster)).map(alarmOf);
 }
 
+/** The newest ones that stand, newest first, at most `most`; of each cluster the newest of each kind, so that no cluster hides another's. */
+export async function newestAlarms(sql: Sql, cluster: string | null, most: number): Promise<Alarm[]> {
+  const text = `select a.cluster as cluster, a.kind as kind, a.about as about, a.words as words, a.at as at from alarms a
+    where ${cluster === null ? "$1 = ''" : "a.cluster = $1"} and not exists (select 1 from alarms b where b.cluster = a.cluster and b.kind = a.kind
+    and (b.at > a.at or (b.at = a.at and b.about > a.about))) order by a.at desc, a.cluster, a.kind limit $2`;
+  return (await sql.rows<Row>(text, cluster ?? "", most)).map(alarmOf);
+}
+
 async function standing(sql: Sql, cluster: string | null): Promise<Row[]> {
   const text = "select cluster, kind, about, words, at from alarms";
   const order = "order by at, cluster, kind, about";

@@ -34,7 +34,14 @@ export async function watchMoments(store: Store): Promise<Moments> {
   const know = (moment: number): void => {
     newest = Math.max(newest, moment);
   };
-  const look = async (): Promise<void> => know(await store.read(readMoment));
+  const look = async (): Promise<void> => {
+    const before = newest;
+    const now = await store.read(readMoment);
+    if (now >= before) return know(now);
+    // The state was taken back, as by a restore: what connections bear would call them younger than they are.
+    stamps.clear();
+    newest = now;
+  };
   const end = await store.listen((news: News) => {
     // What cannot be read now is read after the next news; until then what is known is older, and that is harmless.
     if (news === "all") look().catch(() => undefined);
@@ -50,30 +57,34 @@ async function readMoment(sql: Sql): Promise<number> {
 }
 
 /** What was the newest moment when each open connection was accepted, which is before its handshake. */
-const stamps = new Map<string, number>();
+const stamps = new Map<string, { readonly newest: number }>();
 
 type Ends = {
+  readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;
   readonly remoteAddress?: string | undefined;
   readonly remotePort?: number | undefined;
 };
 /** The runtime shows a request another object than it showed when the connection came: what names its two ends is the same in both. */
-function nameOf({ localPort, remoteAddress, remotePort }: Ends): string | null {
-  const known = localPort !== undefined && remoteAddress !== undefined && remotePort !== undefined;
-  return known ? `${localPort} ${remoteAddress} ${remotePort}` : null;
+function nameOf({ localAddress, localPort, remoteAddress, remotePort }: Ends): string | null {
+  const ends = [localAddress, localPort, remoteAddress, remotePort];
+  return ends.every((end) => end !== undefined) ? ends.join(" ") : null;
 }
 
 export function watchAccepted(server: Pick<Server, "on">, moments: Pick<Moments, "newest">): void {
   server.on("connection", (socket) => {
     const name = nameOf(socket);
     if (name === null) return;
-    stamps.set(name, moments.newest());
-    socket.once("close", () => stamps.delete(name));
+    const stamp = { newest: moments.newest() };
+    stamps.set(name, stamp);
+    socket.once("close", () => {
+      if (stamps.get(name) === stamp) stamps.delete(name);
+    });
   });
 }
 
 /** The newest moment then; null when it is not known. */
 export function acceptedAt(socket: Ends): number | null {
   const name = nameOf(socket);
-  return name === null ? null : (stamps.get(name) ?? null);
+  return name === null ? null : (stamps.get(name)?.newest ?? null);
 }

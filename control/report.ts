@@ -103,12 +103,12 @@ async function probe(
   size: number,
 ): Promise<Taken | Faulted> {
   if (log === null) return { next: 0 };
-  if (size < log.tree.size) {
-    const words = `the log has ${size} entries, and ${log.tree.size} were handed in`;
-    await raiseAlarm(sql, peer.cluster, "log-shorter", `${peer.epoch}/${size}`, words);
-  }
   const fault = await keepAhead(sql, trustDomain, peer, log, note);
   if (fault !== null) return fault;
+  if (size < log.tree.size) {
+    const words = `the log has ${size} entries, and ${log.tree.size} were handed in`;
+    await raiseAlarm(sql, peer.cluster, "log-shorter", String(peer.epoch), words);
+  }
   const shorter = await noteHead(sql, peer, note);
   if (shorter !== null) return shorter;
   return { next: log.tree.size };

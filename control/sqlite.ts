@@ -1,4 +1,6 @@
 import { Database } from "bun:sqlite";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { dirname } from "node:path";
 import { migrate } from "./migrate.ts";
 import { MIGRATIONS, type Migrations } from "./migrations.ts";
 import type { News, Sql, Store, Value } from "./store.ts";
@@ -18,6 +20,8 @@ const MAX_STATEMENTS = 256;
  * resolved is on disk, whatever kills the process. Throws when the file cannot be opened, or is newer than this program.
  */
 export async function openSqlite(path: string, migrations: Migrations = MIGRATIONS): Promise<Store> {
+  // What is beside it (-wal, -shm) takes its mode. A folder that is not there is SQLite's to complain of.
+  if (path !== ":memory:" && existsSync(dirname(path))) closeSync(openSync(path, "a", 0o600));
   const database = new Database(path, { create: true, strict: false });
   database.run("pragma busy_timeout = 10000");
   database.run("pragma journal_mode = wal");

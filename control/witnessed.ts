@@ -45,7 +45,7 @@ export async function takeWitness(
   const newest = await newestCosigned(sql, peer);
   if (newest !== null && head.size < newest.size) {
     const words = `a head of ${head.size} entries was handed in for cosigning after one of ${newest.size}`;
-    await raiseAlarm(sql, peer.cluster, "log-shorter", `${peer.epoch}/cosigned/${head.size}`, words);
+    await raiseAlarm(sql, peer.cluster, "log-shorter", `${peer.epoch}/cosigned`, words);
     return new Faulted("conflict", words);
   }
   const kept = asked.receipts === null ? null : await keepReceipts(sql, peer, head, asked.receipts);

@@ -18,7 +18,7 @@ export type Book = {
   head(size?: number, other?: { readonly root?: Buffer; readonly key?: KeyObject }): string;
 };
 
-export function newKeyOfLog(): KeyObject {
+function newKeyOfLog(): KeyObject {
   return generateKeyPairSync("ed25519").privateKey;
 }
 

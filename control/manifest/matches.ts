@@ -25,7 +25,7 @@ export function matches(
   const names = [...new Set([...Object.keys(groups), ...shared.map(({ group }) => group)])].sort();
   return names.map((group): GroupMatch => {
     const said = shared.find((one) => one.group === group);
-    const named = groups[group];
+    const named = Object.hasOwn(groups, group) ? groups[group] : undefined;
     const wanted = named === undefined ? null : (images[named.image] ?? null);
     const found = said?.image ?? null;
     const count = [named?.count ?? null, said?.count ?? null] as const;

@@ -14,6 +14,7 @@ import { fleetView } from "./fleetView.ts";
 import { guard } from "./guard.ts";
 import { type Html, shell } from "./html.ts";
 import { type HoldersPage, holdersOf, librariesView } from "./librariesView.ts";
+import { PREFIX_MIN_CHARS } from "./limits.ts";
 import { fleetMetrics } from "./metrics.ts";
 import { alarmsView, refusalsView, rolloutsView } from "./newsView.ts";
 import { snapshots } from "./snapshot.ts";
@@ -26,6 +27,8 @@ export type PagesDeps = PagesOptions & {
   /** Asked for when a request is there. */
   port(): number;
 };
+
+const SHORT_PREFIX = `at least ${PREFIX_MIN_CHARS} characters before *`;
 
 /**
  * The fleet for people (HTML), for programs (`/api/…`, the same as JSON) and for collectors (`/metrics`). It reads and never writes; no path of
@@ -40,17 +43,19 @@ export function pagesApp({ store, counts, access, at, port }: PagesDeps): Hono<E
     const filter = filterFrom(c.req.query());
     if (filter === null) return null;
     const now = await snapshot();
-    return { now, page: await store.transaction((sql) => readFleetPage(sql, now, filter)) };
+    return { now, page: await store.read((sql) => readFleetPage(sql, now, filter)) };
   };
   const cluster = async (c: Call): Promise<ClusterPage | null> => {
     const now = await snapshot();
     const asked = (c.req.query("libraries") ?? "").slice(0, 128);
-    return store.transaction((sql) => readClusterPage(sql, now, c.req.param("name") ?? "", asked));
+    return store.read((sql) => readClusterPage(sql, now, c.req.param("name") ?? "", asked));
   };
-  const libraries = async (c: Call): Promise<HoldersPage> => {
+  const libraries = async (c: Call): Promise<HoldersPage | null> => {
     const [name, version] = [word(c, "name", 200), word(c, "version", 100)];
     if (name === "") return holdersOf("", version, []);
-    const found = await store.transaction((sql) => holders(sql, name, version === "" ? null : version));
+    // Nearly every package of every cluster: asked by the command line, beside which agents are not held up.
+    if (name.endsWith("*") && name.length <= PREFIX_MIN_CHARS) return null;
+    const found = await store.read((sql) => holders(sql, name, version === "" ? null : version));
     return holdersOf(name, version, found);
   };
 
@@ -74,7 +79,9 @@ export function pagesApp({ store, counts, access, at, port }: PagesDeps): Hono<E
   });
   app.get("/libraries", async (c) => {
     const page = await libraries(c);
-    return show(c, "Libraries", "/libraries", Date.now(), librariesView(page));
+    return page === null
+      ? c.text(`${SHORT_PREFIX}\n`, 400)
+      : show(c, "Libraries", "/libraries", Date.now(), librariesView(page));
   });
   app.get("/page.css", (c) => c.body(PAGE_CSS, 200, { "content-type": "text/css; charset=utf-8" }));
 
@@ -94,7 +101,10 @@ export function pagesApp({ store, counts, access, at, port }: PagesDeps): Hono<E
     const { at: then, standing, refusals } = await snapshot();
     return c.json({ at: then, alarms: standing, refusals });
   });
-  app.get("/api/libraries", async (c) => c.json(await libraries(c)));
+  app.get("/api/libraries", async (c) => {
+    const page = await libraries(c);
+    return page === null ? c.json({ error: SHORT_PREFIX }, 400) : c.json(page);
+  });
 
   app.get("/metrics", async (c) =>
     c.body(openMetrics(fleetMetrics(await snapshot(), counts)), 200, { "content-type": OPEN_METRICS_TYPE }),

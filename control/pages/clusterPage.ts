@@ -1,13 +1,14 @@
 import { parseNote } from "../../agent/audit/note.ts";
 import { MAX_MANIFEST_BYTES } from "../../agent/limits.ts";
 import { checksumOf, type Manifest } from "../../agent/wire/manifest.ts";
-import { type Alarm, readAlarms } from "../alarms.ts";
+import { type Alarm, newestAlarms } from "../alarms.ts";
 import { manifestOf } from "../manifest/inventory.ts";
 import { type Refusals, readRefusals } from "../refusals.ts";
 import { newestRevision, type Revision } from "../revisions/read.ts";
 import { askedOf, claimsOf, resultOf, subjectOf } from "../show.ts";
 import { type CommandRow, nowSeconds, type Sql } from "../store.ts";
 import { readWitnessed, type Witnessed } from "../witnessed.ts";
+import { MAX_ALARMS } from "./limits.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { Standing } from "./standings.ts";
 
@@ -69,7 +70,7 @@ export async function readClusterPage(
     at: snapshot.at,
     standing,
     witnessed: await readWitnessed(sql, cluster, standing.epoch),
-    alarms: await readAlarms(sql, cluster),
+    alarms: await newestAlarms(sql, cluster, MAX_ALARMS),
     refusals: await readRefusals(sql, cluster),
     manifest: kept?.shown ?? null,
     libraries: librariesOf(kept?.manifest ?? null, libraries.trim().toLowerCase()),

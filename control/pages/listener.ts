@@ -35,8 +35,13 @@ export async function openPages(options: PagesOptions, bind: string | undefined,
   const close = (): Promise<void> => closeServer(server, sockets);
   if ("socket" in at) {
     await freeSocket(at.socket);
-    await whenListening(server, () => server.listen(at.socket));
-    // Whoever may connect may name anybody: the proxy's group, and nobody else.
+    // Whoever may connect may name anybody: the proxy's group, and nobody else, from the first moment on.
+    const mask = process.umask(0o117);
+    try {
+      await whenListening(server, () => server.listen(at.socket));
+    } finally {
+      process.umask(mask);
+    }
     chmodSync(at.socket, 0o660);
     return { port: 0, close };
   }

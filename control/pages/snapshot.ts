@@ -1,7 +1,8 @@
-import { type Alarm, readAlarms } from "../alarms.ts";
+import { type Alarm, newestAlarms } from "../alarms.ts";
 import type { FleetState } from "../fleet.ts";
 import { type Refusals, readRefusals, readRefusalTotals } from "../refusals.ts";
 import type { CommandState, Store } from "../store.ts";
+import { MAX_ALARMS } from "./limits.ts";
 import { countRollouts, type RolloutShown, readRollouts } from "./rollouts.ts";
 import { countAlarms, countCommands, countStates, oldestHanded, readStandings, type Standing } from "./standings.ts";
 
@@ -14,7 +15,7 @@ export type Snapshot = {
   readonly commands: ReadonlyMap<CommandState, number>;
   readonly oldestHanded: number | null;
   readonly alarms: ReadonlyMap<string, number>;
-  /** The oldest that stand, at most MAX_ALARMS. */
+  /** The newest that stand, one of each cluster and kind, at most MAX_ALARMS. */
   readonly standing: readonly Alarm[];
   readonly refusals: readonly Refusals[];
   readonly refusalTotals: ReadonlyMap<string, number>;
@@ -23,7 +24,6 @@ export type Snapshot = {
 };
 /** However many look, the store is asked this often: agents' calls wait while it is. */
 export const SNAPSHOT_SECONDS = 2;
-export const MAX_ALARMS = 200;
 
 /** What is not older than SNAPSHOT_SECONDS, read once for all who ask at once. */
 export function snapshots(store: Store): () => Promise<Snapshot> {
@@ -43,7 +43,7 @@ export function snapshots(store: Store): () => Promise<Snapshot> {
 }
 
 function readSnapshot(store: Store): Promise<Snapshot> {
-  return store.transaction(async (sql) => {
+  return store.read(async (sql) => {
     const standings = await readStandings(sql);
     return {
       at: Date.now(),
@@ -52,7 +52,7 @@ function readSnapshot(store: Store): Promise<Snapshot> {
       commands: await countCommands(sql),
       oldestHanded: await oldestHanded(sql),
       alarms: await countAlarms(sql),
-      standing: (await readAlarms(sql, null)).slice(0, MAX_ALARMS),
+      standing: await newestAlarms(sql, null, MAX_ALARMS),
       refusals: await readRefusals(sql, null),
       refusalTotals: await readRefusalTotals(sql),
       rollouts: await readRollouts(sql),

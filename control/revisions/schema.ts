@@ -7,6 +7,7 @@ export const REVISION_SCHEMA: readonly string[] = [
   `create table if not exists revisions (cluster text not null, position bigint not null, at bigint not null, digest text not null,
     said_by text not null, why text not null, action text not null, result text not null, asked text not null, changed text not null,
     state text not null, command text, epoch bigint, entry bigint, primary key (cluster, position))`,
+  "create index if not exists revisions_by_command on revisions (cluster, command)",
   // Before there were revisions a cluster's line held its manifests only.
   `create table if not exists manifest_history (cluster text not null, at bigint not null, position bigint not null, digest text not null,
     said_by text not null, why text not null, primary key (cluster, position))`,

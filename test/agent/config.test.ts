@@ -94,7 +94,7 @@ describe("the config", () => {
     ["this machine under another name", endpoint("sts", "http://localhost:1"), /aws.endpoints.sts/],
     ["this machine as a number", endpoint("sts", "https://2130706433"), /aws.endpoints.sts/],
     ["a name that begins like this machine", endpoint("sts", "http://127.0.0.1.evil.example"), /aws.endpoints.sts/],
-    ["an unknown endpoint", endpoint("ec2", "https://ec2.internal"), /aws.endpoints: .*ec2/],
+    ["an unknown endpoint", endpoint("lambda", "https://lambda.internal"), /aws.endpoints: .*lambda/],
     ["another metadata service", endpoint("metadata", "http://10.0.0.1"), /aws.endpoints.metadata/],
     ["no token source", GOOD.replace("token: { credential: reeve-token }\n", ""), /token/],
     ["an address that is none", GOOD.replace(":8443", ":99999"), /^3:\d+: control_plane.enrol/],

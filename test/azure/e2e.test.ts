@@ -74,7 +74,9 @@ test("each call names its command: in the user agent, and to Resource Manager al
 
 test("the gate's table, the rendered roles and the calls really made are the same set", () => {
   // Of records, only those of the rule's types are rendered.
-  const gate = Object.values(AZURE_OPERATIONS)
+  // Nothing is deployed in this story: test/azure/deploy.test.ts holds deploy's calls to its table.
+  const { deploy: _, ...told } = AZURE_OPERATIONS;
+  const gate = Object.values(told)
     .flat()
     .filter(({ type }) => type === null || type === "A")
     .map(({ operation }) => operation);

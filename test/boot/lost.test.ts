@@ -14,7 +14,7 @@ import { ended } from "./ran.ts";
 const LONG = 90;
 /** Of a first start, and of one whose certificate has an hour left, so that it is renewed at once. */
 const SYNCS = 14;
-const RENEWAL_SYNCS = 6;
+const RENEWAL_SYNCS = 10;
 let w: World;
 beforeAll(async () => {
   w = await world();

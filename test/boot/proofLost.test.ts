@@ -275,10 +275,7 @@ test("past its grace a copy from before a renewal does not enrol: it is fenced, 
   // As control/peer.ts retires one, in an earlier start of this control plane.
   await store.transaction(async (sql) => {
     await sql.run("update certificates set slot = 'old' where cluster = $1", cluster);
-    await sql.run(
-      "insert into retired_certificates select serial, '1 1' from certificates where cluster = $1",
-      cluster,
-    );
+    await sql.run("insert into retired_certificates select serial, '0' from certificates where cluster = $1", cluster);
   });
   expect(faulted(await first.start())).toMatchObject({ fault: "fenced", exit: 6 });
   expect(await standing(cluster)).toMatchObject({ epoch: 1, used: 0 });

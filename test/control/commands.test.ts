@@ -1,7 +1,6 @@
 import "reflect-metadata";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { ed25519Private } from "../../agent/audit/note.ts";
 import { open } from "../../agent/wire/envelope.ts";
 import { parse } from "../../agent/wire/parse.ts";
 import { readFleet } from "../../control/fleet.ts";
@@ -113,10 +112,11 @@ test("entries are taken once, in order, again if equal, and never changed", asyn
 test("entries come with a checkpoint of the log's key over exactly them", async () => {
   agent.append({ kind: "stopped", why: "a" });
   const body = { from: 1, entries: agent.lines.slice(1), proofs: null };
-  const other = ed25519Private(new Uint8Array(32));
-  expect((await agent.post("/v1/reports", { ...body, checkpoint: agent.checkpoint(2, other) })).body["code"]).toBe(
-    "malformed",
-  );
+  const [note = "", name, signature = ""] = /^([\s\S]*\n— )(\S+) (\S+)\n$/.exec(agent.checkpoint(2))?.slice(1) ?? [];
+  const bytes = Buffer.from(signature, "base64");
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  const spoilt = `${note}${name} ${bytes.toString("base64")}\n`;
+  expect((await agent.post("/v1/reports", { ...body, checkpoint: spoilt })).body["code"]).toBe("malformed");
   expect((await agent.post("/v1/reports", { ...body, checkpoint: agent.checkpoint(1) })).body["code"]).toBe(
     "malformed",
   );

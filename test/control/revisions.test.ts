@@ -68,7 +68,7 @@ const common = { v: 1, cluster: "c", epoch: 3 } as const;
 /** An intent at `index` and its outcome after it. */
 function pair(index: number, { action, asked, changed, result = "succeeded", at, called = false }: Done): Entry[] {
   const command = `0193fd10-0000-7000-8000-${String(index).padStart(12, "0")}`;
-  const says = { operator: "maria", why: `INC-${index}` };
+  const says = { operator: "somebody", why: "another reason" };
   return [
     {
       ...common,
@@ -106,10 +106,25 @@ function pair(index: number, { action, asked, changed, result = "succeeded", at,
     },
   ] as Entry[];
 }
-const hand = (index: number, done: Done): Promise<void> =>
+/** A command as the store holds it, and its two entries. `sent`: whether the vendor sent it at all. */
+const hand = (index: number, done: Done, sent = true): Promise<void> =>
   store.transaction(async (sql) => {
-    for (const entry of pair(index, done)) await handIn(sql, "c", entry);
+    const entries = pair(index, done);
+    const { command, digest } = entries[0] as Extract<Entry, { kind: "intent" }>;
+    if (sent)
+      await sql.run(
+        `insert into commands (id, cluster, epoch, resource, jws, digest, exp, state, cancel, replay)
+         values ($1, 'c', 3, 'x', $2, $3, 0, 'intent', 0, 0)`,
+        command,
+        `a.${Buffer.from(JSON.stringify(claims(index, command, done))).toString("base64url")}.c`,
+        digest,
+      );
+    for (const entry of entries) await handIn(sql, "c", entry);
   });
+const claims = (index: number, jti: string, { action, asked }: Done) => ({
+  ...{ iss: "vendor.example", aud: "spiffe://vendor.example/cluster/c/agent", jti, iat: 1, exp: 2, epoch: 3 },
+  ...{ by: "maria", why: `INC-${index}`, dry_run: false, action, args: asked },
+});
 const lines = (): Promise<Awaited<ReturnType<typeof revisionsOf>>> => store.transaction((sql) => revisionsOf(sql, "c"));
 
 test("each change of a cluster is its next revision, with who, why and the log's index; what changed nothing is none", async () => {
@@ -126,7 +141,12 @@ test("each change of a cluster is its next revision, with who, why and the log's
     at: now,
   });
   const issued = { what: "certificate", from: null, to: "serial-1" };
-  await hand(16, { action: "issue-certificate", asked: { authority: "ca" }, changed: [issued], at: now });
+  await hand(16, {
+    action: "issue-certificate",
+    asked: { authority: "ca", csr_sha256: "0".repeat(64), usages: ["server"], validity: 60 },
+    changed: [issued],
+    at: now,
+  });
   await hand(18, {
     action: "scale",
     asked: { group: "brokers", count: 9 },
@@ -208,7 +228,7 @@ test("a deploy that was taken back is a revision that leaves the groups as they 
   await store.transaction((sql) => keepManifest(sql, release("one", "1", "3.0.11"), "ops", "first"));
   const failed = {
     action: "deploy",
-    asked: { group: "brokers", manifest: "sha256:x" },
+    asked: { group: "brokers", manifest: `sha256:${"9".repeat(64)}` },
     changed: [],
     result: "failed",
   } as const;
@@ -218,4 +238,20 @@ test("a deploy that was taken back is a revision that leaves the groups as they 
   const [newest, before] = await lines();
   expect(newest).toMatchObject({ action: "deploy", result: "failed", entry: 13, digest: before?.digest ?? null });
   expect(newest?.groups).toEqual(before?.groups ?? {});
+});
+
+test("what an agent says of a command that was never sent, or says twice, is no revision; and the words are the vendor's own", async () => {
+  const scale = { action: "scale", asked: { group: "brokers", count: 5 }, at: Date.now() } as const;
+  const changed = [{ what: "count", from: "3", to: "5" }];
+  await hand(10, { ...scale, changed }, false);
+  expect(await lines()).toEqual([]);
+  await hand(12, { ...scale, changed });
+  expect(await lines()).toMatchObject([{ said_by: "maria", why: "INC-12", asked: { group: "brokers", count: 5 } }]);
+  const [intent, outcome] = pair(12, { ...scale, changed });
+  await store.transaction(async (sql) => {
+    if (intent === undefined || outcome === undefined) throw new Error("no entries");
+    await handIn(sql, "c", { ...intent, index: 20 });
+    await handIn(sql, "c", { ...outcome, index: 21, intent: 20 } as Entry);
+  });
+  expect((await lines()).length).toBe(1);
 });

@@ -2,22 +2,13 @@
  * `bun run demo:fleet`: forty customers on this machine, each with an agent and a group of real processes, and one library that must be
  * replaced in all of them. Every step says what should be so, and the demo ends with an error when one is not.
  */
-import { createHash } from "node:crypto";
-import {
-  appendFileSync,
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as path } from "node:path";
 import { executables } from "./executables.ts";
 import { type Customer, each, endWorkload, join, scaleUp, type Vendor, workload } from "./fleetCustomers.ts";
-import { parametersText, SIGNER, sbomText } from "./fleetFiles.ts";
+import { SIGNER } from "./fleetFiles.ts";
+import { type Image, imageOf, imageRunBy, manifestOf } from "./fleetImages.ts";
 import {
   cleanUp,
   DemoFailed,
@@ -44,8 +35,6 @@ const NEW = "3.0.15";
 
 type Serving = { readonly enrol: string; readonly root_sha256: string };
 type Stage = Vendor & { readonly scratch: string };
-/** An image is a program here: its digest names it, and every customer's artifacts hold it. */
-type Image = { readonly digest: string; readonly program: string; readonly version: string; readonly libssl: string };
 
 const nameOf = (n: number): string => `customer-${String(n).padStart(2, "0")}`;
 const ALL = Array.from({ length: CLUSTERS }, (_, n) => nameOf(n + 1));
@@ -63,32 +52,9 @@ async function good(stage: Stage, argv: readonly string[], shown = true): Promis
   return done;
 }
 
-/** A program of Debian's with a few bytes behind it: another digest, the same behaviour. */
-function image(stage: Stage, from: string, version: string, libssl: string): Image {
-  const made = `${stage.scratch}/made`;
-  copyFileSync(from, made);
-  appendFileSync(made, `\nimage ${version}\n`);
-  const hex = createHash("sha256").update(readFileSync(made)).digest("hex");
-  const program = `${stage.scratch}/artifacts/${hex}`;
-  copyFileSync(made, program);
-  chmodSync(program, 0o755);
-  rmSync(made);
-  writeFileSync(`${stage.scratch}/sbom-${version}.json`, sbomText(libssl));
-  return { digest: `sha256:${hex}`, program, version, libssl };
-}
-
 /** The manifest of one cluster, as a file; further ones are copies of it with their own parameters. */
 async function manifest(stage: Stage, of: Image, cluster: string, shown: boolean): Promise<string> {
-  const parameters = `${stage.scratch}/${cluster}-${of.version}.yaml`;
-  writeFileSync(parameters, parametersText(cluster, of.digest));
-  const file = `${stage.scratch}/${cluster}-${of.version}.manifest`;
-  const signed = ["--parameters", parameters, "--as", SIGNER, "--keys", stage.keys, "--out", file];
-  const first = `${stage.scratch}/${nameOf(1)}-${of.version}.manifest`;
-  const create = ["--image", `broker=${stage.scratch}/sbom-${of.version}.json`, "--digest", `broker=${of.digest}`];
-  const words =
-    file === first
-      ? ["create", ...create, "--version", of.version, "--says", `release ${of.version}`, ...signed]
-      : ["copy", first, ...signed];
+  const { file, words } = manifestOf(stage.scratch, stage.keys, of, cluster, nameOf(1));
   await good(stage, [stage.control, "manifest", ...words], shown);
   return file;
 }
@@ -173,17 +139,12 @@ function rollout(stage: Stage, file: string, why: string): string[] {
 
 /** Which image each process runs, as the kernel says it. */
 function running(stage: Stage, of: Image): number {
-  const digests = workload(stage.scratch).map((pid) =>
-    createHash("sha256")
-      .update(readFileSync(`/proc/${pid}/exe`))
-      .digest("hex"),
-  );
-  return digests.filter((digest) => `sha256:${digest}` === of.digest).length;
+  return workload(stage.scratch).filter((pid) => imageRunBy(pid) === of.digest).length;
 }
 
 async function bad(stage: Stage, first: Image): Promise<void> {
   heading(`libssl ${OLD} has a hole. The vendor builds ${NEW}; the first build is bad: its program ends at once.`);
-  const broken = image(stage, "/bin/false", "1.1.0", NEW);
+  const broken = imageOf(stage.scratch, "/bin/false", "1.1.0", NEW);
   const file = await manifest(stage, broken, nameOf(1), true);
   const before = `${stage.scratch}/${nameOf(1)}-${first.version}.manifest`;
   await command(stage, [stage.control, "manifest", "diff", before, file]);
@@ -196,7 +157,7 @@ async function bad(stage: Stage, first: Image): Promise<void> {
 
 async function mended(stage: Stage): Promise<void> {
   heading("The mended build goes through all four lanes, one after the other.");
-  const fixed = image(stage, "/bin/sleep", "1.1.1", NEW);
+  const fixed = imageOf(stage.scratch, "/bin/sleep", "1.1.1", NEW);
   const file = await manifest(stage, fixed, nameOf(1), true);
   const done = await command(stage, rollout(stage, file, "CVE in libssl"), ROLLOUT_SECONDS);
   must(done.code === 0, "the rollout has finished", `exit ${done.code}`);
@@ -234,7 +195,7 @@ async function demo(scratch: string): Promise<void> {
   );
   mkdirSync(`${scratch}/artifacts`, { mode: 0o755 });
   const plane = await opens(stage);
-  const first = image(stage, "/bin/sleep", "1.0.0", OLD);
+  const first = imageOf(stage.scratch, "/bin/sleep", "1.0.0", OLD);
   const customers = await customersJoin(stage, plane, first);
   await known(stage, first);
   must((await holds(stage, OLD)) === CLUSTERS, `one command says which clusters hold libssl ${OLD}: ${CLUSTERS}`);

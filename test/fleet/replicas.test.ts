@@ -5,7 +5,9 @@ import { openStore } from "../../control/openStore.ts";
 import { send } from "../../control/send.ts";
 import { openSigner, type Signer } from "../../control/signer.ts";
 import { OPEN_STATES, type Store } from "../../control/store.ts";
-import { type Customer, type Fleet, fleetOf, lines, until } from "./fleet.ts";
+import { type Customer, type Fleet, fleetOf } from "./fleet.ts";
+import { until } from "./processes.ts";
+import { scaledFiles, startedOf } from "./scaled.ts";
 
 const CLUSTERS = ["prod-eu-1", "prod-eu-2", "prod-us-1"];
 const ROUNDS = 8;
@@ -15,8 +17,8 @@ let store: Store;
 let signer: Signer;
 
 beforeAll(async () => {
-  fleet = await fleetOf(CLUSTERS);
-  store = await openStore(fleet.replicas[0]?.dir ?? "");
+  fleet = await fleetOf("postgres", CLUSTERS, scaledFiles);
+  store = await openStore(fleet.plane.dir);
   const opened = openSigner({ keys: fleet.keys });
   if (opened === null) throw new Error("no signer");
   signer = opened;
@@ -32,8 +34,15 @@ afterAll(async () => {
 
 async function scale({ cluster }: Customer, count: number): Promise<string> {
   const asked = { action: "scale" as const, args: { group: "brokers", count } };
-  const dir = fleet.replicas[0]?.dir ?? "";
-  const wish = { dir, cluster, asked, by: "maria@vendor.example", why: "INC-4312", lifetime: 3600, dryRun: false };
+  const wish = {
+    dir: fleet.plane.dir,
+    cluster,
+    asked,
+    by: "maria@vendor.example",
+    why: "INC-4312",
+    lifetime: 3600,
+    dryRun: false,
+  };
   return (await send(store, wish, signer)).id;
 }
 
@@ -46,15 +55,15 @@ test(
     const sent = new Map<Customer, string[]>(fleet.customers.map((customer) => [customer, []]));
     for (let round = 0; round < ROUNDS; round++) {
       for (const customer of fleet.customers) sent.get(customer)?.push(await scale(customer, round % 2 === 0 ? 2 : 0));
-      const replica = fleet.replicas[round % fleet.replicas.length];
+      const replica = fleet.plane.replicas[round % fleet.plane.replicas.length];
       const customer = fleet.customers[round % fleet.customers.length];
       if (replica === undefined || customer === undefined) throw new Error("nobody to be killed");
-      await fleet.killReplica(replica);
+      await fleet.plane.kill(replica);
       if (round % 2 === 1) await fleet.killAgent(customer);
       // What was in the hands of the killed ones is finished by those who are left.
       await until("one more command of each is decided", async () => (await openOnes()) <= fleet.customers.length);
       if (round % 2 === 1) fleet.startAgent(customer);
-      await fleet.startReplica(replica);
+      await fleet.plane.start(replica);
     }
     await until("every command is decided", async () => (await openOnes()) === 0);
     for (const [customer, ids] of sent) await judge(customer, ids);
@@ -94,7 +103,7 @@ async function judge(customer: Customer, ids: readonly string[]): Promise<void> 
   expect(held.map(({ position }) => position)).toEqual(held.map((_, at) => at));
   expect(held.map(({ line }) => JSON.parse(line))).toEqual(entries.slice(0, held.length));
   // Every second command starts two processes, the others end them: twice carried out it would be more.
-  const started = lines(customer.started).length;
+  const started = startedOf(customer);
   expect(started).toBeLessThanOrEqual(2 * Math.ceil(ids.length / 2));
   if (interrupted.length === 0) expect(started).toBe(2 * Math.ceil(ids.length / 2));
 }

@@ -19,8 +19,8 @@ import {
   type World,
 } from "../control/client.ts";
 import { onPostgres } from "./engine.ts";
-import { until } from "./fleet.ts";
 import { type Postgres, placeDatabase } from "./postgres.ts";
+import { until } from "./processes.ts";
 
 /** Two who serve on one PostgreSQL: what an agent did at the one, the other knows. */
 let postgres: Postgres;

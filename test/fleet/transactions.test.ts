@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { isAfter, moment, watchMoments } from "../../control/moment.ts";
 import { openStore } from "../../control/openStore.ts";
 import { ensureCluster, type News, readMeta, type Sql, type Store, writeMeta } from "../../control/store.ts";
-import { until } from "./fleet.ts";
 import { type Postgres, placeDatabase, startPostgres } from "./postgres.ts";
+import { until } from "./processes.ts";
 
 const OPEN_STORE = join(import.meta.dir, "../../control/openStore.ts");
 

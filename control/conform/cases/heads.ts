@@ -1,8 +1,16 @@
 import { randomBytes } from "node:crypto";
-import { newBook, newKeyOfLog, started } from "../book.ts";
+import { newBook, started } from "../book.ts";
 import { type Case, refused } from "../case.ts";
 import { newKey } from "../keys.ts";
 import { reporting, stillWants, wants } from "./reports.ts";
+
+/** The same note, the last byte of its signature another one. */
+function spoilt(note: string): string {
+  const at = note.lastIndexOf(" ") + 1;
+  const bytes = Buffer.from(note.slice(at), "base64");
+  bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+  return `${note.slice(0, at)}${bytes.toString("base64")}\n`;
+}
 
 const SECTION = "Agents' listener (client certificate required)";
 
@@ -10,12 +18,12 @@ export const HEAD_CASES: readonly Case[] = [
   {
     id: "report-forged-head",
     section: SECTION,
-    expects: "a checkpoint that another key signed is `malformed`, and nothing of it is kept",
+    expects: "a checkpoint whose signature is not the log's key's is `malformed`, and nothing of it is kept",
     core: true,
     async run(world) {
       const { speaker, line } = await reporting(world);
       speaker.book.add(started(speaker.newProcess()));
-      const head = speaker.book.head(2, { key: newKeyOfLog() });
+      const head = spoilt(speaker.book.head(2, {}));
       const seen = refused(await speaker.reported(line, 1, speaker.book.lines.slice(1), head), "malformed");
       await stillWants({ speaker, line }, 1);
       return seen;
