@@ -5,6 +5,7 @@ import { PASSING } from "./failure.ts";
 import { DEPLOY_LOOK_MAX_MS, LOOK_FIRST_MS, SETTLES_WITHIN_MS, STUCK_AFTER_MS } from "./limits.ts";
 import { makeTemplate } from "./makeTemplate.ts";
 import { type Manager, patchManager, readManager } from "./manager.ts";
+import { restored } from "./restore.ts";
 import { changedSince, type Found, imageOf, type Rolling } from "./rolling.ts";
 import type { Json } from "./template.ts";
 import { type Step, stepId } from "./tokens.ts";
@@ -161,36 +162,6 @@ async function finished(work: Rolling, manager: Manager, { policy }: Found, foun
   const left = await restored(work, manager, policy);
   const changed = deployed(work.name, found.image, await imageOf(work, manager));
   return succeeded([...changed, ...left]);
-}
-
-/** Gives the group its own update policy back; what could not be is on record as changed. Throws Halted. */
-async function restored(work: Rolling, manager: Manager, policy: Json) {
-  const wanted = plain(policy);
-  if (JSON.stringify(wanted) === JSON.stringify(plain(manager.policy))) return [];
-  try {
-    await patchManager(work, work.errand.id, "policy", manager, { updatePolicy: wanted });
-    return [];
-  } catch (error) {
-    if (error instanceof Halted) return [{ what: `${work.name} update policy`, from: wordOf(policy), to: "PROACTIVE" }];
-    if (!(error instanceof CallFailed)) throw error;
-    return error.effect === "none"
-      ? [{ what: `${work.name} update policy`, from: wordOf(policy), to: "PROACTIVE" }]
-      : [];
-  }
-}
-function wordOf({ type }: Json): string {
-  return typeof type === "string" ? type : "OPPORTUNISTIC";
-}
-
-/** Without what Google makes of it. */
-function plain(policy: Json): Json {
-  const of = (value: unknown): unknown => {
-    if (typeof value !== "object" || value === null) return value;
-    const { calculated: _, ...rest } = value as Json;
-    return rest;
-  };
-  const fields = ["type", "minimalAction", "mostDisruptiveAllowedAction", "maxSurge", "maxUnavailable"];
-  return Object.fromEntries(fields.flatMap((name) => (policy[name] === undefined ? [] : [[name, of(policy[name])]])));
 }
 
 async function goneBack(
