@@ -35,7 +35,7 @@ export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string)
       learnt(work.name);
       throw new CallFailed("own-group", "the agent itself runs in this group", "none");
     }
-    return group === null ? null : seen(work, await runningOf(work.calls, group));
+    return group === null ? null : seen(work, await runningOf(work.calls, group), "fail");
   };
   const rolled = async (work: Rolling, found: DeployState, resumed: boolean): Promise<Executed> => {
     try {
@@ -73,7 +73,7 @@ export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string)
       const work = workOf(gate, args, errand);
       const group = await readGroup(work.calls, context.aws, work.name);
       if (group === null) return byState(failed("missing"));
-      return ended(work, await seen(work, await runningOf(work.calls, group)), found);
+      return ended(work, await seen(work, await runningOf(work.calls, group), "ignore"), found);
     },
   };
 }

@@ -62,9 +62,11 @@ export async function ended(work: Rolling, { base, own }: Found, found: DeploySt
   const { clock } = work.context.host;
   const began = clock.monotonic();
   for (let wait = LOOK_FIRST_MS; ; wait = Math.min(wait * 1.5, DEPLOY_LOOK_MAX_MS)) {
-    const now = own === null ? null : await current(work, own, base);
-    if (own !== null && now !== null && "own" in now && !isActive(now.own))
-      return { ...(await outcomeOf(work, { refresh: now.own, back: now.back, base, own }, found)), known_by: "token" };
+    const now = own.length === 0 ? null : await current(work, own, base);
+    if (now !== null && "own" in now && !isActive(now.own)) {
+      const over = { refresh: now.own, back: now.back, base, own: now.version };
+      return { ...(await outcomeOf(work, over, found)), known_by: "token" };
+    }
     // None was begun, also not by a call that was on its way when the agent stopped.
     if ((now === null || "busy" in now) && clock.monotonic() - began >= IN_FLIGHT_MS)
       return byState(failed("interrupted", await changedSince(work, found)));

@@ -23,10 +23,13 @@ export async function roll(work: Rolling, before: Found, found: DeployState, res
     if (!resumed && image !== found.image)
       return failed("concurrent", [], `found ${image} now, ${found.image} when it was judged`);
     if (image === work.image && base.image === work.image) return succeeded([]);
+    // It would go back to what was not running.
+    if (!resumed && found.image !== null && base.image !== found.image)
+      return failed("configured-otherwise", [], `its instances run ${found.image}, and it launches ${base.image}`);
     const hindered = hindrance(group);
     if (hindered !== null) return failed(hindered);
   }
-  const begun = now === null ? await begin(work, before) : { base, own: before.own ?? base, lost: null };
+  const begun = now === null ? await begin(work, before) : { base, own: now.version, lost: null };
   try {
     return await followed(work, begun, found, now?.back === true);
   } catch (error) {
@@ -47,10 +50,10 @@ function hindrance({ instances, suspended }: Group): string | null {
 }
 
 /** A version that no group launches from changes nothing: until a refresh to it has begun, nothing has. */
-async function begin(work: Rolling, { running, base, own: made }: Found): Promise<Begun> {
+async function begin(work: Rolling, { running, base }: Found): Promise<Begun> {
   const { calls, errand, image } = work;
-  const of = { template: base.template, source: base.number, image };
-  const own = made ?? (await makeVersion(calls, errand.id, of).catch(harmless));
+  // Also when one was made before: its token gives back that one, and no description has to be believed.
+  const own = await makeVersion(calls, errand.id, base, image).catch(harmless);
   return { base, own, lost: await start(work, own, leastHealthy(running.group.desired, unavailableOf(errand))) };
 }
 
@@ -123,7 +126,7 @@ async function awaitEnd(work: Rolling, { base, own, lost }: Begun, goesBack: boo
 
 async function lookedAt(work: Rolling, own: Version, base: Version): Promise<Current | "passing"> {
   try {
-    return await current(work, own, base);
+    return await current(work, [own], base);
   } catch (error) {
     if (error instanceof CallFailed && PASSING.has(error.status)) return "passing";
     throw error;

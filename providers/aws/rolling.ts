@@ -4,7 +4,7 @@ import type { AwsCalls, AwsContext } from "./call.ts";
 import { readGroup, type Template } from "./group.ts";
 import { imageOf, type Running, runningOf } from "./machines.ts";
 import { aimsAt, isActive, type Refresh, readRefreshes } from "./refresh.ts";
-import { ownVersion, type Version, versionAt } from "./template.ts";
+import { claimed, isCopy, known, type Version, versionAt } from "./template.ts";
 
 /** One deploy's dealings with one group. */
 export type Rolling = {
@@ -20,19 +20,38 @@ export type Found = {
   readonly running: Running;
   /** What the group launched from before this command, and goes back to. */
   readonly base: Version;
-  /** The version that this command made; null: none yet. */
-  readonly own: Version | null;
+  /** Copies of it with the judged image that carry the command's id: more than one where AWS has forgotten its token meanwhile. */
+  readonly own: readonly Version[];
 };
 
-/** Throws CallFailed for a group that is not launched from one version of one launch template with one image. */
-export async function seen({ calls, errand }: Rolling, running: Running): Promise<Found> {
+/**
+ * `foreign`: what becomes of a version that carries the command's id and is no such copy: it is another's, made to be taken for ours. "fail":
+ * CallFailed before anything is changed; "ignore": it does not count, where only what has happened is told. Throws CallFailed for a group that
+ * is not launched from one version of one launch template with one image.
+ */
+export async function seen(
+  { calls, errand, image }: Rolling,
+  running: Running,
+  foreign: "fail" | "ignore",
+): Promise<Found> {
   const template = fixed(running);
   const inUse = await versionAt(calls, template);
-  const own = await ownVersion(calls, errand.id, template);
+  const all = await claimed(calls, errand.id, template);
+  const at = all.find(({ number }) => number === inUse.number);
   // The group is at ours already: what it was at before, ours says.
-  const base = own?.number === inUse.number ? await versionAt(calls, { ...template, version: own.of ?? "" }) : inUse;
+  const before = at === undefined ? inUse : await versionAt(calls, { ...template, version: at.of ?? "" });
+  const base = at === undefined || isCopy(at, before, image) ? before : inUse;
+  const own = all.filter((one) => isCopy(one, base, image));
+  const [other] = all.filter((one) => !own.includes(one));
+  if (other !== undefined && foreign === "fail")
+    throw new CallFailed(
+      "foreign-version",
+      `version ${other.number} of the launch template says that this command made it, and is no copy with the judged image`,
+      "none",
+    );
   if (base.image === null)
     throw new CallFailed("group-image", "its launch template names no AMI, or has Systems Manager look it up", "none");
+  known(calls, base);
   return { running, base, own };
 }
 
@@ -52,15 +71,19 @@ function fixed({ group: { template } }: Running): Template {
 /**
  * `own`: this command's refresh, the newest there is, on its way there or back. `busy`: somebody else's is running. Null: neither.
  */
-export type Current = { readonly own: Refresh; readonly back: boolean } | { readonly busy: Refresh } | null;
+export type Current =
+  | { readonly own: Refresh; readonly version: Version; readonly back: boolean }
+  | { readonly busy: Refresh }
+  | null;
 
 /** Throws CallFailed. */
-export async function current({ calls, name }: Rolling, own: Version | null, base: Version): Promise<Current> {
+export async function current({ calls, name }: Rolling, own: readonly Version[], base: Version): Promise<Current> {
   const [newest, before] = await readRefreshes(calls, name);
   if (newest === undefined) return null;
-  if (own !== null && aimsAt(newest, own)) return { own: newest, back: false };
-  const back = own !== null && before !== undefined && aimsAt(before, own) && aimsAt(newest, base);
-  if (back) return { own: newest, back: true };
+  const there = own.find((one) => aimsAt(newest, one));
+  if (there !== undefined) return { own: newest, version: there, back: false };
+  const back = aimsAt(newest, base) ? own.find((one) => before !== undefined && aimsAt(before, one)) : undefined;
+  if (back !== undefined) return { own: newest, version: back, back: true };
   return isActive(newest) ? { busy: newest } : null;
 }
 

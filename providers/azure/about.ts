@@ -1,5 +1,5 @@
 import type { AzureConfig } from "../../agent/providerConfig/azure.ts";
-import { IMAGE, imageText } from "./imageName.ts";
+import { imageKind, imageText } from "./imageName.ts";
 
 /** What the command is about, for requests that name only a part of it. */
 export type About = {
@@ -53,9 +53,9 @@ export function namedBy(azure: AzureConfig, method: string, path: string, body: 
 
 /** Wherever it lies: the one that was judged. Null: the path is no image's. */
 function ofImage(path: string, { deploy, resource }: About): Named | null {
-  const [, , kind = ""] = IMAGE.exec(path) ?? [];
-  if (deploy === null || kind === "") return null;
-  const operation = kind.toLowerCase() === "images" ? "images/read" : "galleries/images/versions/read";
+  const kind = imageKind(path);
+  if (deploy === null || kind === null) return null;
+  const operation = kind === "images" ? "images/read" : "galleries/images/versions/read";
   const own = path.toLowerCase() === deploy.image.toLowerCase();
   return { operation: `Microsoft.Compute/${operation}`, resource: own ? resource : `(another image) ${path}` };
 }

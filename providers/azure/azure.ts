@@ -37,7 +37,7 @@ export async function azureProvider(setting: Setting, azure: AzureConfig, folder
   return {
     name: "azure",
     scale: azureScale({ context, notes, own, learnt: (group) => ownGroups.add(group) }),
-    deploy: azureDeploy({ context, own, learnt: (group) => ownGroups.add(group) }),
+    deploy: azureDeploy({ context, notes, own, learnt: (group) => ownGroups.add(group) }),
     "issue-certificate": azureCertificate(context, notes),
     "update-dns": azureDns(context),
     bucket:

@@ -22,14 +22,14 @@ import { isOwn, type ScaleDeps } from "./scale.ts";
 import { isThere } from "./upgrade.ts";
 
 /** Takes one scale set to an image: its model, then its machines in steps of our own. */
-export function azureDeploy({ context, own, learnt }: Omit<ScaleDeps, "notes">): DeployProvider {
+export function azureDeploy({ context, notes, own, learnt }: ScaleDeps): DeployProvider {
   const { azure } = context;
   const workOf = (gate: Gate, { group, image: given }: JudgedDeployArgs, errand: Errand): Rolling => {
     const image = given.toLowerCase();
     const known = { images: new Set<string>(), machines: new Set<string>() };
     const about = { image, ...known, most: errand.unavailable ?? 0 };
     const calls = azureCalls(context, gate, errand, group, null, about);
-    return { context, calls, name: group, image, errand, known };
+    return { context, calls, notes, name: group, image, errand, known };
   };
   /** Null when there is none. Throws CallFailed, also for the set that this machine is in, and when that cannot be told. */
   const readOther = async (work: Rolling): Promise<Model | null> => {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CallFailed, type UnfitArtifact } from "../provider.ts";
 import { endpointOf } from "./endpoints.ts";
-import { IMAGE } from "./imageName.ts";
+import { imageKind } from "./imageName.ts";
 import type { Rolling } from "./rolling.ts";
 
 const Image = z.object({
@@ -14,8 +14,8 @@ const VERSIONS = { images: "2024-03-01", galleries: "2023-07-03" } as const;
 
 /** Null: the image is there, and machines can be made from it. Throws CallFailed. */
 export async function unfit({ calls, context, image }: Rolling): Promise<UnfitArtifact | null> {
-  const [, , kind = ""] = IMAGE.exec(image) ?? [];
-  if (kind === "")
+  const kind = imageKind(image);
+  if (kind === null)
     return {
       artifact: "malformed",
       because: `${image.slice(0, 256)} is not the id of an image`,
@@ -26,10 +26,11 @@ export async function unfit({ calls, context, image }: Rolling): Promise<UnfitAr
     because,
     hint: "Have the image made or replicated to the config's location, readable for the agent's identity.",
   });
-  const version = kind === "images" ? VERSIONS.images : VERSIONS.galleries;
   const { host } = endpointOf(context.azure, "arm").url;
   try {
-    const answer = await calls.send("status", (client) => client.get(`https://${host}${image}?api-version=${version}`));
+    const answer = await calls.send("status", (client) =>
+      client.get(`https://${host}${image}?api-version=${VERSIONS[kind]}`),
+    );
     const read = Image.safeParse(JSON.parse(answer.bodyAsText ?? "{}"));
     if (!read.success || read.data.id.toLowerCase() !== image)
       throw new CallFailed("malformed", "another image was described", "none");

@@ -1,8 +1,15 @@
 /** Names of images, from what a scale set, a machine, a manifest and an intent say. */
+import { isPlainPath } from "../plainPath.ts";
 
 /** A resource's id of a managed image, or of one version of a gallery's; `latest` is none. */
-export const IMAGE =
+const IMAGE =
   /^(\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[A-Za-z0-9_.()-]{1,90}\/providers\/Microsoft\.Compute)\/(images|galleries)\/[A-Za-z0-9_.-]{1,80}(?:(?<=\/images\/[^/]+)|\/images\/[A-Za-z0-9_.-]{1,80}\/versions\/\d{1,9}\.\d{1,9}\.\d{1,9})$/i;
+
+/** Of an id that names an image: what kind of resource it is of; null: it names none, or its path would be another at the place. */
+export function imageKind(path: string): "images" | "galleries" | null {
+  const kind = isPlainPath(path) ? IMAGE.exec(path)?.[2]?.toLowerCase() : undefined;
+  return kind === "images" || kind === "galleries" ? kind : null;
+}
 
 export type Reference = Readonly<Record<string, string>>;
 

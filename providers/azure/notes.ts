@@ -4,9 +4,10 @@ import { MAX_NOTE_BYTES, MAX_NOTES } from "./limits.ts";
 
 /**
  * What a command must be able to say after a crash and Azure cannot: below the agent's state, a folder a kind, a file a command. "operations":
- * where a long-running operation is looked at; "issuing": the bytes that a key is about to sign; "issued": the chain that came of it.
+ * where a long-running operation is looked at; "issuing": the bytes that a key is about to sign; "issued": the chain that came of it;
+ * "back": the image that a deploy is about to go back to.
  */
-export type Kind = "operations" | "issuing" | "issued";
+export type Kind = "operations" | "issuing" | "issued" | "back";
 export type Notes = {
   /** Durable when it returns. Throws CallFailed. */
   write(kind: Kind, command: string, bytes: Uint8Array): void;

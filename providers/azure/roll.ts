@@ -10,22 +10,48 @@ import { isThere, upgrade } from "./upgrade.ts";
 export async function roll(work: Rolling, model: Model, found: DeployState, resumed: boolean): Promise<Executed> {
   const { image } = work;
   const begun = resumed && model.image === image;
+  const back = resumed ? wayBack(work, model) : null;
+  if (back !== null) {
+    if (referenceOf(back) === null) return noWayBack(work, found);
+    work.known.images.add(image).add(back);
+    return guarded(work, found, () => goneBack(work, back, found, "it was on its way back"));
+  }
   if (!begun) {
     const refused = hindrance(work, model, found, resumed);
     if (refused !== null) return refused;
   }
-  // After a crash the set's model is the new one already: what it was is on record as what every machine ran.
-  const base = begun ? found.image : model.image;
-  if (base === null || referenceOf(base) === null)
-    return failed("group-image", [], "what the set made its machines from is not known: there is no way back");
+  // Where the set's model is the new one already, what every machine ran is the way back; of machines of several images there is none but it.
+  const base = begun || (model.image === image && found.image !== null) ? found.image : model.image;
+  if (base === null || referenceOf(base) === null) return noWayBack(work, found);
+  // It would go back to what was not running.
+  if (!resumed && found.image !== null && base !== found.image)
+    return failed("configured-otherwise", [], `its machines run ${found.image}, and it makes new ones from ${base}`);
   work.known.images.add(image).add(base);
-  try {
+  return guarded(work, found, async () => {
     const there = begun ? null : await point(work, model, image);
     if (there !== null) return there;
     const reached = await upgrade(work, image);
     if (reached.is === "well") return succeeded(deployed(work.name, found.image, imageOf(reached.model)));
     if (reached.is !== "stuck") return failed(reached.is, await changedSince(work, found), reached.words);
-    return await goneBack(work, base, found, reached.words);
+    return goneBack(work, base, found, reached.words);
+  });
+}
+
+/** Of one that is resumed: what it was going back to, by its note, or because machines run the image and the set makes none from it. Throws CallFailed. */
+function wayBack({ notes, errand, image }: Rolling, model: Model): string | null {
+  const noted = notes.read("back", errand.id);
+  if (noted !== null) return new TextDecoder().decode(noted);
+  return model.image !== image && model.machines.some((one) => one.image === image) ? model.image : null;
+}
+
+async function noWayBack(work: Rolling, found: DeployState): Promise<Executed> {
+  const words = "what the set made its machines from is not known: there is no way back";
+  return failed("group-image", await changedSince(work, found), words);
+}
+
+async function guarded(work: Rolling, found: DeployState, then: () => Promise<Executed>): Promise<Executed> {
+  try {
+    return await then();
   } catch (error) {
     // Something was begun, and stands: what is the case now is said as far as it can be read.
     if (error instanceof Halted) return failed(error.why, await changedSince(work, found));
@@ -83,11 +109,21 @@ async function isPointed(work: Rolling, image: string): Promise<boolean> {
 }
 
 async function goneBack(work: Rolling, base: string, found: DeployState, words: string): Promise<Executed> {
+  // Before the model says so: once all is back, the set looks as if nothing had begun.
+  work.notes.write("back", work.errand.id, new TextEncoder().encode(base));
   const model = await readModel(work);
   const refused = model === null ? failed("missing") : await point(work, model, base);
-  if (refused !== null) return { ...refused, code: "rollback-failed", changed: await changedSince(work, found) };
+  if (refused !== null && !work.errand.signal.aborted)
+    return { ...refused, code: "rollback-failed", changed: await changedSince(work, found) };
+  if (refused !== null) return outOfTime(work, found, words);
   const reached = await upgrade(work, base);
   if (reached.is === "well")
     return failed("rolled-back", deployed(work.name, found.image, imageOf(reached.model)), words);
+  if (reached.is === "deadline") return outOfTime(work, found, words);
   return failed("rollback-failed", await changedSince(work, found), [words, reached.words].join("\n"));
+}
+
+/** A process that is to end leaves it to the next one, which goes on going back. */
+async function outOfTime(work: Rolling, found: DeployState, words: string): Promise<Executed> {
+  return failed("deadline", await changedSince(work, found), `${words}\nit was on its way back`);
 }

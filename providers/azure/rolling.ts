@@ -2,11 +2,13 @@ import { deployed } from "../outcome.ts";
 import { CallFailed, type Changed, type DeployState, type Errand } from "../provider.ts";
 import type { AzureCalls, AzureContext } from "./call.ts";
 import { type Model, readModel } from "./model.ts";
+import type { Notes } from "./notes.ts";
 
 /** One deploy's dealings with one scale set. */
 export type Rolling = {
   readonly context: AzureContext;
   readonly calls: AzureCalls;
+  readonly notes: Notes;
   readonly name: string;
   /** The image that was judged, as `imageText` writes it. */
   readonly image: string;

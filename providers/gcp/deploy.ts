@@ -33,7 +33,7 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
     return { context, calls: gcpCalls(context, gate, errand, name, image), group, name, image, errand };
   };
   /** Null when there is none. Throws CallFailed, also for what cannot be deployed to, and for the group that this machine is in. */
-  const readOther = async (work: Rolling | null, resumed: boolean): Promise<Found | null> => {
+  const readOther = async (work: Rolling | null, look: "execute" | "resume"): Promise<Found | null> => {
     if (work === null) return null;
     const machine = await own.instance();
     const manager = await readManager(work);
@@ -41,11 +41,11 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
       learnt(work.name);
       throw new CallFailed("own-group", "the agent itself runs in this group", "none");
     }
-    return manager === null ? null : seen(work, manager, resumed);
+    return manager === null ? null : seen(work, manager, look);
   };
   const rolled = async (work: Rolling | null, found: DeployState, resumed: boolean): Promise<Executed> => {
     try {
-      const before = await readOther(work, resumed);
+      const before = await readOther(work, resumed ? "resume" : "execute");
       return before === null || work === null ? failed("missing") : await roll(work, before, found, resumed);
     } catch (error) {
       // Nothing was changed yet: what was, `roll` says itself.
@@ -62,14 +62,14 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
     },
     async describe(gate, args, errand) {
       const work = workOf(gate, args, errand);
-      const found = await readOther(work, false);
+      const found = await readOther(work, "execute");
       if (found === null || work === null)
         return { missing: `there is no managed instance group ${args.group} in ${gcp.project}, ${gcp.region}` };
       return (await unfit(context, work.calls, args.image)) ?? { state: await stateOf(work, found.manager) };
     },
     async observe(gate, { group }, errand) {
       const work = workOf(gate, { ...NO_IMAGE, group }, errand);
-      const found = await readOther(work, false);
+      const found = await readOther(work, "execute");
       return found === null || work === null
         ? { missing: `there is no managed instance group ${group}` }
         : { state: await stateOf(work, found.manager) };
@@ -88,7 +88,7 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
       if (work === null) return { ...failed("missing"), known_by: "state" };
       const manager = await readManager(work);
       if (manager === null) return { ...failed("missing"), known_by: "state" };
-      return ended(work, await seen(work, manager, true), found);
+      return ended(work, await seen(work, manager, "reconcile"), found);
     },
   };
 }

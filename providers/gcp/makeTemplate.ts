@@ -5,10 +5,20 @@ import { awaitBegun } from "./begun.ts";
 import { endpointOf } from "./endpoints.ts";
 import { jsonCall } from "./jsonCall.ts";
 import type { Rolling } from "./rolling.ts";
-import { copyOf, type Json, readTemplate, type Template } from "./template.ts";
+import { copyOf, isAlike, type Json, readTemplate, type Template } from "./template.ts";
 import { ownTemplate, stepId } from "./tokens.ts";
 
 const Operation = z.object({ name: z.string() });
+
+/** Whether a template of the command's name is what this command makes of the base: another may have made one of that name. */
+export function isOwn(made: Template, base: Template, { errand, image }: Pick<Rolling, "errand" | "image">): boolean {
+  return (
+    made.left?.command === errand.id &&
+    made.left.from === base.path &&
+    made.image === image &&
+    isAlike(made.properties, base.properties)
+  );
+}
 
 /**
  * A copy of the group's template with the judged image. A template that no group launches from changes nothing, so what does not come about is
@@ -37,7 +47,7 @@ export async function makeTemplate(
   if ("failed" in ended) return { failed: { ...ended.failed, result: "failed" } };
   const made = await readTemplate(context, calls, `${folder}/${ownTemplate(errand.id)}`);
   if (made === null) return { failed: failed("template-missing", [], "the template did not come about") };
-  if (made.image !== image || made.left?.command !== errand.id)
+  if (!isOwn(made, base, work))
     return { failed: failed("template-other", [], "the template that was made is another") };
   return made;
 }

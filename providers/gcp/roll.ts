@@ -1,10 +1,11 @@
 import { deployed, failed, succeeded, unavailableOf, unknown } from "../outcome.ts";
 import { CallFailed, type DeployState, type Executed, Halted } from "../provider.ts";
-import { awaitBegun } from "./begun.ts";
+import { awaitBegun, begunBy, type Place } from "./begun.ts";
 import { PASSING } from "./failure.ts";
 import { DEPLOY_LOOK_MAX_MS, LOOK_FIRST_MS, SETTLES_WITHIN_MS, STUCK_AFTER_MS } from "./limits.ts";
 import { makeTemplate } from "./makeTemplate.ts";
 import { type Manager, patchManager, readManager } from "./manager.ts";
+import { restored } from "./restore.ts";
 import { changedSince, type Found, imageOf, type Rolling } from "./rolling.ts";
 import type { Json } from "./template.ts";
 import { type Step, stepId } from "./tokens.ts";
@@ -13,19 +14,30 @@ import { type Step, stepId } from "./tokens.ts";
 export async function roll(work: Rolling, before: Found, found: DeployState, resumed: boolean): Promise<Executed> {
   const { manager, base, own } = before;
   const begun = own !== null && manager.template === own.path;
+  if (own !== null && !begun && manager.template !== base.path)
+    return failed("concurrent", await changedSince(work, found), `the group launches from ${manager.template}`);
+  // Google keeps what was asked of it: a way back that has begun is not turned round.
+  if (own !== null && (await begunBy(placeOf(work), stepId(work.errand.id, "back"))) !== null)
+    return guarded(work, found, () => awaitedBack(work, before, found, "it was on its way back"));
   if (!begun) {
     const refused = await hindrance(work, before, found, resumed);
     if (refused !== null) return refused;
   }
   const target = own ?? (await makeTemplate(work, base, manager.policy));
   if ("failed" in target) return target.failed;
-  try {
+  return guarded(work, found, async () => {
     const there = begun ? null : await sent(work, "there", manager, target.path, updating(work));
     if (there !== null) return there;
     const reached = await awaitReached(work, target.path);
     if (reached.is === "well") return await finished(work, reached.manager, before, found);
     if (reached.is !== "stuck") return failed(reached.is, await changedSince(work, found), reached.words);
-    return await goneBack(work, reached, before, found);
+    return goneBack(work, reached, before, found);
+  });
+}
+
+async function guarded(work: Rolling, found: DeployState, then: () => Promise<Executed>): Promise<Executed> {
+  try {
+    return await then();
   } catch (error) {
     // Something was begun, and stands: what is the case now is said as far as it can be read.
     if (error instanceof Halted)
@@ -77,7 +89,7 @@ async function sent(
   template: string,
   updatePolicy: Json,
 ): Promise<Executed | null> {
-  const { context, calls, errand, group } = work;
+  const { errand } = work;
   const versions = [{ instanceTemplate: templateUrl(template) }];
   let operation: string | null = null;
   let lost: CallFailed | null = null;
@@ -90,10 +102,13 @@ async function sent(
       return failed(error.status === "precondition" ? "concurrent" : error.status, [], error.words);
     lost = error;
   }
-  const place = { context, calls, errand, at: `${group.kind}/${group.where}` };
-  const ended = await awaitBegun(place, operation, stepId(errand.id, step));
+  const ended = await awaitBegun(placeOf(work), operation, stepId(errand.id, step));
   if ("failed" in ended) return ended.failed;
   return ended.found || lost === null ? null : unknown(lost.status, [], lost.words);
+}
+
+function placeOf({ context, calls, errand, group }: Rolling): Place {
+  return { context, calls, errand, at: `${group.kind}/${group.where}` };
 }
 
 function templateUrl(path: string): string {
@@ -149,36 +164,6 @@ async function finished(work: Rolling, manager: Manager, { policy }: Found, foun
   return succeeded([...changed, ...left]);
 }
 
-/** Gives the group its own update policy back; what could not be is on record as changed. Throws Halted. */
-async function restored(work: Rolling, manager: Manager, policy: Json) {
-  const wanted = plain(policy);
-  if (JSON.stringify(wanted) === JSON.stringify(plain(manager.policy))) return [];
-  try {
-    await patchManager(work, work.errand.id, "policy", manager, { updatePolicy: wanted });
-    return [];
-  } catch (error) {
-    if (error instanceof Halted) return [{ what: `${work.name} update policy`, from: wordOf(policy), to: "PROACTIVE" }];
-    if (!(error instanceof CallFailed)) throw error;
-    return error.effect === "none"
-      ? [{ what: `${work.name} update policy`, from: wordOf(policy), to: "PROACTIVE" }]
-      : [];
-  }
-}
-function wordOf({ type }: Json): string {
-  return typeof type === "string" ? type : "OPPORTUNISTIC";
-}
-
-/** Without what Google makes of it. */
-function plain(policy: Json): Json {
-  const of = (value: unknown): unknown => {
-    if (typeof value !== "object" || value === null) return value;
-    const { calculated: _, ...rest } = value as Json;
-    return rest;
-  };
-  const fields = ["type", "minimalAction", "mostDisruptiveAllowedAction", "maxSurge", "maxUnavailable"];
-  return Object.fromEntries(fields.flatMap((name) => (policy[name] === undefined ? [] : [[name, of(policy[name])]])));
-}
-
 async function goneBack(
   work: Rolling,
   { manager, words }: Extract<Reached, { is: "stuck" }>,
@@ -186,10 +171,21 @@ async function goneBack(
   found: DeployState,
 ): Promise<Executed> {
   const refused = await sent(work, "back", manager, before.base.path, updating(work));
+  if (refused !== null && work.errand.signal.aborted) return outOfTime(work, found, words);
   if (refused !== null) return { ...refused, code: "rollback-failed", changed: await changedSince(work, found) };
+  return awaitedBack(work, before, found, words);
+}
+
+async function awaitedBack(work: Rolling, before: Found, found: DeployState, words: string): Promise<Executed> {
   const reached = await awaitReached(work, before.base.path);
+  if (reached.is === "deadline") return outOfTime(work, found, words);
   if (reached.is !== "well")
     return failed("rollback-failed", await changedSince(work, found), [words, reached.words].join("\n"));
   const { changed } = await finished(work, reached.manager, before, found);
   return failed("rolled-back", changed, words);
+}
+
+/** A process that is to end leaves it to the next one, which goes on going back. */
+async function outOfTime(work: Rolling, found: DeployState, words: string): Promise<Executed> {
+  return failed("deadline", await changedSince(work, found), `${words}\nthe way back goes on by itself`);
 }

@@ -1,8 +1,9 @@
 import { deployed } from "../outcome.ts";
 import { CallFailed, type Changed, type DeployState, type Errand } from "../provider.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
+import { isOwn } from "./makeTemplate.ts";
 import { type Manager, type OfManager, readManager } from "./manager.ts";
-import { type Json, readTemplate, type Template } from "./template.ts";
+import { type Json, readTemplate, type Template, templatePath } from "./template.ts";
 import { ownTemplate } from "./tokens.ts";
 
 /** One deploy's dealings with one group. */
@@ -31,19 +32,28 @@ function ownPath(template: string, command: string): string {
   return `${template.slice(0, template.lastIndexOf("/") + 1)}${ownTemplate(command)}`;
 }
 
-/** `resumed`: this command may have made a template before. Throws CallFailed for a group that cannot be taken to another image. */
-export async function seen({ context, calls, errand }: Rolling, manager: Manager, resumed: boolean): Promise<Found> {
+/**
+ * `look`: whether this command may have made a template before; one of its name that is no copy of what the group launched from with the judged
+ * image is another's: CallFailed where something is to be done, and none where what has happened is told. Throws CallFailed for a group that
+ * cannot be taken to another image.
+ */
+export async function seen(work: Rolling, manager: Manager, look: "execute" | "resume" | "reconcile"): Promise<Found> {
+  const { context, calls, errand } = work;
   if (manager.stateful)
     throw new CallFailed("group-stateful", "it has a stateful configuration: its machines are not replaced", "none");
-  const own = resumed ? await readTemplate(context, calls, ownPath(manager.template, errand.id)) : null;
-  if (own !== null && own.left?.command !== errand.id)
-    throw new CallFailed("template-other", "a template has the name of the command's own, and is not", "none");
-  // The group is at ours already: what it was at before, ours says.
-  const at = own !== null && manager.template === own.path ? own.left : null;
-  const base = await readTemplate(context, calls, at?.from ?? manager.template);
+  const named = look === "execute" ? null : await readTemplate(context, calls, ownPath(manager.template, errand.id));
+  if (named !== null) {
+    const from = named.left === null ? null : templatePath(named.left.from);
+    const base = from === null || from !== named.left?.from ? null : await readTemplate(context, calls, from);
+    if (base !== null && isOwn(named, base, work))
+      return { manager, base, own: named, policy: named.left?.policy ?? manager.policy };
+    if (look === "resume")
+      throw new CallFailed("template-other", "a template has the name of the command's own, and is not", "none");
+  }
+  const base = await readTemplate(context, calls, manager.template);
   if (base === null)
     throw new CallFailed("template-missing", "the template that the group launched from is gone", "none");
-  return { manager, base, own, policy: at?.policy ?? manager.policy };
+  return { manager, base, own: null, policy: manager.policy };
 }
 
 /** The one image that every machine runs; null when there are several, or no machine, or it cannot be told. */

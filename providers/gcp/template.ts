@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { isPlainPath } from "../plainPath.ts";
 import { CallFailed } from "../provider.ts";
+import { sortedJson } from "../sortedJson.ts";
 import type { GcpCalls, GcpContext } from "./call.ts";
 import { endpointOf } from "./endpoints.ts";
 import { jsonCall } from "./jsonCall.ts";
@@ -23,10 +25,13 @@ const IMAGE = /projects\/[a-z0-9:.-]{1,127}\/global\/images\/[a-z0-9-]{1,63}$/;
 
 /** The end of a URL of the API that names a template; null when it does not. */
 export function templatePath(url: string): string | null {
-  return PATH.exec(url)?.[0] ?? null;
+  return plain(PATH.exec(url)?.[0]);
 }
 export function imagePath(url: string): string | null {
-  return IMAGE.exec(url)?.[0] ?? null;
+  return plain(IMAGE.exec(url)?.[0]);
+}
+function plain(path = ""): string | null {
+  return path !== "" && isPlainPath(`/${path}`) ? path : null;
 }
 
 const InstanceTemplate = z.object({
@@ -45,6 +50,12 @@ const Disks = z.array(
 
 /** Null when there is none. Throws CallFailed. */
 export async function readTemplate({ gcp }: GcpContext, calls: GcpCalls, path: string): Promise<Template | null> {
+  // A machine may have been made from one of another project, which nothing is asked of.
+  if (
+    !path.startsWith(`projects/${gcp.project}/global/`) &&
+    !path.startsWith(`projects/${gcp.project}/regions/${gcp.region}/`)
+  )
+    throw new CallFailed("template-elsewhere", `${path} is of another project or region than the config's`, "none");
   calls.known.add(path);
   const url = new URL(`/compute/v1/${path}`, endpointOf(gcp, "compute"));
   try {
@@ -94,17 +105,20 @@ export function withImage(properties: Json, image: string): Json | null {
   return { ...properties, disks };
 }
 
-function sorted(value: unknown): string {
-  return JSON.stringify(value, (_, one: unknown) =>
-    typeof one === "object" && one !== null && !Array.isArray(one)
-      ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : one,
-  );
-}
-
 /** What all templates have in common that differ in their image alone. */
 export function unlike(properties: Json): string {
-  return `properties:${sorted(withImage(properties, "") ?? properties)}`;
+  return `properties:${sortedJson(withImage(properties, "") ?? properties)}`;
+}
+
+/** Whether two templates differ in nothing but the image; fingerprints and kinds are Google's own words for the rest. */
+export function isAlike(a: Json, b: Json): boolean {
+  const own = ({ fingerprint: _, kind: __, ...rest }: Json): Json =>
+    Object.fromEntries(Object.entries(rest).map(([name, one]) => [name, of(one)]));
+  const of = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(of);
+    return typeof value === "object" && value !== null ? own(value as Json) : value;
+  };
+  return unlike(own(a)) === unlike(own(b));
 }
 
 /** The body of a copy of a template with another image. Null: it cannot have another. */

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { leastHealthy } from "../../providers/aws/refresh.ts";
 import { resourceOfInput } from "../../providers/aws/resource.ts";
+import { Halted } from "../../providers/provider.ts";
 import { described, errandOf, recalled, resumed, rolled, see } from "../providers/deploying.ts";
 import { imageCommand, withImage } from "./deploying.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
@@ -40,7 +41,8 @@ describe("a deploy", () => {
     const { images, version, fewest } = await world.look.images();
     expect(images).toEqual([image, image, image, image]);
     expect(version).toBe("2");
-    expect(fewest).toBe(2);
+    // How many are out at the same moment is the machine's speed; never more than the rule's number.
+    expect(fewest).toBeGreaterThanOrEqual(2);
     expect(await world.look.group()).toEqual({ desired: 4, instances: 4, inService: 4 });
     expect(count(world, "CreateLaunchTemplateVersion")).toBe(1);
     expect(count(world, "StartInstanceRefresh")).toBe(1);
@@ -150,6 +152,51 @@ describe("somebody else", () => {
   });
 });
 
+describe("a version that somebody else made and described as the command's", () => {
+  const OTHERS = [
+    { what: "another image", from: "1", image: "third", more: {} },
+    { what: "the judged image and another role", from: "1", image: "judged", more: { InstanceType: "t3.large" } },
+    { what: "another source", from: "7", image: "judged", more: {} },
+  ] as const;
+  test.each(OTHERS)("with $what is not launched from", async ({ from, image: which, more }) => {
+    const { world, before, image, third } = await begin();
+    const command = await imageCommand(world, image);
+    const own = errandOf(1);
+    const described = `reeve ${own.id} from ${from}`;
+    await world.others.version(which === "judged" ? image : third, { VersionDescription: described }, more);
+    const found = STATE(before);
+    for (const done of [await rolled(command, 1, { found, own }), await resumed(command, found, own)])
+      expect(done).toMatchObject({ result: "failed", code: "foreign-version", changed: [] });
+    expect(names(world).filter((name) => !/^(?:Describe|Get)/.test(name))).toEqual([]);
+    // It keeps no intent from being closed.
+    expect(await recalled(command, found, own)).toMatchObject({ result: "failed", code: "interrupted" });
+  });
+});
+
+test("the switch off while it only watches: AWS goes on, and what came of it is said", async () => {
+  const { world, image } = await begin();
+  let begun = false;
+  world.at("StartInstanceRefresh", "after", async () => {
+    begun = true;
+  });
+  const beforeChange = (): void => {
+    if (begun) throw new Halted("suspended");
+  };
+  expect(await rolled(await imageCommand(world, image), 1, { wish: { beforeChange } })).toMatchObject({
+    result: "succeeded",
+  });
+  expect((await world.look.images()).images).toEqual([image, image, image, image]);
+});
+
+test("a group that launches another image than its instances run is not touched: it would go back to what was not running", async () => {
+  const { world, image, third } = await begin();
+  await world.others.version(third);
+  await world.others.relaunch("2");
+  const done = await rolled(await imageCommand(world, image), 1);
+  expect(done).toMatchObject({ result: "failed", code: "configured-otherwise", changed: [] });
+  expect(names(world).filter((name) => !/^(?:Describe|Get)/.test(name))).toEqual([]);
+});
+
 describe("after a crash", () => {
   test("a deploy that had begun goes on: no version and no refresh is made twice", async () => {
     const { world, before, image } = await begin();
@@ -179,7 +226,9 @@ describe("after a crash", () => {
     const recall = await recalled(command, found, own);
     expect(recall).toMatchObject({ result: "failed", code: "interrupted", known_by: "state", changed: [] });
     expect(await resumed(command, found, own)).toMatchObject({ result: "succeeded" });
-    expect(count(world, "CreateLaunchTemplateVersion")).toBe(1);
+    // The second time its token gave back the first.
+    const made = world.calls.filter(({ operation }) => operation === "CreateLaunchTemplateVersion");
+    expect(made.map(({ changed }) => changed)).toEqual([true, false]);
     expect((await world.look.images()).version).toBe("2");
   });
 });

@@ -144,6 +144,77 @@ describe("after a crash", () => {
   });
 });
 
+describe("on its way back", () => {
+  async function stopped() {
+    const { world, image, command } = await begin();
+    world.group.switches.broken.add(low(image(2)));
+    const [one, stop] = [command(), new AbortController()];
+    const found = await see(one);
+    const own = errandOf(1, stop.signal);
+    // The second write is the one back.
+    world.at(WRITE, "after", () => world.at(WRITE, "after", () => stop.abort()));
+    expect(await rolled(one, 1, { found, own })).toMatchObject({ result: "failed", code: "deadline" });
+    expect(world.group.deployed().images.map(low)).toContain(low(image(2)));
+    return { world, image, one, found, again: { ...own, signal: new AbortController().signal } };
+  }
+
+  test("a deploy that is stopped is left open, and resumed it goes on going back", async () => {
+    const { world, image, one, found, again } = await stopped();
+    expect(await resumed(one, found, again)).toMatchObject({ result: "failed", code: "rolled-back", changed: [] });
+    const all = Array(4).fill(low(image(1)));
+    expect(world.group.deployed().images.map(low)).toEqual(all);
+    const before = changes(world);
+    // And once more, when all is back: it is not begun anew.
+    expect(await resumed(one, found, again)).toMatchObject({ result: "failed", code: "rolled-back" });
+    expect(world.group.deployed().images.map(low)).toEqual(all);
+    expect(changes(world)).toEqual(before);
+  });
+
+  test("without its note it is told by the machines that still run the image", async () => {
+    const { world, image, one, found, again } = await stopped();
+    const elsewhere = { ...again, id: errandOf(1).id };
+    expect(await resumed(one, found, elsewhere)).toMatchObject({ result: "failed", code: "rolled-back" });
+    expect(low(world.group.deployed().model)).toBe(low(image(1)));
+  });
+});
+
+describe("a set that makes its machines from another image than they run", () => {
+  test("is not touched: it would go back to what was not running", async () => {
+    const { world, image, command } = await begin();
+    world.group.point(image(3));
+    const done = await rolled(command(), 1);
+    expect(done).toMatchObject({ result: "failed", code: "configured-otherwise", changed: [] });
+    expect(changes(world)).toEqual([]);
+  });
+
+  test("and that is the judged one goes on from there, and back to what they ran", async () => {
+    const { world, image, command } = await begin();
+    world.group.point(low(image(2)));
+    world.group.switches.broken.add(low(image(2)));
+    expect(await rolled(command(), 1)).toMatchObject({ result: "failed", code: "rolled-back", changed: [] });
+    expect(low(world.group.deployed().model)).toBe(low(image(1)));
+  });
+
+  test("with machines of several images goes on as well", async () => {
+    const { world, image, command } = await begin();
+    const [one, stop] = [command(), new AbortController()];
+    world.at(UPGRADE, "after", () => stop.abort());
+    await rolled(one, 1, { own: errandOf(1, stop.signal) });
+    expect(await rolled(command(), 1, { found: STATE(null) })).toMatchObject({ result: "succeeded" });
+    expect(world.group.deployed().images.map(low)).toEqual(Array(4).fill(low(image(2))));
+  });
+
+  test("after a crash, with machines of several images before: what they run now is said", async () => {
+    const { world, image, command } = await begin();
+    const one = command();
+    await rolled(one, 1);
+    const done = await resumed(one, STATE(null), errandOf(1));
+    expect(done).toMatchObject({ result: "failed", code: "group-image" });
+    expect(done.changed).toEqual([{ what: "brokers image", from: null, to: low(image(2)) }]);
+    expect(world.group.deployed().images.map(low)).toEqual(Array(4).fill(low(image(2))));
+  });
+});
+
 describe("what is refused when it is read", () => {
   test("an image that is not there, is not made yet, or is none", async () => {
     const { world, image, command } = await begin();
@@ -152,6 +223,16 @@ describe("what is refused when it is read", () => {
     expect(await described(command())).toMatchObject({ artifact: "missing" });
     expect(await described(command("canonical:ubuntu:24:latest"))).toMatchObject({ artifact: "malformed" });
   });
+
+  test.each(["..", ".", "..."])(
+    "an image in the folder %s: its path would be another, and stop the agent",
+    async (dots) => {
+      const { world, image, command } = await begin();
+      for (const one of [image(2).replace(GROUP, dots), image(2).replace("broker-2", dots)])
+        expect(await described(command(one))).toMatchObject({ artifact: "malformed" });
+      expect(world.calls.filter(({ action }) => action.includes("images"))).toEqual([]);
+    },
+  );
 
   test("a set that Azure itself would upgrade, and the agent's own", async () => {
     const { world, command } = await begin();

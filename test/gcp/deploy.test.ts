@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { readRequest } from "../../providers/gcp/request.ts";
 import { stepId } from "../../providers/gcp/tokens.ts";
+import { Halted } from "../../providers/provider.ts";
 import { deployOf, described, errandOf, recalled, resumed, rolled, see } from "../providers/deploying.ts";
 import { came, groupOf, providerFor } from "./account.ts";
 import { startWorld, type World, type WorldOptions } from "./world/world.ts";
@@ -126,6 +127,22 @@ describe("somebody else", () => {
   });
 });
 
+test("the switch off while it only watches: Google goes on, what came of it is said, and the update policy stays", async () => {
+  const { world, image, command, now } = await begin();
+  let begun = false;
+  world.at(PATCH, "after", async () => {
+    begun = true;
+  });
+  const beforeChange = (): void => {
+    if (begun) throw new Halted("suspended");
+  };
+  const done = await rolled(await command(), 1, { wish: { beforeChange } });
+  expect(done.result).toBe("succeeded");
+  expect(done.changed.map(({ what }) => what)).toEqual([`${groupOf(world)} image`, `${groupOf(world)} update policy`]);
+  expect(now().images).toEqual(Array(4).fill(image(2)));
+  expect(changes(world)).toEqual([INSERT, PATCH]);
+});
+
 describe("after a crash", () => {
   test("a deploy that had begun goes on: no template and no update is made twice", async () => {
     const { world, image, command } = await begin();
@@ -158,6 +175,45 @@ describe("after a crash", () => {
   });
 });
 
+describe("a template that somebody else made and named as the command's", () => {
+  test.each([
+    ["another image", 3, {}],
+    ["the judged image and another service account", 2, { serviceAccounts: [] }],
+  ] as const)("with %s is not launched from", async (_, n, more) => {
+    const { world, image, command } = await begin();
+    const [one, own, found] = [await command(), errandOf(1), STATE(image(1))];
+    const { first, template, insert } = world.groups.rolls;
+    const text = JSON.stringify(template(first)["properties"]).replace("images/broker-1", `images/broker-${n}`);
+    const path = first.replace("brokers-template", `reeve-${own.id}`);
+    const description = JSON.stringify({ reeve: own.id, from: first, policy: {} });
+    insert(path, { description, properties: { ...JSON.parse(text), ...more } });
+    expect(await resumed(one, found, own)).toMatchObject({ result: "failed", code: "template-other", changed: [] });
+    expect(changes(world)).toEqual([]);
+    // It keeps no intent from being closed.
+    expect(await recalled(one, found, own)).toMatchObject({ result: "failed", code: "interrupted" });
+  });
+});
+
+describe("on its way back", () => {
+  test("a deploy that is stopped is left open, and resumed it goes on going back", async () => {
+    const { world, image, command, now } = await begin();
+    world.scaling.unwell.add(image(2));
+    const [one, stop] = [await command(image(2), 1000), new AbortController()];
+    const found = await see(one);
+    const own = errandOf(1, stop.signal);
+    world.at(PATCH, "after", async () => world.at(PATCH, "after", async () => stop.abort()));
+    world.scaling.launchMilliseconds = 200;
+    expect(await rolled(one, 1, { found, own })).toMatchObject({ result: "failed", code: "deadline" });
+    const again = { ...own, signal: new AbortController().signal };
+    expect(await resumed(one, found, again)).toMatchObject({ result: "failed", code: "rolled-back", changed: [] });
+    expect(now()).toMatchObject({ images: Array(4).fill(image(1)), template: world.groups.rolls.first });
+    expect(now().policy["type"]).toBe("OPPORTUNISTIC");
+    // And once more, when all is back: it is not begun anew.
+    expect(await resumed(one, found, again)).toMatchObject({ result: "failed", code: "rolled-back" });
+    expect(changes(world)).toEqual([INSERT, PATCH, PATCH, PATCH]);
+  });
+});
+
 describe("what is refused when it is read", () => {
   test("an image that is not there, is not ready, or is a family's", async () => {
     const { world, image, command } = await begin();
@@ -166,6 +222,30 @@ describe("what is refused when it is read", () => {
     expect(await described(await command())).toMatchObject({ artifact: "missing" });
     const family = `projects/${world.project}/global/images/family/broker`;
     expect(await described(await command(family))).toMatchObject({ artifact: "malformed" });
+  });
+
+  test.each(["..", ".", "..."])(
+    "an image of the project %s: its path would be another, and stop the agent",
+    async (dots) => {
+      const { world, command } = await begin();
+      expect(await described(await command(`projects/${dots}/global/images/x`))).toMatchObject({
+        artifact: "malformed",
+      });
+      expect(world.calls.filter(({ operation }) => operation.includes("images"))).toEqual([]);
+    },
+  );
+
+  test("a machine that was made from a template of another project or region", async () => {
+    for (const where of ["projects/other-project/global", "projects/../global", "regions/asia-east1"]) {
+      const { world, command } = await begin();
+      const [machine] = world.groups.of(world.group).machines;
+      if (machine === undefined) throw new Error("a group without machines");
+      const folder = where.startsWith("regions") ? `projects/${world.project}/${where}` : where;
+      world.groups.rolls.insert(`${folder}/instanceTemplates/theirs`, {});
+      Object.assign(machine, { template: `${folder}/instanceTemplates/theirs` });
+      if (where.includes("..")) expect((await see(await command())).image).toBeNull();
+      else await expect(see(await command())).rejects.toMatchObject({ status: "template-elsewhere" });
+    }
   });
 
   test("fewer machines at once than a region's zones, a stateful group, and the agent's own", async () => {

@@ -83,8 +83,8 @@ export type World = {
     relaunch(version: string): Promise<void>;
     refresh(version: string): Promise<void>;
     cancel(): Promise<void>;
-    /** A new version of the group's launch template, of the first with another image. */
-    version(image: string): Promise<void>;
+    /** A new version of the group's launch template, as the first with another image; `more` beside the data, `data` in it. */
+    version(image: string, more?: Structure, data?: Structure): Promise<void>;
     changeRecords(...changes: readonly Structure[]): Promise<void>;
   };
   fault(operation: string, fault: Fault, how?: { skip?: number; times?: number }): Rule;
@@ -288,10 +288,10 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
     others: {
       relaunch: (version) => behaviours.autoscaling.relaunchByOther(account.group.name, version),
       cancel: () => behaviours.autoscaling.cancelByOther(account.group.name),
-      async version(image) {
-        const LaunchTemplateData = { ImageId: image, InstanceType: "t3.micro" };
+      async version(image, more = {}, data = {}) {
+        const LaunchTemplateData = { ImageId: image, InstanceType: "t3.micro", ...data };
         const LaunchTemplateId = account.network.template;
-        await admin.call("ec2", "CreateLaunchTemplateVersion", { LaunchTemplateId, LaunchTemplateData });
+        await admin.call("ec2", "CreateLaunchTemplateVersion", { LaunchTemplateId, LaunchTemplateData, ...more });
       },
       refresh: (version) => behaviours.autoscaling.refreshByOther(account.group.name, version),
       scale: (desired, group = account.group.name) => behaviours.autoscaling.setByOther(group, desired),
