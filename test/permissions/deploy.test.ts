@@ -154,11 +154,7 @@ test("on Azure a scale set is deployed to by name, and images are read in the pl
   if ("faults" in permissions) throw new Error(JSON.stringify(permissions.faults));
   const { text } = permissions.print({ format: "azure", boundary: false, head: "" });
   const { roleDefinitions } = JSON.parse(text) as { roleDefinitions: { Name: string; Actions: string[] }[] };
-  expect(roleDefinitions.map(({ Name }) => Name)).toEqual([
-    "reeve-prod-eu-1-deploy",
-    "reeve-prod-eu-1-images",
-    "reeve-prod-eu-1-operations",
-  ]);
+  expect(roleDefinitions.map(({ Name }) => Name)).toEqual(["reeve-prod-eu-1-deploy", "reeve-prod-eu-1-images"]);
   const needed = AZURE_OPERATIONS.deploy.flatMap((row) => row.permissions);
   expect(roleDefinitions.flatMap(({ Actions }) => Actions).sort()).toEqual([...new Set(needed)].sort());
   expect(text).toContain(`/virtualMachineScaleSets/prod-eu-1-brokers`);
