@@ -17,7 +17,7 @@ import { deadlineIn } from "./deadline.ts";
 import { COMMAND_DEADLINE_SECONDS, DEPLOY_DEADLINE_SECONDS } from "./limits.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
-import { decisionTime, type Road, write } from "./road.ts";
+import { decisionTime, type Road, recordNewer, write } from "./road.ts";
 import { type Verified, verify } from "./verify.ts";
 import { overdue } from "./waiting.ts";
 import { open } from "./wire/envelope.ts";
@@ -42,6 +42,8 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   const matched = matchNow(verified, road);
   if (matched.refusal !== null) return recordRefusal(asking(verified), matched.refusal, road, matched.digest);
   const observed = await describe(verified, matched, road);
+  // What this process could not wait for is no refusal: the command is not used up, and comes again at the next start.
+  if (isRefusal(observed) && road.stopping()) return;
   if (isRefusal(observed)) return recordRefusal(asking(verified), observed, road, matched.digest);
   await road.owner.refresh();
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
@@ -107,9 +109,7 @@ function matchNow(command: Verified, road: Road): MatchedNow {
   if ("refusal" in read) return { refusal: read.refusal, digest: read.digest };
   const older = checkRevision(read.policy, road.history(), cannot);
   if (older !== null) return { refusal: older, digest: read.digest };
-  // On record before anything is decided by it, so that an older file put back is seen to be older.
-  if (read.policy.revision > road.history().revision)
-    write(road, { kind: "policy", policy: read.digest, revision: read.policy.revision, code: null });
+  recordNewer(read, road);
   const matched = match(read.policy, command.asked, {
     vendor: command.claims.iss,
     cluster: road.cluster,

@@ -7,7 +7,7 @@ import type { NamedManifest } from "./artifacts/manifest.ts";
 import type { Entry } from "./audit/entry.ts";
 import { worksIn } from "./config.ts";
 import { deployFound, deployOfIntent } from "./deploy.ts";
-import { decisionTime, type Road } from "./road.ts";
+import { decisionTime, type Road, recordNewer } from "./road.ts";
 import type { CommandClaims } from "./wire/command.ts";
 
 type Intent = Extract<Entry, { kind: "intent" }>;
@@ -21,6 +21,7 @@ export function stillMatches(claims: CommandClaims, road: Road): Matched | null 
   const cannot = cannotOf(claims);
   const read = road.readPolicy(cannot);
   if ("refusal" in read || checkRevision(read.policy, road.history(), cannot) !== null) return null;
+  recordNewer(read, road);
   const { cluster, provider, config } = road;
   const at = { vendor: claims.iss, cluster, place: worksIn(config), ownGroups: provider.ownGroups, dryRun: false };
   const matched = match(read.policy, claims, at);

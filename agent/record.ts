@@ -85,7 +85,7 @@ export function rejectedBody(text: string, refusal: Refusal): EntryBody {
   };
 }
 
-/** An outcome that fits an entry: past that, the operations in the middle are counted in one row. */
+/** An outcome that fits an entry: past that, the operations that are left out (`kept`) are counted in one row. */
 export function outcomeBody(
   command: string,
   intent: number,
@@ -102,8 +102,7 @@ export function outcomeBody(
     code: executed.code,
     known_by: knownBy,
     changed: executed.changed.slice(0, Math.min(kept, MAX_CHANGED)).map((change) => cut(change, length)),
-    operations:
-      operations.length <= kept ? [...operations] : [...operations.slice(0, kept), left(operations.length - kept)],
+    operations: rowsOf(operations, kept),
     certificate: certificateThatFits(executed.certificate),
     details,
   });
@@ -129,13 +128,30 @@ function certificateThatFits(chain: readonly string[] | null): string[] | null {
   return [...chain];
 }
 
-function left(count: number): Operation {
+/** At most `most` of them, in their order, and the row that counts the others. Changes stay before reads; then the oldest and the newest. */
+function rowsOf(operations: readonly Operation[], most: number): Operation[] {
+  if (operations.length <= most) return [...operations];
+  const those = (changes: boolean): Operation[] => operations.filter((one) => one.changes === changes);
+  const changes = ends(those(true), most);
+  const kept = new Set([...changes, ...ends(those(false), most - changes.length)]);
+  const rest = operations.filter((one) => !kept.has(one));
+  return [...operations.filter((one) => kept.has(one)), left(rest)];
+}
+
+/** The first and the last of them, as many as `most`. */
+function ends<T>(list: readonly T[], most: number): T[] {
+  if (list.length <= most) return [...list];
+  const first = Math.ceil(most / 2);
+  return [...list.slice(0, first), ...list.slice(list.length - (most - first))];
+}
+
+function left(rest: readonly Operation[]): Operation {
   return {
     operation: "(more)",
-    resource: `${count} operations that do not fit this entry`,
+    resource: `${rest.length} operations that do not fit this entry`,
     request: null,
     status: "ok",
     milliseconds: 0,
-    changes: true,
+    changes: rest.some(({ changes }) => changes),
   };
 }

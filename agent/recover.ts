@@ -46,12 +46,10 @@ export async function recover(intent: Intent, road: Road, stop: AbortSignal): Pr
   }
 }
 
-/** What an intent became. `answer`: it was gone on with, and the calls themselves said so. */
-type Known = Omit<Reconciled, "known_by"> & { readonly known_by: Reconciled["known_by"] | "answer" };
 /** This process is to end: the next start goes on with it. */
 const LEFT = "left";
 
-const unreachable: Known = {
+const unreachable: Reconciled = {
   result: "unknown",
   code: "unreachable",
   known_by: "nothing",
@@ -66,7 +64,7 @@ async function reconcileOnce(
   road: Road,
   operations: Operation[],
   late: boolean,
-): Promise<Known | typeof LEFT | null> {
+): Promise<Reconciled | typeof LEFT | null> {
   const claims = claimsOf(intent);
   const csrFolder = road.config.csr ?? `${road.config.state}/csr`;
   const work = reconcileFor(road.provider, csrFolder, claims, intent);
@@ -96,7 +94,7 @@ async function goOn(
   claims: CommandClaims,
   road: Road,
   operations: Operation[],
-): Promise<Known | typeof LEFT | "not permitted" | null> {
+): Promise<Reconciled | typeof LEFT | "not permitted" | null> {
   if (claims.action !== "deploy" || mayGoOn(intent, claims, road) === null) return "not permitted";
   const named = await obtainManifest(road.manifests, claims.args.manifest, road.stop);
   if ("away" in named) return null;
@@ -115,7 +113,8 @@ async function goOn(
     }));
   });
   if (done === null) return null;
-  return done.left ? LEFT : { ...done.executed, known_by: "answer" };
+  // Calls of the process that was interrupted were answered to it alone: of those this outcome holds nothing.
+  return done.left ? LEFT : { ...done.executed, known_by: "state" };
 }
 
 /** Null when the place did not answer, or the owner's word came in between. */

@@ -58,6 +58,12 @@ export function decisionTime(road: Pick<Road, "host" | "log">): number {
   return Math.max(road.host.clock.now(), road.log.memory.newest);
 }
 
+/** A policy is on record before anything is decided by it, so that an older file put back is seen to be older. */
+export function recordNewer({ policy, digest }: Extract<ReadPolicy, { policy: unknown }>, road: Road): void {
+  if (policy.revision > road.history().revision)
+    write(road, { kind: "policy", policy: digest, revision: policy.revision, code: null });
+}
+
 /** Makes entries durable, in one group, and tells who waits for that. */
 export function write(road: Pick<Road, "log" | "appended">, ...bodies: EntryBody[]): void {
   road.log.append(bodies);

@@ -96,7 +96,7 @@ async function rolledOut(scratch: string, clusters: number): Promise<number> {
   const store = await openSqlite(join(scratch, `${clusters}.db`));
   await setUp(store, clusters, signer);
   let steady = 0;
-  const driver = makeDriver(store, scratch, "vendor.example", { release: signer, command: () => signer }, () => steady);
+  const driver = makeDriver(store, "vendor.example", { release: signer, command: () => signer }, () => steady);
   const began = performance.now();
   const wish = {
     file: filed("any", "2.0.0", signer),

@@ -113,7 +113,7 @@ function isSoundEd25519(point: Uint8Array): boolean {
   return y < P25519 && !SMALL_ORDER_Y.includes(y);
 }
 
-/** A note verifier key `name+hash+key` (C2SP signed-note): Ed25519, its hash true. */
+/** A note verifier key `name+hash+key` (C2SP signed-note): Ed25519 and no key for which anyone can sign, its hash true. */
 export function isNoteKey(text: string): boolean {
   return noteKeyOf(text) !== null;
 }
@@ -122,7 +122,8 @@ export function isNoteKey(text: string): boolean {
 export function noteKeyOf(text: string): string | null {
   const match = /^([^\s+]{1,200})\+([0-9a-f]{8})\+([A-Za-z0-9+/=]{44})$/.exec(text);
   const key = fromBase64(match?.[3] ?? "");
-  if (match === null || key === null || key.length !== 33 || key[0] !== 1) return null;
+  if (match === null || key === null || key.length !== 33 || key[0] !== 1 || !isSoundEd25519(key.subarray(1)))
+    return null;
   const hash = createHash("sha256").update(`${match[1]}\n`).update(key).digest("hex");
   return hash.startsWith(match[2] ?? " ") ? (match[3] ?? null) : null;
 }

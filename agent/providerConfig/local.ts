@@ -12,6 +12,8 @@ const Group = z.strictObject({
     .string()
     .regex(/^\d+:\d+$/)
     .optional(),
+  /** What is deployed, which the vendor chose, may run under the agent's own user or as root: it can then read the agent's keys and change its log. */
+  deploy_as_agent: z.literal(true).optional(),
   health: z
     .discriminatedUnion("probe", [
       z.strictObject({ probe: z.literal("none") }),

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
-import { type Keys, makeDriver } from "../rollout/driver.ts";
+import { driveOpen, makeDriver } from "../rollout/driver.ts";
 import { TICK_MS } from "../rollout/limits.ts";
 import { exitOfRollout, summaryOf } from "../rollout/read.ts";
+import type { Keys } from "../rollout/sign.ts";
 import { trustDomainOf } from "../statement.ts";
 import type { Store } from "../store.ts";
+import { type Complaint, complaintText } from "../terminal.ts";
 import { rolloutId } from "./rolloutId.ts";
 import { type KeyFlags, openKeys, withKeys } from "./rolloutKeys.ts";
 import { teller } from "./rolloutTell.ts";
@@ -20,12 +22,13 @@ export function addDrive(rollout: Command): void {
     const keys = openKeys(options);
     await withStore(options.dir, async (store) => {
       const trustDomain = await store.transaction((sql) => trustDomainOf(sql, options.dir));
-      const driver = makeDriver(store, options.dir, trustDomain, keys, () => performance.now());
+      const driver = makeDriver(store, trustDomain, keys, () => performance.now());
       const told = untilTold();
+      const said = new Set<string>();
+      const tell = (complaint: Complaint): void => void process.stderr.write(complaintText(complaint));
       process.stderr.write("driving rollouts\n");
       while (!told.aborted) {
-        let more = false;
-        for (const id of await driver.open()) more = (await driver.drive(id)) || more;
+        const more = await driveOpen(driver, said, tell);
         if (!more) await pauseFor(TICK_MS, told);
       }
     });
@@ -43,15 +46,14 @@ export function addDrive(rollout: Command): void {
 }
 
 type Drive = {
-  readonly dir: string;
   readonly trustDomain: string;
   readonly keys: Keys;
   readonly id: number;
   readonly json: boolean;
 };
 /** Drives one rollout, and shows it. Ended early, the rollout stays open: another driver goes on with it. */
-export async function driveAndWatch(store: Store, { dir, trustDomain, keys, id, json }: Drive): Promise<void> {
-  const driver = makeDriver(store, dir, trustDomain, keys, () => performance.now());
+export async function driveAndWatch(store: Store, { trustDomain, keys, id, json }: Drive): Promise<void> {
+  const driver = makeDriver(store, trustDomain, keys, () => performance.now());
   await watchUntilOver(store, id, json, () => driver.drive(id));
   if (process.exitCode === 8 && !json)
     process.stderr.write(

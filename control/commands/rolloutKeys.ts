@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Keys } from "../rollout/driver.ts";
+import type { Keys } from "../rollout/sign.ts";
 import type { Signer, SignerOptions } from "../signer.ts";
 import type { Statement } from "../statement.ts";
 import { needSigner, signerOptions, withSigner } from "./signing.ts";

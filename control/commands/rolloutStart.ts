@@ -93,7 +93,7 @@ async function begin(path: string, options: StartFlags): Promise<void> {
     if (!options.json) out(`rollout ${id}: ${summary.clusters} clusters in ${summary.lanes.length} lanes\n`);
     else if (options.detach) out(`${JSON.stringify(summary)}\n`);
     if (options.detach) return;
-    await driveAndWatch(store, { dir: options.dir, trustDomain, keys, id, json: options.json === true });
+    await driveAndWatch(store, { trustDomain, keys, id, json: options.json === true });
   });
 }
 

@@ -1,20 +1,43 @@
-import type { Manifest, Parameters } from "../../agent/wire/manifest.ts";
+import { type Manifest, type Parameters, readManifest } from "../../agent/wire/manifest.ts";
 import { addRevision, newestRevision } from "../revisions/read.ts";
 import { declared, type Groups, NO_GROUPS } from "../revisions/state.ts";
 import { nowSeconds, type Sql } from "../store.ts";
+import { type Releaser, textSignedBy } from "./order.ts";
 
 /** What a cluster is at: its manifest, and what its groups run. */
 export type Current = { readonly digest: string; readonly parameters: Parameters; readonly groups: Groups };
 
-/** Null for a cluster of which no manifest is known. */
-export async function currentOf(sql: Sql, cluster: string): Promise<Current | null> {
+/** Why a cluster has no manifest from which a target may be made. */
+export type NoManifest = { readonly fault: "no-manifest" | "manifest-not-signed" };
+
+/** By the cluster's newest revision, and the note that this names. */
+export async function currentOf(sql: Sql, cluster: string, releaser: Releaser): Promise<Current | NoManifest> {
   const newest = await newestRevision(sql, cluster);
-  if (newest === null || newest.digest === null) return null;
-  const kept = await keptManifest(sql, newest.digest);
-  return kept === null ? null : { digest: newest.digest, parameters: kept.parameters, groups: newest.groups };
+  if (newest === null || newest.digest === null) return { fault: "no-manifest" };
+  const signed = await signedParameters(sql, cluster, newest.digest, releaser);
+  return "fault" in signed ? signed : { digest: newest.digest, parameters: signed, groups: newest.groups };
 }
 
-/** What is kept was read and judged when it came. */
+/**
+ * The parameters of a manifest of this cluster, out of the store, which may be in strange hands: the note is the releaser's, its line is what the
+ * digest names, and it says this cluster's name.
+ */
+export async function signedParameters(
+  sql: Sql,
+  cluster: string,
+  digest: string,
+  { name, key }: Releaser,
+): Promise<Parameters | NoManifest> {
+  const [row] = await sql.rows<{ note: string }>("select note from manifests where digest = $1", digest);
+  if (row === undefined) return { fault: "no-manifest" };
+  const text = textSignedBy(row.note, name, key);
+  const read = text === null ? null : readManifest(text);
+  const holds = read !== null && "manifest" in read && read.digest === digest;
+  if (!holds || read.manifest.parameters.cluster !== cluster) return { fault: "manifest-not-signed" };
+  return read.manifest.parameters;
+}
+
+/** As it lies there: for the line of revisions, never for what is signed. */
 async function keptManifest(sql: Sql, digest: string): Promise<Manifest | null> {
   const [row] = await sql.rows<{ note: string }>("select note from manifests where digest = $1", digest);
   return row === undefined ? null : (JSON.parse(row.note.slice(0, row.note.indexOf("\n"))) as Manifest);

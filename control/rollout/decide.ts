@@ -2,6 +2,10 @@ import type { CommandState } from "../store.ts";
 import { CAREFUL_PERCENT, LOOK_MS, limitOf, MAX_ATTEMPTS, OVERDUE_MS, PARKED_LOOK_MS, RETRY_MS } from "./limits.ts";
 import { type ClusterState, lanesOf, type MemberRow, NEVER, type Phase, type RolloutRow } from "./schema.ts";
 
+/** Why a cluster cannot act of which nothing is heard; of one that was touched, the code with which it is put aside, and then has failed. */
+export const NOT_HEARD = "not-heard-from";
+export const SILENT = "silent";
+
 /** What a cluster can do, as the control plane last heard. `why` is kept with a state that is none of its own. */
 export type Reach =
   | { readonly can: "act" }
@@ -29,6 +33,8 @@ type At = {
   /** Of the rollout's own time. */
   readonly elapsed: number;
   readonly soakMs: number;
+  /** How long one that was touched may be silent before it has failed; null: for ever. */
+  readonly silentMs: number | null;
   /** How far `elapsed` may be behind (clock.ts). */
   readonly behindMs: number;
   /** Whether anything may be sent: it runs, and the cluster's lane has begun. */
@@ -60,14 +66,14 @@ export function decideCluster(member: Member, facts: Facts, at: At): Decision {
   const open = latest.filter(isOpen);
   if (open.length > 0) {
     if (open.some(({ sentMs }) => at.elapsed - sentMs >= OVERDUE_MS)) return become("failed", "no-outcome", NEVER);
-    if (facts.reach.can === "not") return become(facts.reach.state, facts.reach.why, at.elapsed + PARKED_LOOK_MS);
+    if (facts.reach.can === "not") return aside(facts.reach, member, facts, at, become);
     const waits = open.some(({ state }) => state === "waiting");
     return become(waits ? "waiting" : "sent", null, at.elapsed + LOOK_MS);
   }
   const wanted = member.wanted === null ? null : (JSON.parse(member.wanted) as string[]);
   const missing = wanted?.filter((group) => latest.find((one) => one.group === group)?.state !== "succeeded") ?? null;
   if (missing !== null && missing.length === 0) return health(member, facts, at, become);
-  if (facts.reach.can === "not") return become(facts.reach.state, facts.reach.why, at.elapsed + PARKED_LOOK_MS);
+  if (facts.reach.can === "not") return aside(facts.reach, member, facts, at, become);
   const refused = latest.find(({ state }) => state === "refused");
   const spent = new Set(facts.commands.filter(({ state }) => state !== "cancelled").map(({ attempt }) => attempt)).size;
   if (spent >= MAX_ATTEMPTS) {
@@ -88,7 +94,7 @@ export function decideCluster(member: Member, facts: Facts, at: At): Decision {
 type Become = (state: ClusterState, code: string | null, due: number) => Decision;
 /** All of it succeeded: whether it has been well since, for the whole soak time. A gap, or a time away, begins it anew. */
 function health(member: Member, facts: Facts, at: At, become: Become): Decision {
-  if (facts.reach.can === "not") return become(facts.reach.state, facts.reach.why, at.elapsed + PARKED_LOOK_MS);
+  if (facts.reach.can === "not") return aside(facts.reach, member, facts, at, become);
   if (member.state === "soaking" && facts.failures > member.failures) return become("failed", "since", NEVER);
   if (member.state !== "soaking" || member.gap === 1) {
     const since = at.elapsed + (at.soakMs === 0 ? 0 : at.behindMs);
@@ -97,6 +103,22 @@ function health(member: Member, facts: Facts, at: At, become: Become): Decision 
   }
   const until = member.since + at.soakMs;
   return at.elapsed >= until ? become("healthy", null, NEVER) : become("soaking", null, until);
+}
+
+/** One that cannot act. What was touched and fell silent may have been silenced by it: it holds its lane, and after a while it has failed. */
+function aside(reach: Reach & { can: "not" }, member: Member, facts: Facts, at: At, become: Become): Decision {
+  const later = at.elapsed + PARKED_LOOK_MS;
+  const silent = reach.why === NOT_HEARD && at.silentMs !== null && facts.commands.some(isTouch);
+  if (!silent) return become(reach.state, reach.why, later);
+  const since = member.code === SILENT ? member.since : at.elapsed;
+  const until = since + (at.silentMs ?? 0);
+  if (at.elapsed >= until) return become("failed", SILENT, NEVER);
+  return { ...become("cut-off", SILENT, Math.min(later, until)), since };
+}
+
+/** An agent got it, so it may have done something there. */
+function isTouch({ state }: CommandFact): boolean {
+  return state === "succeeded" || state === "unknown" || (isOpen({ state }) && state !== "queued");
 }
 
 /** The newest attempt of each group. */
@@ -119,9 +141,14 @@ function parkedBy({ code }: CommandFact): ClusterState {
   return code === "verify.suspended" ? "suspended" : "refused";
 }
 
-/** How many clusters are how. `begun`: in lanes up to the one that is on; `active` and `parked`: of lanes up to it, of it alone. */
+/**
+ * How many clusters are how. `begun`: in lanes up to the one that is on; `active` and `parked`: of lanes up to it, of it alone. One that was touched
+ * and fell silent is active.
+ */
 export type Counts = {
   readonly begun: number;
+  /** 0: none is well yet. */
+  readonly healthy: number;
   readonly failed: number;
   readonly failedCanaries: number;
   readonly refused: number;
@@ -139,8 +166,8 @@ type Rollout = Pick<
 };
 
 /**
- * Pure: whether a rollout goes on. The next lane begins when nothing of the lanes before is under way, and nobody in this one is waited for any
- * more. Going back never stops: what would be left is what was to be taken away.
+ * Pure: whether a rollout goes on. The next lane begins when nothing of the lanes before is under way, nobody in this one is waited for any
+ * more, and somebody is well with it. Going back never stops: what would be left is what was to be taken away.
  */
 export function decideLane(rollout: Rollout, counts: Counts): LaneDecision {
   const lanes = lanesOf(rollout);
@@ -148,7 +175,8 @@ export function decideLane(rollout: Rollout, counts: Counts): LaneDecision {
   if (stop !== null) return { step: "stop", because: stop };
   if (counts.active > 0) return { step: "stay" };
   if (counts.parked > 0 && rollout.elapsed < rollout.lane_since + rollout.wait_ms) return { step: "stay" };
-  return { step: rollout.lane + 1 < lanes.length ? "next-lane" : "finish" };
+  if (rollout.lane + 1 >= lanes.length) return { step: "finish" };
+  return { step: rollout.phase === "forward" && counts.healthy === 0 ? "stay" : "next-lane" };
 }
 
 function whyStop(rollout: Rollout, percent: number, counts: Counts): string | null {

@@ -1,27 +1,19 @@
-import { signText } from "../manifest/file.ts";
-import { isTrusted, type SignedCommand, signCommand } from "../send.ts";
-import type { Signer } from "../signer.ts";
-import { type Statement, signFirstStatement } from "../statement.ts";
 import type { Sql, Store } from "../store.ts";
+import { Complaint } from "../terminal.ts";
 import { ownTime } from "./clock.ts";
-import { BATCH, COMMAND_SECONDS, PARKED_LOOK_MS, STEP_MS } from "./limits.ts";
+import { BATCH, PARKED_LOOK_MS, PUT_AT_ONCE, SIGN_MS, STEP_MS } from "./limits.ts";
 import { holdRollout } from "./lock.ts";
-import { type Looked, look, type Wish, whyOf } from "./look.ts";
-import { type Order, orderOf } from "./order.ts";
+import { type Looked, look, type Wish, type Work } from "./look.ts";
+import { orderOf } from "./order.ts";
 import { put, type Signed } from "./put.ts";
 import type { RolloutRow } from "./schema.ts";
-import { type Frame, frameOf } from "./target.ts";
+import { type Keys, signWish } from "./sign.ts";
+import { frameOf } from "./target.ts";
 import { turn } from "./turn.ts";
 
 /** Rounds of one rollout before the others have their turn. */
 const MAX_ROUNDS = 20;
 
-/** The keys: whoever drives holds them, `serve` never does. */
-export type Keys = {
-  /** The command key for a cluster with these trust statements, of which its agent has accepted this version. Throws a Complaint. */
-  command(statements: readonly Statement[], accepted: number): Signer;
-  readonly release: Signer;
-};
 export type Driver = {
   /** Looks once at an open rollout, and does what is due. Says whether it left anything that was due. */
   drive(id: number): Promise<boolean>;
@@ -35,14 +27,13 @@ export type Driver = {
  */
 export function makeDriver(
   store: Store,
-  dir: string,
   trustDomain: string,
   keys: Keys,
   steady: () => number,
   stepMs: number = STEP_MS,
 ): Driver {
   const time = ownTime(steady, stepMs);
-  const orders = new Map<number, { readonly order: Order; readonly frame: Frame }>();
+  const works = new Map<number, Work>();
 
   async function begin(id: number): Promise<RolloutRow | null> {
     return store.transaction(async (sql) => {
@@ -60,46 +51,39 @@ export function makeDriver(
     return { ...rollout, elapsed };
   }
 
-  function orderFor(rollout: RolloutRow): { readonly order: Order; readonly frame: Frame } {
-    const known = orders.get(rollout.id);
+  function workFor(rollout: RolloutRow): Work {
+    const known = works.get(rollout.id);
     if (known !== undefined) return known;
     const order = orderOf(rollout, keys.release);
-    const made = { order, frame: frameOf(order.manifest.content, order.manifest.says) };
-    orders.set(rollout.id, made);
+    const made = { order, frame: frameOf(order.manifest.content, order.manifest.says), key: keys.release };
+    works.set(rollout.id, made);
     return made;
   }
 
-  async function signAll({ rollout, wishes }: Looked): Promise<Signed[]> {
+  /** Signs some of what was wished for, as much as is soon done, and queues it. Says how many wishes are done, and whether it goes on. */
+  async function some(work: Work, rollout: RolloutRow, wishes: readonly Wish[]): Promise<[done: number, on: boolean]> {
+    const began = steady();
     const signed: Signed[] = [];
-    for (const wish of wishes) {
-      const one = await sign(rollout, wish);
-      if (one !== null) signed.push(one);
+    let done = 0;
+    for (const wish of wishes.slice(0, PUT_AT_ONCE)) {
+      if (done > 0 && steady() - began >= SIGN_MS) break;
+      const one = await signWish(keys, work.order.signer, trustDomain, rollout, wish);
+      if ("aside" in one) await store.transaction((sql) => putAside(sql, rollout, wish, one.aside));
+      else signed.push(one);
+      done++;
     }
-    return signed;
+    const on =
+      signed.length === 0 ||
+      (await store.transaction((sql) => put(sql, rollout.id, work.order, rollout.phase, signed)));
+    return [done, on];
   }
 
-  /** Null, and the cluster is put aside, where the key is none of its statement's. */
-  async function sign(rollout: RolloutRow, wish: Wish): Promise<Signed | null> {
-    const signer = keys.command(wish.statements, wish.accepted);
-    const first = wish.statements.length === 0;
-    if (first) await signFirstStatement(store, dir, wish.cluster, signer);
-    else if (!isTrusted(wish.statements, signer)) {
-      await store.transaction((sql) => putAside(sql, rollout, wish));
-      return null;
+  async function signAll(work: Work, { rollout, wishes }: Looked): Promise<void> {
+    for (let left = wishes, on = true; on && left.length > 0; ) {
+      const [done, goesOn] = await some(work, rollout, left);
+      left = left.slice(done);
+      on = goesOn;
     }
-    const commands: SignedCommand[] = [];
-    for (const group of wish.groups) {
-      const words = {
-        asked: { action: "deploy" as const, args: { group, manifest: wish.digest } },
-        by: rollout.said_by,
-        why: whyOf(rollout),
-        lifetime: COMMAND_SECONDS,
-        dryRun: false,
-      };
-      commands.push(await signCommand(words, wish.cluster, trustDomain, wish.epoch, signer));
-    }
-    const note = wish.fresh === null ? null : signText(wish.fresh.target.text, rollout.signer, keys.release);
-    return { wish, note, commands };
   }
 
   return {
@@ -111,16 +95,15 @@ export function makeDriver(
     async drive(id) {
       const rollout = await begin(id);
       if (rollout === null) return false;
-      const { order, frame } = orderFor(rollout);
+      const work = workFor(rollout);
       let more = true;
       for (let round = 0; more && round < MAX_ROUNDS; round++) {
         const looked = await store.transaction(async (sql) => {
           const at = await now(sql, id);
-          return at === null ? null : look(sql, at, order, frame, stepMs);
+          return at === null ? null : look(sql, at, work, stepMs);
         });
         if (looked === null) return false;
-        const signed = await signAll(looked);
-        if (signed.length > 0) await store.transaction((sql) => put(sql, id, order, looked.rollout.phase, signed));
+        await signAll(work, looked);
         more = looked.count === BATCH;
       }
       await store.transaction((sql) => turn(sql, id));
@@ -129,13 +112,36 @@ export function makeDriver(
   };
 }
 
-async function putAside(sql: Sql, rollout: RolloutRow, wish: Wish): Promise<void> {
+/**
+ * One look at every open rollout. One that cannot be driven keeps no other from it: why is told once, each time that it is another reason. Says
+ * whether anything that was due is left. `said`: what was told already.
+ */
+export async function driveOpen(
+  driver: Driver,
+  said: Set<string>,
+  tell: (complaint: Complaint) => void,
+): Promise<boolean> {
+  let more = false;
+  for (const id of await driver.open())
+    try {
+      more = (await driver.drive(id)) || more;
+    } catch (error) {
+      if (!(error instanceof Complaint)) throw error;
+      const what = `${id} ${error.message}`;
+      if (!said.has(what)) tell(error);
+      said.add(what);
+    }
+  return more;
+}
+
+async function putAside(sql: Sql, rollout: RolloutRow, wish: Wish, code: string): Promise<void> {
   await sql.run(
-    `update rollout_clusters set state = 'cut-off', code = 'key-not-trusted', due = $1, changes = changes + 1
+    `update rollout_clusters set state = 'cut-off', code = $5, due = $1, changes = changes + 1
      where rollout = $2 and cluster = $3 and changes = $4`,
     rollout.elapsed + PARKED_LOOK_MS,
     rollout.id,
     wish.cluster,
     wish.changes,
+    code,
   );
 }

@@ -1,6 +1,6 @@
 import { copiesOf } from "../copies.ts";
 import { type ClusterRow, nowSeconds, readCluster, type Sql } from "../store.ts";
-import { type CommandFact, type Facts, isOpen, type Reach } from "./decide.ts";
+import { type CommandFact, type Facts, isOpen, NOT_HEARD, type Reach } from "./decide.ts";
 import { wasAway } from "./news.ts";
 import type { MemberRow } from "./schema.ts";
 
@@ -9,7 +9,7 @@ function reachOf(row: ClusterRow | null, fenced: string | null): Reach {
   const not = (state: "suspended" | "refused" | "cut-off", why: string): Reach => ({ can: "not", state, why });
   if (row === null || row.epoch === 0) return not("cut-off", "never-started");
   if (fenced !== null) return not("cut-off", "fenced");
-  if (wasAway(row, nowSeconds())) return not("cut-off", "not-heard-from");
+  if (wasAway(row, nowSeconds())) return not("cut-off", NOT_HEARD);
   if (row.state === "suspended") return not("suspended", "by-customer");
   return row.state === "refusing" ? not("refused", "refusing-everything") : { can: "act" };
 }

@@ -21,6 +21,9 @@ export const MAX_FAILED = "0";
 export const MAX_REFUSED = "50%";
 /** Clusters in one transaction. */
 export const BATCH = 100;
+/** What was signed is queued after so many clusters, or so much time: a slow signer is far within the lease. */
+export const PUT_AT_ONCE = 10;
+export const SIGN_MS = 2000;
 /** What a driver that dies had in hand is taken up by another after so long. */
 export const LEASE_MS = 30_000;
 /** So much of the rollout's time passes at most between two looks of a driver, however long it was away. A soak is longer by as much. */

@@ -1,13 +1,16 @@
 import { readStatements, type Statement } from "../statement.ts";
 import type { Sql } from "../store.ts";
-import { arriveAt, currentOf } from "./current.ts";
+import { arriveAt, currentOf, type NoManifest, signedParameters } from "./current.ts";
 import { type Decision, decideCluster } from "./decide.ts";
 import { factsOf } from "./facts.ts";
 import { BATCH, LEASE_MS, PARKED_LOOK_MS } from "./limits.ts";
 import { takeDue } from "./lock.ts";
-import type { Order } from "./order.ts";
+import type { Order, Releaser } from "./order.ts";
 import type { MemberRow, RolloutRow } from "./schema.ts";
 import { type Frame, type Target, targetOf } from "./target.ts";
+
+/** What is to be sent: the manifest and the release key, both held to their signatures. */
+export type Work = { readonly order: Order; readonly frame: Frame; readonly key: Releaser["key"] };
 
 /** A cluster to which something is to be sent. `changes`: of its row; who finds another one there is too late. */
 export type Wish = {
@@ -28,17 +31,11 @@ export type Looked = { readonly rollout: RolloutRow; readonly count: number; rea
  * One transaction: looks at clusters that are due, and writes what became of them. Those to which something is to be sent are leased for a
  * while, so that no other driver signs the same; if this one stops right here, they are due again after LEASE_MS.
  */
-export async function look(
-  sql: Sql,
-  rollout: RolloutRow,
-  order: Order,
-  frame: Frame,
-  behindMs: number,
-): Promise<Looked> {
+export async function look(sql: Sql, rollout: RolloutRow, work: Work, behindMs: number): Promise<Looked> {
   const members = await takeDue(sql, rollout.id, rollout.elapsed, BATCH);
   const wishes: Wish[] = [];
   for (const member of members) {
-    const wish = await lookAt(sql, rollout, member, order, frame, behindMs);
+    const wish = await lookAt(sql, rollout, member, work, behindMs);
     if (wish !== null) wishes.push(wish);
   }
   return { rollout, count: members.length, wishes };
@@ -48,8 +45,7 @@ async function lookAt(
   sql: Sql,
   rollout: RolloutRow,
   member: MemberRow,
-  order: Order,
-  frame: Frame,
+  work: Work,
   behindMs: number,
 ): Promise<Wish | null> {
   const facts = await factsOf(sql, member);
@@ -58,6 +54,8 @@ async function lookAt(
     behindMs,
     // Going back is not a trial: what is well there is done.
     soakMs: member.phase === "back" ? 0 : rollout.soak_ms,
+    // Nor does it give up: who comes back late is taken back too.
+    silentMs: member.phase === "back" ? null : rollout.wait_ms,
     maySend: rollout.state === "running" && member.lane <= rollout.lane && member.phase === rollout.phase,
   });
   if (decided.arrived) await arrive(sql, rollout, member);
@@ -65,7 +63,7 @@ async function lookAt(
     await write(sql, member, decided);
     return null;
   }
-  const found = await targetFor(sql, member, order, frame);
+  const found = await targetFor(sql, member, decided.send, work);
   if ("fault" in found) {
     const due = rollout.elapsed + PARKED_LOOK_MS;
     await write(sql, member, { ...decided, state: "cut-off", code: found.fault, due });
@@ -80,7 +78,6 @@ async function lookAt(
     accepted: facts.cluster?.trust_version ?? 0,
     statements: await readStatements(sql, member.cluster),
     ...found,
-    groups: decided.send ?? found.groups,
   };
 }
 
@@ -96,21 +93,33 @@ export function whyOf(rollout: Pick<RolloutRow, "id" | "why" | "phase">): string
 }
 
 type Found = Pick<Wish, "digest" | "fresh" | "groups">;
+type NoTarget = NoManifest | { readonly fault: "no-image" };
+/**
+ * The manifest and the groups for a cluster. What is signed comes from what the release key has signed: its own manifest's parameters and the
+ * rollout's content. The row only chooses among that. `send`: groups that miss it, null where it was never touched.
+ */
 async function targetFor(
   sql: Sql,
   member: MemberRow,
-  order: Order,
-  frame: Frame,
-): Promise<Found | { readonly fault: string }> {
-  if (member.target !== null && member.was !== null) {
-    const digest = member.phase === "back" ? member.was : member.target;
-    return { digest, fresh: null, groups: JSON.parse(member.wanted ?? "[]") as string[] };
+  send: readonly string[] | null,
+  { order, frame, key }: Work,
+): Promise<Found | NoTarget> {
+  const releaser = { name: order.signer, key };
+  if (send === null || member.target === null || member.was === null) {
+    if (member.phase === "back") return { fault: "no-manifest" };
+    const current = await currentOf(sql, member.cluster, releaser);
+    if ("fault" in current) return current;
+    const target = targetOf(frame, current.parameters, order.images, current.groups);
+    if ("fault" in target) return { fault: "no-image" };
+    return { digest: target.digest, fresh: { target, was: current.digest }, groups: target.wanted };
   }
-  const current = await currentOf(sql, member.cluster);
-  if (current === null) return { fault: "no-manifest" };
-  const target = targetOf(frame, current.parameters, order.images, current.groups);
+  const before = await signedParameters(sql, member.cluster, member.was, releaser);
+  if ("fault" in before) return before;
+  const target = targetOf(frame, before, order.images, {});
   if ("fault" in target) return { fault: "no-image" };
-  return { digest: target.digest, fresh: { target, was: current.digest }, groups: target.wanted };
+  const known = send.every((group) => Object.hasOwn(before.groups, group));
+  if (!known || target.digest !== member.target) return { fault: "manifest-not-signed" };
+  return { digest: member.phase === "back" ? member.was : target.digest, fresh: null, groups: send };
 }
 
 async function write(sql: Sql, member: MemberRow, to: Omit<Decision, "send" | "arrived">): Promise<void> {

@@ -42,7 +42,16 @@ export function textSignedBy(note: string, name: string, signer: Pick<Signer, "x
     : (parseNote(note, MAX_MANIFEST_BYTES)?.text ?? null);
 }
 
-export type Order = { readonly manifest: Manifest; readonly digest: string; readonly images: Images };
+/** Who signs a release: the key, and the name under which its signature holds. */
+export type Releaser = { readonly name: string; readonly key: Pick<Signer, "x"> };
+
+/** `signer`: the name under which its signatures hold. */
+export type Order = {
+  readonly manifest: Manifest;
+  readonly digest: string;
+  readonly images: Images;
+  readonly signer: string;
+};
 
 /** What a rollout was started with. Throws a Complaint when this key did not sign it. */
 export function orderOf(
@@ -65,5 +74,5 @@ export function orderOf(
     })
     .safeParse(said);
   if (!images.success) throw refuse(`where its images lie is not signed by ${rollout.signer} with this key`);
-  return { manifest: read.manifest, digest: read.digest, images: images.data.images };
+  return { manifest: read.manifest, digest: read.digest, images: images.data.images, signer: rollout.signer };
 }

@@ -14,15 +14,28 @@ export type Signed = { readonly wish: Wish; readonly note: string | null; readon
 /**
  * One transaction: queues what was signed, all of it or nothing, unless the rollout is not as it was when it was looked at: paused, stopped, a
  * failure that nobody has looked at yet, another driver that was there first, another agent in the cluster. If we stop before it resolves
- * nothing was sent, and the lease runs out.
+ * nothing was sent, and the lease runs out. Says whether more may follow.
  */
-export async function put(sql: Sql, id: number, order: Order, phase: Phase, signed: readonly Signed[]): Promise<void> {
+export async function put(
+  sql: Sql,
+  id: number,
+  order: Order,
+  phase: Phase,
+  signed: readonly Signed[],
+): Promise<boolean> {
   const rollout = await holdRollout(sql, id);
-  if (rollout === null || rollout.state !== "running" || rollout.phase !== phase) return;
-  if (await hasUnseenFailure(sql, id)) return giveBack(sql, rollout, signed);
+  if (rollout === null || rollout.state !== "running" || rollout.phase !== phase) return false;
+  if (await hasUnseenFailure(sql, id)) {
+    await giveBack(sql, rollout, signed);
+    return false;
+  }
   const decided = decideLane(rollout, await countsOf(sql, rollout));
-  if (decided.step === "stop") return closeRollout(sql, rollout, "stopped", decided.because);
+  if (decided.step === "stop") {
+    await closeRollout(sql, rollout, "stopped", decided.because);
+    return false;
+  }
   for (const one of signed) if ((await putOne(sql, rollout, order, one)) > 0) await bumpChanges(sql, one.wish.cluster);
+  return true;
 }
 
 /** They are looked at again at once. */

@@ -5,7 +5,7 @@ import { nowSeconds, type Sql, type Store } from "../store.ts";
 import { Complaint } from "../terminal.ts";
 import { clustersAfter, currentOf } from "./current.ts";
 import { assign, type Member } from "./lanes.ts";
-import { signImages, textSignedBy } from "./order.ts";
+import { type Releaser, signImages, textSignedBy } from "./order.ts";
 import { NEVER } from "./schema.ts";
 import { type Frame, frameOf, type Images, targetOf } from "./target.ts";
 import { beginLane } from "./turn.ts";
@@ -34,7 +34,7 @@ export type RolloutWish = {
 
 /**
  * Starts a rollout: who is in which lane is written here, once, in one transaction. Nothing is sent yet. Throws a Complaint when a cluster has
- * no manifest, or nobody says where its images lie, or another rollout has it. Returns the rollout's number.
+ * no manifest of this signer's, or nobody says where its images lie, or another rollout has it. Returns the rollout's number.
  */
 export async function startRollout(store: Store, wish: RolloutWish, release: Signer): Promise<number> {
   const { file } = wish;
@@ -46,7 +46,7 @@ export async function startRollout(store: Store, wish: RolloutWish, release: Sig
       "Its copies for each cluster are signed by whoever signed it: make it with `reeve-control manifest create --as`.",
     );
   const { content, says } = file.manifest;
-  const clusters = await checked(store, wish, frameOf(content, says));
+  const clusters = await checked(store, wish, frameOf(content, says), { name: wish.signer, key: release });
   if (clusters.length === 0)
     throw new Complaint(1, CANNOT, "no cluster has a manifest", "Import them: `reeve-control manifest import`.");
   const stray = wish.canaries.find((name) => !clusters.includes(name));
@@ -65,7 +65,7 @@ export async function startRollout(store: Store, wish: RolloutWish, release: Sig
 }
 
 /** The clusters it goes to, in the order of their names, each of which can get a manifest of its own. */
-async function checked(store: Store, wish: RolloutWish, frame: Frame): Promise<string[]> {
+async function checked(store: Store, wish: RolloutWish, frame: Frame, by: Releaser): Promise<string[]> {
   const wanted = wish.only === null ? null : [...new Set(wish.only)].sort();
   const all: string[] = [];
   const faults: string[] = [];
@@ -76,7 +76,7 @@ async function checked(store: Store, wish: RolloutWish, frame: Frame): Promise<s
           ? await clustersAfter(sql, all.at(-1) ?? "", PAGE)
           : wanted.slice(all.length, all.length + PAGE);
       for (const name of names) {
-        const fault = await faultOf(sql, name, frame, wish.images);
+        const fault = await faultOf(sql, name, frame, wish.images, by);
         if (fault !== null) faults.push(`${name}: ${fault}`);
       }
       return names;
@@ -92,13 +92,16 @@ async function checked(store: Store, wish: RolloutWish, frame: Frame): Promise<s
     1,
     CANNOT,
     `${named}${more}`,
-    "Say where images lie with --images, or leave clusters out: --only.",
+    "Say where images lie with --images, import manifests that this release key signed, or leave clusters out: --only.",
   );
 }
 
-async function faultOf(sql: Sql, cluster: string, frame: Frame, images: Images): Promise<string | null> {
-  const current = await currentOf(sql, cluster);
-  if (current === null) return "no manifest of it is known";
+async function faultOf(sql: Sql, cluster: string, frame: Frame, images: Images, by: Releaser): Promise<string | null> {
+  const current = await currentOf(sql, cluster, by);
+  if ("fault" in current)
+    return current.fault === "no-manifest"
+      ? "no manifest of it is known"
+      : `its manifest is not signed by ${by.name} with this key`;
   const target = targetOf(frame, current.parameters, images, current.groups);
   return "fault" in target ? target.fault : null;
 }

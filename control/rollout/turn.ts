@@ -1,14 +1,22 @@
 import { bumpChanges, nowSeconds, type Sql } from "../store.ts";
-import { type Counts, decideLane } from "./decide.ts";
+import { type Counts, decideLane, SILENT } from "./decide.ts";
 import { holdRollout } from "./lock.ts";
 import { ACTIVE, type MemberRow, PARKED, type RolloutRow } from "./schema.ts";
 
-/** How many clusters of the lanes so far are how: by the index alone, and nothing of those that are well. */
+/** How many clusters of the lanes so far are how: by the index, and of those that are well only whether there is one. */
 export async function countsOf(sql: Sql, rollout: RolloutRow): Promise<Counts> {
-  const rows = await sql.rows<Pick<MemberRow, "state" | "lane" | "canary"> & { readonly count: number }>(
-    `select state, lane, canary, count(*) as count from rollout_clusters
+  const rows = await sql.rows<
+    Pick<MemberRow, "state" | "lane" | "canary"> & { readonly silent: number; readonly count: number }
+  >(
+    `select state, lane, canary, case when code = '${SILENT}' then 1 else 0 end as silent, count(*) as count from rollout_clusters
      where rollout = $1 and state in ('pending', 'sent', 'soaking', 'failed', 'waiting', 'suspended', 'refused', 'cut-off')
-     and lane <= $2 and phase = $3 group by state, lane, canary`,
+     and lane <= $2 and phase = $3 group by 1, 2, 3, 4`,
+    rollout.id,
+    rollout.lane,
+    rollout.phase,
+  );
+  const well = await sql.rows(
+    "select cluster from rollout_clusters where rollout = $1 and state = 'healthy' and lane <= $2 and phase = $3 limit 1",
     rollout.id,
     rollout.lane,
     rollout.phase,
@@ -22,10 +30,11 @@ export async function countsOf(sql: Sql, rollout: RolloutRow): Promise<Counts> {
     rows.filter(of).reduce((total, { count }) => total + count, 0);
   return {
     begun: begun?.count ?? 0,
+    healthy: well.length,
     failed: sum(({ state }) => state === "failed"),
     failedCanaries: sum(({ state, canary }) => state === "failed" && canary === 1),
     refused: sum(({ state }) => state === "refused"),
-    active: sum(({ state }) => ACTIVE.includes(state)),
+    active: sum(({ state, silent }) => ACTIVE.includes(state) || (state === "cut-off" && silent === 1)),
     parked: sum(({ state, lane }) => PARKED.includes(state) && lane === rollout.lane),
   };
 }

@@ -11,6 +11,7 @@ import {
   type UnfitArtifact,
 } from "../provider.ts";
 import { answer, place } from "./call.ts";
+import { SHARES_USER, sharesUser } from "./launch.ts";
 import { openProgram } from "./program.ts";
 import { type Deploy, type Running, running, takeTo, writeDown } from "./rolling.ts";
 import type { Known } from "./runs.ts";
@@ -21,6 +22,7 @@ import {
   PROCESS_OPERATIONS,
   type Premises,
   processPlaces,
+  sameUser,
   settled,
   settleMs,
   unwell,
@@ -50,6 +52,8 @@ export function localDeploy(at: Premises): DeployProvider {
     async describe(gate, args, errand) {
       const work = workFor(at, args.group, gate, errand);
       if (work === null) return { missing: `the config has no group ${args.group}` };
+      const same = sameUser(work);
+      if (same !== null) return { unreadable: `same-user: ${same}` };
       try {
         const unfit = await unfitness(work, args);
         return unfit ?? { state: (await look(work, new Map())).state };
@@ -66,6 +70,8 @@ export function localDeploy(at: Premises): DeployProvider {
     async execute(gate, args, found, errand) {
       const work = workFor(at, args.group, gate, errand);
       if (work === null) return failed("missing");
+      const same = sameUser(work);
+      if (same !== null) return failed("same-user", [], same);
       const known: Known = new Map();
       const now = await look(work, known);
       // The policy judged another state: what it permitted from there it may not permit from here.
@@ -75,7 +81,10 @@ export function localDeploy(at: Premises): DeployProvider {
     },
     async resume(gate, args, found, errand) {
       const work = workFor(at, args.group, gate, errand);
-      return work === null ? failed("missing") : replaceAll(work, args, found, new Map(), found.image);
+      if (work === null) return failed("missing");
+      // The config may have changed since: then nothing is stopped that could not be started.
+      const same = sameUser(work);
+      return same === null ? replaceAll(work, args, found, new Map(), found.image) : failed("same-user", [], same);
     },
     reconcile: (gate, args, found, errand) => whatBecame(at, gate, args, found, errand),
   };
@@ -128,6 +137,17 @@ function wordsOf(runs: readonly Running[]): string | null {
 
 /** `from`: what was run before, in an outcome's words. */
 async function replaceAll(
+  work: Work,
+  args: JudgedDeployArgs,
+  found: DeployState,
+  known: Known,
+  from: string | null,
+): Promise<Executed> {
+  const done = await replaced(work, args, found, known, from);
+  return { ...done, words: done.words ?? (sharesUser(work.group.user) ? SHARES_USER : null) };
+}
+
+async function replaced(
   work: Work,
   args: JudgedDeployArgs,
   found: DeployState,

@@ -50,9 +50,18 @@ function wrapped({ command, program, user }: Launch): string[] {
   return words;
 }
 
-/** Whether the group's processes run under the agent's own user, because the config names no other. */
+/** What setresuid(2) takes for "leave it as it is". */
+const NO_UID = 0xffff_ffff;
+
+/** What an outcome's details say then. */
+export const SHARES_USER = "the group's processes run under the agent's own user or as root: the config names no other";
+
+/** Whether the group's processes have the agent's own rights, or root's: the config names no other user for them. */
 export function sharesUser(user: string | undefined): boolean {
-  return user === undefined;
+  const own = geteuid?.();
+  if (user === undefined || own === undefined) return true;
+  const uid = Number(user.split(":")[0]);
+  return uid === own || uid === 0 || uid >= NO_UID;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ScaleArgs } from "../../policy/asked.ts";
 import type { ActionProvider, Changed, Executed, ScaleState } from "../provider.ts";
 import { CallFailed } from "../provider.ts";
 import { failed, known, stopped, succeeded } from "./call.ts";
-import { sharesUser } from "./launch.ts";
+import { SHARES_USER, sharesUser } from "./launch.ts";
 import {
   firstIll,
   list,
@@ -56,9 +56,7 @@ function countChange(from: number, to: number): Changed[] {
 async function scaleTo(work: Work, count: number, found: number): Promise<Executed> {
   if (count > MAX_GROUP_PROCESSES)
     return failed("too-many", [], { words: `one machine runs at most ${MAX_GROUP_PROCESSES} of a group` });
-  const words = sharesUser(work.group.user)
-    ? "the group's processes run under the agent's own user: the config names no other"
-    : null;
+  const words = sharesUser(work.group.user) ? SHARES_USER : null;
   let listed = await list(work);
   // The policy judged another count: what it permitted from there it may not permit from here.
   if (listed.live.length !== found)

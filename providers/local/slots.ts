@@ -5,7 +5,7 @@ import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import { CallFailed, type CallPlace, type Errand, type Gate, type OperationsTable } from "../provider.ts";
 import { answer, diskFailure, place } from "./call.ts";
 import { type Book, groupBook, type LiveSlot, type Pages, type Slot, spawnMarker } from "./group.ts";
-import { commandOf, launch } from "./launch.ts";
+import { commandOf, launch, sharesUser } from "./launch.ts";
 import { endpointName, endpointOf, type GroupConfig, probe } from "./probe.ts";
 import { lives, processesWith, signalExactly } from "./processes.ts";
 import { openProgram } from "./program.ts";
@@ -116,6 +116,15 @@ export async function settled(work: Work): Promise<Listed> {
   }
 }
 
+/**
+ * Why nothing that was deployed may run in the group, null when it may: the vendor chose those bytes, and with the agent's own user, or as
+ * root, they could read its keys and change its log. What the config's command starts is the customer's own choice.
+ */
+export function sameUser({ name, group }: Pick<Work, "name" | "group">): string | null {
+  if (!sharesUser(group.user) || group.deploy_as_agent === true) return null;
+  return `local.groups.${name}.user names no user of its own for what is deployed, and deploy_as_agent is not set`;
+}
+
 /** Starts one process of `image` (null: the config's own program), under the lowest free number where none is given. */
 export async function startOne(work: Work, listed: Listed, image: string | null, number?: number): Promise<Listed> {
   const { gate, group, name, book, host, errand, artifacts } = work;
@@ -125,6 +134,8 @@ export async function startOne(work: Work, listed: Listed, image: string | null,
   return gate.call("local.process.start", name, async (leave) => {
     const spawn = Buffer.from(host.random.bytes(16)).toString("hex");
     const slot: Slot = { n, spawn, command: errand.id, state: "starting", process: null, image };
+    const same = image === null ? null : sameUser(work);
+    if (same !== null) throw new CallFailed("same-user", same, "none");
     const program = image === null ? null : await openProgram(artifacts, image);
     const where = place(programPlace(work, image), "spawn");
     try {

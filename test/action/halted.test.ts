@@ -61,7 +61,7 @@ test("told to end in the middle it leaves the intent open, and the next start go
   expect(running(s)).not.toEqual(both(next));
   await s.start();
   await finished(id);
-  expect(outcomes(id)).toMatchObject([{ result: "succeeded", code: null, known_by: "answer" }]);
+  expect(outcomes(id)).toMatchObject([{ result: "succeeded", code: null, known_by: "state" }]);
   expect(running(s)).toEqual(both(next));
 }, 240_000);
 
@@ -70,7 +70,7 @@ test("killed in the middle the next start goes on under the same intent, and no 
   await s.stopped("SIGKILL");
   await s.start();
   await finished(id);
-  expect(outcomes(id)).toMatchObject([{ result: "succeeded", known_by: "answer" }]);
+  expect(outcomes(id)).toMatchObject([{ result: "succeeded", known_by: "state" }]);
   expect(entries(s).filter(({ kind, command }) => kind === "intent" && command === id).length).toBe(1);
   expect(running(s)).toEqual(both(next));
 }, 240_000);

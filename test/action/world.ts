@@ -87,7 +87,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
       return [name, { as, keys, verifier: good("manifest", "signer", "--as", as, "--keys", keys).trim() }];
     }),
   );
-  const command = `command: ["${first.path}", "600"], ready_seconds: ${options.ready ?? 0}, stop_seconds: 5`;
+  const command = `command: ["${first.path}", "600"], ready_seconds: ${options.ready ?? 0}, stop_seconds: 5, deploy_as_agent: true`;
   const where = options.artifacts?.(artifacts.directory) ?? `{ directory: ${artifacts.directory}, uid: ${uid} }`;
   const w = await world({
     rules: rules(options),

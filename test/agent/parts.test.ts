@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { Entry } from "../../agent/audit/entry.ts";
 import { watchClock } from "../../agent/clock.ts";
 import { forbiddenNames } from "../../agent/environment.ts";
@@ -125,5 +126,45 @@ describe("entries", () => {
     expect(lineBytes(body)).toBeLessThan(64 * 1024);
     expect(body.operations.at(-1)?.operation).toBe("(more)");
     expect(body.operations.at(-1)?.resource).toContain(String(400 - body.operations.length + 1));
+  });
+
+  test("an outcome keeps its changes before its reads, the oldest and newest of both, in their order", () => {
+    const executed = { result: "succeeded" as const, code: null, changed: [], certificate: null, words: null };
+    const row = fc.record({ changes: fc.boolean(), size: fc.nat(900) });
+    fc.assert(
+      fc.property(fc.array(row, { maxLength: 700, size: "max" }), (rows) => {
+        const operations = rows.map(({ changes, size }, nth) => ({
+          operation: "local.process.start",
+          resource: "g".repeat(size),
+          request: `r-${nth}`,
+          status: "ok",
+          milliseconds: 1,
+          changes,
+        }));
+        const id = "01936d00-0000-7000-8000-000000000001";
+        const body = outcomeBody(id, 3, executed, "answer", operations, null);
+        expect(lineBytes(body)).toBeLessThan(64 * 1024 - 192);
+        const more = body.operations.at(-1)?.operation === "(more)" ? body.operations.at(-1) : undefined;
+        const kept = more === undefined ? body.operations : body.operations.slice(0, -1);
+        const numbers = kept.map(({ request }) => Number(request?.slice(2)));
+        // Each as it was, once, in order; the others are counted.
+        expect(kept).toEqual(numbers.flatMap((nth) => operations[nth] ?? []));
+        expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+        const gone = operations.filter((_, nth) => !numbers.includes(nth));
+        expect(more === undefined).toBe(gone.length === 0);
+        if (more === undefined) return;
+        expect(more.resource).toStartWith(`${gone.length} operations`);
+        expect(more.changes).toBe(gone.some(({ changes }) => changes));
+        const of = (some: readonly { changes: boolean }[], changes: boolean) =>
+          some.filter((one) => one.changes === changes);
+        if (of(gone, true).length > 0) expect(of(kept, false)).toEqual([]);
+        for (const changes of [true, false]) {
+          const [all, left] = [of(operations, changes), of(kept, changes)];
+          const first = Math.ceil(left.length / 2);
+          expect(left).toEqual([...all.slice(0, first), ...all.slice(all.length - (left.length - first))]);
+        }
+      }),
+      { numRuns: 60, endOnFailure: true },
+    );
   });
 });

@@ -38,6 +38,7 @@ const intent = {
 /** `heads`: what putting the head says, in turn; the last goes on. `revision`: the highest that the log has seen. */
 async function recovered(heads: readonly (string | null)[], revision: number) {
   const came: string[] = [];
+  let highest = revision;
   const written: EntryBody[] = [];
   let mono = 0;
   let puts = 0;
@@ -63,13 +64,22 @@ async function recovered(heads: readonly (string | null)[], revision: number) {
     provider: { name: "local", scale, ownGroups: [] },
     cluster: policy.cluster,
     owner: { refresh: () => Promise.resolve() },
-    log: { append: (bodies: readonly EntryBody[]) => written.push(...bodies) },
+    log: {
+      append(bodies: readonly EntryBody[]) {
+        written.push(...bodies);
+        for (const body of bodies) {
+          if (body.kind !== "policy") continue;
+          highest = Math.max(highest, body.revision ?? 0);
+          came.push("policy");
+        }
+      },
+    },
     heard: () => Promise.resolve(null),
     appended: () => undefined,
     suspended: () => null,
     halted: () => false,
     readPolicy: () => ({ policy, digest: `sha256:${"a".repeat(64)}` }),
-    history: () => ({ intents: new Map(), since: null, revision }),
+    history: () => ({ intents: new Map(), since: null, revision: highest }),
     head: {
       put: async () => {
         came.push("put");
@@ -78,7 +88,9 @@ async function recovered(heads: readonly (string | null)[], revision: number) {
     },
   } as unknown as Road;
   await recover(intent, road, new AbortController().signal);
-  expect(written).toMatchObject([{ kind: "outcome", command: COMMAND, intent: 3, code: "not-done" }]);
+  expect(written.filter(({ kind }) => kind !== "policy")).toMatchObject([
+    { kind: "outcome", command: COMMAND, intent: 3, code: "not-done" },
+  ]);
   return came;
 }
 
@@ -99,4 +111,10 @@ test("a bucket that stays away for an hour leaves it, and the outcome is written
 
 test("an older policy than the log has seen permits no taking away", async () => {
   expect(await recovered([null], policy.revision + 1)).toEqual(["reconcile"]);
+});
+
+test("a newer policy than the log has seen is on record, once, before anything is decided by it", async () => {
+  expect(await recovered([null], policy.revision - 1)).toEqual(["policy", "put", "clear", "reconcile"]);
+  const again = await recovered(["away", null], policy.revision - 1);
+  expect(again).toEqual(["policy", "put", "put", "clear", "reconcile"]);
 });

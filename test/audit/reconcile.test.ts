@@ -18,6 +18,7 @@ import {
   event,
   fileOf,
   GROUP,
+  intentOf,
   LOG,
   NAME,
   operation,
@@ -641,4 +642,38 @@ test("a log or a trail that holds more in a period than may be held in memory is
   expect(add(10)).not.toContain(false);
   expect(add(9).indexOf(false)).toBe(9);
   expect(add(0, far)).not.toContain(false);
+});
+
+test("calls of a deploy that was gone on with after a restart are answers that the log does not have, shown for a person to look at", () => {
+  const id = "01932a2f-1111-7000-8000-000000000005";
+  const ask = {
+    action: "deploy" as const,
+    asked: { group: GROUP, manifest: `sha256:${"a".repeat(64)}` },
+    resource: `group:${GROUP}`,
+  };
+  const refresh = "autoscaling:StartInstanceRefresh";
+  const by = { userAgent: agentOf(id), requestParameters: { autoScalingGroupName: GROUP } };
+  const calls = [
+    event(refresh, "req-first", 55, by),
+    event(refresh, "req-second", 4000, by),
+    event(refresh, "req-last", 8000, by),
+  ];
+  const written = (known_by: "answer" | "state"): Written => [
+    ...LOG,
+    [50, intentOf(id, ask)],
+    [9000, outcomeOf(id, LOG.length, [operation(refresh, GROUP, "req-last")], { known_by })],
+  ];
+  const gone = compared(written("state"), [...TRAIL, ...calls]);
+  expect(gone.unexplained.count).toBe(0);
+  expect(gone.missing.count).toBe(0);
+  expect(gone.answers).toMatchObject({ count: 2, doubtful: 2 });
+  expect(gone.answers.shown.map(({ request }) => request)).toEqual(["req-first", "req-second"]);
+  expect(gone.answers.shown[0]?.why).toContain("not compared: manifest");
+  // Never more than that: no person is spared, nothing after its outcome, and nothing where the log has every answer.
+  expect(gone.agrees).toBe(false);
+  const late = event(refresh, "req-late", 9061, by);
+  expect(compared(written("state"), [...TRAIL, ...calls, late]).unexplained).toMatchObject({ count: 1 });
+  expect(compared(written("answer"), [...TRAIL, ...calls]).unexplained).toMatchObject({ count: 2 });
+  const open = compared(written("state").slice(0, -1), [...TRAIL, ...calls]);
+  expect([open.unexplained.count, open.answers.count]).toEqual([0, 3]);
 });

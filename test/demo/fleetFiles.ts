@@ -19,7 +19,7 @@ export type Wiring = {
 /** YAML takes JSON for values, so nothing here needs quoting rules of its own. */
 export function configText(at: Wiring): string {
   const folder = `${at.scratch}/${at.cluster}`;
-  const local = { groups: { [GROUP]: { command: [at.program, "infinity"], stop_seconds: 2 } } };
+  const local = { groups: { [GROUP]: { command: [at.program, "infinity"], stop_seconds: 2, deploy_as_agent: true } } };
   return `version: 1
 cluster: ${at.cluster}
 control_plane:

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { generateKeyPairSync, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { isSshKey, readSshKey } from "../../policy/keys.ts";
+import { verifierKey } from "../../agent/audit/note.ts";
+import { isNoteKey, isSshKey, noteKeyOf, readSshKey } from "../../policy/keys.ts";
 import { parsePolicy } from "../../policy/parse.ts";
 import { isFido, KINDS, packed, type SshWorld, sshWorld, unpacked } from "../wire/sshWorld.ts";
 
@@ -149,18 +150,39 @@ test.each(SMALL.map((height) => [littleEndian(height).toString("hex")]))(
     expect(signed).toBeGreaterThan(0);
     expect(isSshKey(keyText(PLAIN, Buffer.from(hex, "hex")))).toBe(false);
     expect(isSshKey(keyText(SK_PLAIN, Buffer.from(hex, "hex"), "ssh:"))).toBe(false);
+    const signer = verifierKey("vendor.example/release", Buffer.from(hex, "hex"));
+    expect(isNoteKey(signer)).toBe(false);
+    const parsed = parsePolicy(policyOf({}, { release: signer }));
+    if ("policy" in parsed) throw new Error("a signer whom anyone can be was taken");
+    expect(parsed.errors.map(({ message }) => message).join()).toContain("signers.release");
   },
 );
 
 test("an Ed25519 height at or over the field's prime is another spelling, and refused", () => {
   for (let over = 0n; over < 19n; over += 1n)
     for (const sign of [0n, 2n ** 255n])
-      expect(isSshKey(keyText(PLAIN, littleEndian(P25519 + over + sign)))).toBe(false);
+      for (const key of [littleEndian(P25519 + over + sign)]) {
+        expect(isSshKey(keyText(PLAIN, key))).toBe(false);
+        expect(isNoteKey(verifierKey("vendor.example/release", key))).toBe(false);
+      }
 });
 
-function policyOf(people: Readonly<Record<string, string>>): Uint8Array {
+test("a note key that a generator made is a policy's signer, under its own 32 bytes", () => {
+  for (let nth = 0; nth < 20; nth++) {
+    const { x = "" } = generateKeyPairSync("ed25519").publicKey.export({ format: "jwk" });
+    const signer = verifierKey("vendor.example/release", Buffer.from(x, "base64url"));
+    const key = Buffer.from(noteKeyOf(signer) ?? "", "base64");
+    expect([key[0], key.subarray(1).toString("base64url")]).toEqual([1, x]);
+    expect(parsePolicy(policyOf({}, { release: signer }))).toHaveProperty("policy");
+  }
+});
+
+function policyOf(
+  people: Readonly<Record<string, string>>,
+  signers: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const file = { version: 1, revision: 1, cluster: "c", vendor: "vendor.example", place: { cloud: "local" }, people };
-  return Buffer.from(JSON.stringify({ ...file, signers: {}, share: [], dry_run: "allowed", rules: [], tests: [] }));
+  return Buffer.from(JSON.stringify({ ...file, signers, share: [], dry_run: "allowed", rules: [], tests: [] }));
 }
 
 test("two people cannot have one key, not even as a plain one and a FIDO one", () => {

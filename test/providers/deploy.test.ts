@@ -5,6 +5,7 @@ import {
   copyFileSync,
   linkSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -79,7 +80,7 @@ test("no more than `unavailable` are out of service at any moment", async () => 
 });
 
 test("a program that does not stay is taken back, and what was there runs", async () => {
-  const at = fresh();
+  const at = fresh({ ready_seconds: 2 });
   await scaled(at, 3);
   const bad = addProgram(at.artifacts, "bad", "/usr/bin/false");
   const done = await act(deployTo(at, bad.image));
@@ -207,4 +208,70 @@ test("an empty group is taken to an image: what is started afterwards runs it", 
   expect(await act(deployTo(at, next.image))).toMatchObject({ result: "succeeded" });
   await scaled(at, 2);
   expect(imagesIn(folder)).toEqual([next.image, next.image]);
+});
+
+/** Users with the agent's rights or root's; uid 4294967295 is to the kernel no change of the user at all. */
+const uid = process.geteuid?.() ?? 0;
+const SAME: readonly (string | undefined)[] = [
+  undefined,
+  `${uid}:65534`,
+  `${uid}:${process.getegid?.() ?? 0}`,
+  "0:65534",
+  "00:1",
+  "4294967295:1",
+];
+
+test.each([...new Set(SAME)].map((user) => [user ?? "none"]))(
+  "the vendor's program does not run under the agent's user or as root (user %s), unless the config says so: nothing is touched",
+  async (text) => {
+    const user = text === "none" ? {} : { user: text };
+    const open = fresh();
+    await scaled(open, 2);
+    const found = { image: open.first.image, count: 2, healthy: 2 };
+    const group = { ...open.config.groups["web"], ...user, deploy_as_agent: undefined };
+    const at = { ...open, config: { ...open.config, groups: { web: group as Premises["config"]["groups"][string] } } };
+    const next = addProgram(at.artifacts, "next");
+    const { action, args } = deployTo(at, next.image);
+    const seen = await action.describe(gateFor(action, args, "web", { phase: "read" }).gate, args, errand());
+    expect(seen).toEqual({
+      unreadable: expect.stringMatching(/^same-user: local\.groups\.web\.user .*deploy_as_agent/),
+    });
+    const done = await act(deployTo(at, next.image), {}, errand(), found);
+    expect(done).toMatchObject({ result: "failed", code: "same-user", changed: [], operations: [] });
+    const resumed = await action.resume?.(gateFor(action, args, "web").gate, args, found, {
+      ...errand(),
+      unavailable: 1,
+    });
+    expect(resumed).toMatchObject({ result: "failed", code: "same-user", changed: [] });
+    expect(imagesIn(folder)).toEqual(Array(2).fill(at.first.image));
+  },
+);
+
+test("what was deployed before the config named its own user no more is not started by a scale either", async () => {
+  const open = fresh();
+  await scaled(open, 1);
+  const next = addProgram(open.artifacts, "next");
+  const done = await act(deployTo(open, next.image));
+  expect(done).toMatchObject({ result: "succeeded" });
+  expect(done.words).toContain("agent's own user");
+  const group = { ...open.config.groups["web"], deploy_as_agent: undefined };
+  const at = { ...open, config: { ...open.config, groups: { web: group as Premises["config"]["groups"][string] } } };
+  const command: Command<ScaleArgs, ScaleState> = {
+    action: provider(at).scale,
+    args: { group: "web", count: 3 },
+    resource: "web",
+  };
+  expect(await act(command)).toMatchObject({ result: "failed", code: "same-user", changed: [] });
+  expect(imagesIn(folder)).toEqual([next.image]);
+});
+
+test.if(uid === 0)("under a user of its own the vendor's program runs, and nothing has to be said of it", async () => {
+  const at = fresh({ user: "65534:65534", deploy_as_agent: undefined });
+  await scaled(at, 1);
+  const next = addProgram(at.artifacts, "next");
+  const done = await act(deployTo(at, next.image));
+  expect([done.result, done.words]).toEqual(["succeeded", null]);
+  const [one] = livingIn(folder);
+  expect(readFileSync(`/proc/${one?.pid}/status`, "utf8")).toMatch(/^Uid:\t65534\t65534\t65534\t65534$/m);
+  expect(imagesIn(folder)).toEqual([next.image]);
 });

@@ -36,6 +36,7 @@ export function premises(folder: string, more: Partial<LocalConfig["groups"][str
     health: { probe: "none" as const },
     ready_seconds: 0,
     stop_seconds: 5,
+    deploy_as_agent: true as const,
     ...more,
   };
   return {

@@ -98,6 +98,8 @@ beforeAll(async () => {
     writeFileSync(at(`${name}.manifest`), filed(manifestOf(name, "1.0.0", 1), signer).note);
     const imported = await control("manifest", "import", at(`${name}.manifest`), "--dir", at("d"));
     if (imported.code !== 0) throw new Error(imported.err);
+    const trusted = await control("keys", "trust", "--dir", at("d"), "--keys", at("keys"), "--cluster", name);
+    if (trusted.code !== 0) throw new Error(trusted.err);
     await store.transaction(async (sql) => {
       await letAct(sql, name, 1, 1);
       await sql.run(
@@ -207,13 +209,18 @@ test("a canary that fails stops it: nobody else is touched; rolled back, every t
   expect(await newest()).toEqual(before);
 }, 240_000);
 
-test("a driver with another release key drives nothing", async () => {
+test("a driver with another release key drives nothing, says so once, and goes on", async () => {
   expect((await begin("3.0.0.manifest", "--detach")).code).toBe(0);
-  const driven = await rollout("run", "--keys", at("keys"), "--release-keys", at("others"));
-  expect(driven.code).toBe(1);
-  expect(driven.err).toContain(
-    "Cannot drive rollout 3: its manifest is not signed by vendor.example/release-2026 with this key",
-  );
+  const driving = start("rollout", "run", "--dir", at("d"), "--keys", at("keys"), "--release-keys", at("others"));
+  let heard = "";
+  driving.child.stderr?.on("data", (chunk: Buffer) => (heard += chunk.toString()));
+  const refusal = "Cannot drive rollout 3: its manifest is not signed by vendor.example/release-2026 with this key";
+  await until(async () => heard.includes(refusal));
+  expect(await store.transaction((sql) => sql.rows("select * from rollout_commands where rollout = 3"))).toEqual([]);
+  driving.child.kill("SIGTERM");
+  const driven = await driving.done;
+  expect(driven.code).toBe(0);
+  expect(driven.err.split(refusal)).toHaveLength(2);
   expect((await rollout("abort", "3")).out).toBe("rollout 3: aborted\n");
 }, 120_000);
 

@@ -8,8 +8,9 @@ import { NEVER } from "../../control/rollout/schema.ts";
 import { frameOf, targetOf } from "../../control/rollout/target.ts";
 
 const SOAK = 600_000;
+const WAIT = 3600_000;
 const member = { state: "sent", code: null, wanted: '["a"]', since: 0, failures: 0, gap: 0 } as const;
-const at = { elapsed: 1_000_000, soakMs: SOAK, behindMs: 0, maySend: true };
+const at = { elapsed: 1_000_000, soakMs: SOAK, behindMs: 0, silentMs: WAIT, maySend: true };
 const can = { can: "act" } as const;
 const command = (more: Partial<CommandFact> = {}): CommandFact => ({
   group: "a",
@@ -126,6 +127,45 @@ describe("a cluster", () => {
   });
 });
 
+describe("a cluster of which nothing is heard any more", () => {
+  const gone = { reach: { can: "not", state: "cut-off", why: "not-heard-from" } } as const;
+
+  test.each(["handed-out", "waiting", "intent", "succeeded"] as const)(
+    "and that had been touched (%s) holds its lane, and has failed after the wait",
+    (state) => {
+      const touched = facts([command({ state, sentMs: at.elapsed })], gone);
+      const aside = decideCluster({ ...member, state: "soaking" }, touched, at);
+      expect(aside).toMatchObject({ state: "cut-off", code: "silent", since: at.elapsed, send: "nothing" });
+      const silent = { ...member, state: "cut-off", code: "silent", since: at.elapsed } as const;
+      const last = decideCluster(silent, touched, { ...at, elapsed: at.elapsed + WAIT - 1 });
+      expect(last).toMatchObject({ state: "cut-off", code: "silent", since: at.elapsed, due: at.elapsed + WAIT });
+      expect(decideCluster(silent, touched, { ...at, elapsed: at.elapsed + WAIT })).toMatchObject({
+        state: "failed",
+        code: "silent",
+        due: NEVER,
+      });
+      // From when on it is silent counts, not since when it was cut off for another reason.
+      expect(decideCluster({ ...silent, code: "busy", since: 0 }, touched, at)).toMatchObject({ since: at.elapsed });
+      expect(decideCluster(silent, facts([command()]), { ...at, elapsed: at.elapsed + WAIT }).state).toBe("soaking");
+    },
+  );
+
+  test("and that was never touched, or is to go back, is left behind", () => {
+    const silent = { ...member, state: "cut-off", code: "silent", since: 0 } as const;
+    const later = { ...at, elapsed: 9 * WAIT };
+    for (const state of ["queued", "expired", "refused", "cancelled"] as const)
+      expect(decideCluster(silent, facts([command({ state, sentMs: later.elapsed })], gone), later)).toMatchObject({
+        state: "cut-off",
+        code: "not-heard-from",
+      });
+    const back = { ...at, elapsed: WAIT * 2, silentMs: null };
+    expect(decideCluster(silent, facts([command()], gone), back)).toMatchObject({
+      state: "cut-off",
+      code: "not-heard-from",
+    });
+  });
+});
+
 describe("lanes", () => {
   const rollout = {
     lane: 1,
@@ -137,7 +177,7 @@ describe("lanes", () => {
     lanes: "[10,25,50,100]",
     phase: "forward",
   } as const;
-  const none = { begun: 40, failed: 0, failedCanaries: 0, refused: 0, active: 0, parked: 0 };
+  const none = { begun: 40, healthy: 40, failed: 0, failedCanaries: 0, refused: 0, active: 0, parked: 0 };
 
   test("the next one begins when nothing is under way, and what cannot act is waited for only so long", () => {
     expect(decideLane(rollout, none).step).toBe("next-lane");
@@ -145,6 +185,15 @@ describe("lanes", () => {
     expect(decideLane(rollout, { ...none, parked: 1 }).step).toBe("stay");
     expect(decideLane({ ...rollout, elapsed: 3600_000 }, { ...none, parked: 1 }).step).toBe("next-lane");
     expect(decideLane({ ...rollout, lane: 3 }, none).step).toBe("finish");
+  });
+
+  test("the next one waits until one cluster is well with it; going back waits for nobody, and the last one ends", () => {
+    const nobody = { ...none, healthy: 0, parked: 1 };
+    const late = { ...rollout, elapsed: 3600_000 };
+    expect(decideLane(late, nobody).step).toBe("stay");
+    expect(decideLane(late, { ...nobody, healthy: 1 }).step).toBe("next-lane");
+    expect(decideLane({ ...late, phase: "back" }, nobody).step).toBe("next-lane");
+    expect(decideLane({ ...late, lane: 3 }, nobody).step).toBe("finish");
   });
 
   test("it stops past the limit: in lanes up to 10 % and for canaries at the first failure", () => {

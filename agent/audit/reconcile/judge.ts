@@ -130,9 +130,7 @@ function changeOf(call: Call, command: Known, table: TableRow): Judged {
   if (during === null) return unexplained("its command was never begun: the log has no intent of it");
   if (!within(call.time, during)) return unexplained("its command was not being carried out at that time");
   const before = command.answered.get(call.operation) ?? 0;
-  const proving = provingOf(command);
-  const unheardOf = proving === null ? 1 : provingChanges(proving);
-  const places = (command.lost.get(call.operation) ?? 0) + (unheard(command) ? unheardOf : 0);
+  const places = (command.lost.get(call.operation) ?? 0) + (unheard(command) ? unheardOf(command) : 0);
   if (before >= places) return unexplained("every call of its command has a request id of its own in the log");
   const judged = answer(call, command, null, whyOf(command));
   if (judged.class === "answer") command.answered.set(call.operation, before + 1);
@@ -148,6 +146,14 @@ function answer(call: Call, command: Known, row: Row | null, why: string): Judge
     return { class: "unexplained", command, why: `it is not what its command asked: another ${other.join(", ")}` };
   const whole = unseen.length === 0;
   return { class: "answer", command, row, whole, why: whole ? why : `${why}; not compared: ${unseen.join(", ")}` };
+}
+
+/** How many calls of one operation a process can have made whose answers it did not live to write down. */
+function unheardOf(command: Known): number {
+  // As many steps as the group has machines, at each start anew. Each is shown for a person to look at: `likeness`.
+  if (command.action === "deploy") return Number.POSITIVE_INFINITY;
+  const proving = provingOf(command);
+  return proving === null ? 1 : provingChanges(proving);
 }
 
 /** The process that made the call did not live to write down its answer. */

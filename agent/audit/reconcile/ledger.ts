@@ -3,6 +3,7 @@ import {
   CLOCK_SKEW_SECONDS,
   COMMAND_DEADLINE_SECONDS,
   COMMAND_LIFETIME_MAX_SECONDS,
+  DEPLOY_DEADLINE_SECONDS,
   MAX_RECONCILED_OPERATIONS,
 } from "../../limits.ts";
 import type { Entry } from "../entry.ts";
@@ -189,10 +190,17 @@ function addOutcome(ledger: Ledger, command: Known, entry: Extract<Entry, { kind
 export function changing(command: Known): Period | null {
   const { intent, outcome, lost } = command;
   if (intent === null) return null;
+  if (command.action === "deploy") return { from: intent.time - SKEW_MS, to: deployed(command, intent.time) + SKEW_MS };
   const deadline = intent.time + COMMAND_DEADLINE_SECONDS * 1000;
   // After a crash the outcome may come days later. What the process that died has called, it called within its deadline.
   const died = outcome === null || (!outcome.answered && lost.size === 0);
   return { from: intent.time - SKEW_MS, to: (died ? deadline : outcome.time) + SKEW_MS };
+}
+
+/** A deploy is gone on with by one start after the other: until its outcome, or as long as its command lives. */
+function deployed({ since, outcome }: Known, begun: number): number {
+  const expires = since + SKEW_MS + COMMAND_LIFETIME_MAX_SECONDS * 1000;
+  return outcome?.time ?? Math.max(begun, expires) + DEPLOY_DEADLINE_SECONDS * 1000;
 }
 
 /** When a command's state can have been read. */

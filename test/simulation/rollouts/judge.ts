@@ -42,7 +42,7 @@ type Command = {
   gone: boolean;
 };
 type Claims = { readonly exp: number; readonly iat: number; readonly args: { readonly manifest: string } };
-type Told = { says: Says | null; wall: number; backAt: number };
+type Told = { says: Says | null; wall: number; at: number; backAt: number };
 type Row = {
   readonly id: number;
   readonly state: string;
@@ -79,6 +79,8 @@ export type Seen = {
 export type Judge = ReturnType<typeof judgeOf>;
 
 const AWAY_MS = 120_000;
+/** Of so long nobody can have overlooked it. */
+const SILENT_MS = 600_000;
 /** A cluster that came back so recently may not have been looked at yet. */
 const SLACK_MS = 120_000;
 const MAX_ATTEMPTS = 8;
@@ -138,10 +140,21 @@ export function judgeOf(at: { now(): number; wall(): number; model(cluster: stri
     );
   }
 
+  /** Was touched, said that it was well, and then nothing more: what it got may have silenced it. */
+  function silenced(rollout: Known, cluster: string): boolean {
+    const { says, at: last } = told.get(cluster) ?? { says: null, at: at.now() };
+    const all = latestOf(rollout, cluster);
+    const touched =
+      all.length > 0 && all.every(({ said, gone }) => !gone && (said === "intent" || said === "succeeded"));
+    return touched && says === "ready" && away(cluster) && at.now() - last > SILENT_MS;
+  }
+
   function mayGo(rollout: Known, below: number, { how }: Seen): void {
     for (const [cluster, lane] of rollout.laneOf) {
       if (lane >= below || rollout.healthy.has(cluster) || rollout.failed.has(cluster)) continue;
       if (rollout.phase === "back" && latest(rollout, cluster) === undefined) continue;
+      if (rollout.phase === "forward" && silenced(rollout, cluster))
+        violate("lanes", `rollout ${rollout.id}: lane ${below}, and ${cluster} was touched and fell silent`);
       const waited = at.now() - (rollout.since[lane] ?? at.now());
       if (parked(rollout, cluster) && waited >= rollout.waitMs) continue;
       violate(
@@ -289,13 +302,15 @@ export function judgeOf(at: { now(): number; wall(): number; model(cluster: stri
         rollout.state = row.state;
         for (const { rollout: id, cluster, state, code } of seen.members) {
           if (id !== rollout.id) continue;
-          if (state === "failed" && code === "no-outcome") rollout.failed.add(cluster);
+          if (state === "failed" && (code === "no-outcome" || code === "silent")) rollout.failed.add(cluster);
           if (state === "healthy" && !rollout.healthy.has(cluster)) becameHealthy(rollout, cluster);
         }
         if (row.lane < rollout.lane) violate("lanes", `rollout ${row.id} goes back to lane ${row.lane}`);
         if (row.lane > rollout.lane + 1) violate("lanes", `rollout ${row.id} skips a lane`);
         if (row.lane > rollout.lane) {
           rollout.lane = row.lane;
+          if (rollout.phase === "forward" && rollout.healthy.size === 0)
+            violate("lanes", `rollout ${row.id}: lane ${row.lane}, and nobody is well with it`);
           mayGo(rollout, row.lane, seen);
           rollout.since[row.lane] = at.now();
         }
@@ -309,7 +324,7 @@ export function judgeOf(at: { now(): number; wall(): number; model(cluster: stri
     polled({ name }: Model, says: Says): void {
       const before = told.get(name);
       const back = before === undefined || before.says !== "ready" || away(name);
-      told.set(name, { says, wall: at.wall(), backAt: back ? at.now() : (before?.backAt ?? 0) });
+      told.set(name, { says, wall: at.wall(), at: at.now(), backAt: back ? at.now() : (before?.backAt ?? 0) });
       for (const rollout of open()) {
         if (says !== "ready") rollout.good.delete(name);
         else if (back && rollout.good.has(name)) rollout.good.set(name, at.now());

@@ -4,9 +4,10 @@ import type { Manifest } from "../../../agent/wire/manifest.ts";
 import { manifestText } from "../../../agent/wire/manifest.ts";
 import { signManifest } from "../../../control/manifest/file.ts";
 import { keepManifest } from "../../../control/manifest/inventory.ts";
-import { type Keys, makeDriver } from "../../../control/rollout/driver.ts";
+import { makeDriver } from "../../../control/rollout/driver.ts";
 import { noteCommand } from "../../../control/rollout/news.ts";
 import type { RolloutRow } from "../../../control/rollout/schema.ts";
+import type { Keys } from "../../../control/rollout/sign.ts";
 import { startRollout } from "../../../control/rollout/start.ts";
 import { abort, pause, resume, rollback } from "../../../control/rollout/steer.ts";
 import type { Signer } from "../../../control/signer.ts";
@@ -29,6 +30,7 @@ const START = Date.UTC(2026, 10, 2, 6);
 /** A rollout that is open after so long never ends. */
 const LAST_MS = 8 * 86_400_000;
 const RUN_MS = 600_000;
+const PATIENCE_MS = 3 * 3600_000;
 /** Drivers look every few seconds. */
 const STEP_MS = 10_000;
 const MAX_WAIT_MS = 3000;
@@ -220,7 +222,7 @@ function driverOf(world: World, number: number): void {
     },
   };
   async function live(): Promise<void> {
-    const driver = makeDriver(mortal, "", VENDOR, keys, () => time.now(), STEP_MS);
+    const driver = makeDriver(mortal, VENDOR, keys, () => time.now(), STEP_MS);
     try {
       for (;;) {
         for (const id of await driver.open()) await driver.drive(id);
@@ -253,6 +255,7 @@ async function play(world: World): Promise<void> {
   await operator(world, "resume");
   while (judge.violations.length === 0 && (await openOnes(world)).length > 0) {
     await time.run(time.now() + RUN_MS);
+    if (await nobodyIsWell(world)) await operator(world, "abort");
     if (time.now() - START > LAST_MS) judge.violate("ends", `it is open after ${LAST_MS / 86_400_000} days`);
   }
   if (judge.violations.length === 0) await settled(time, lookAround(world));
@@ -263,6 +266,21 @@ async function openOnes({ store, time }: World): Promise<RolloutRow[]> {
     time,
     store.transaction((sql) => sql.rows<RolloutRow>("select * from rollouts where open = 1 order by id")),
   );
+}
+
+/** A lane waits until one is well with it. Where everybody has failed or is left behind an operator gives it up, after a while. */
+async function nobodyIsWell({ store, time }: World): Promise<boolean> {
+  const rows = await settled(
+    time,
+    store.transaction((sql) =>
+      sql.rows(
+        `select id from rollouts r where open = 1 and state = 'running' and phase = 'forward' and elapsed > lane_since + wait_ms + ${PATIENCE_MS}
+         and not exists (select 1 from rollout_clusters m where m.rollout = r.id and m.lane <= r.lane
+           and (m.state in ('pending', 'sent', 'soaking', 'healthy') or m.code = 'silent' and m.state = 'cut-off'))`,
+      ),
+    ),
+  );
+  return rows.length > 0;
 }
 
 async function happen(world: World, happening: Happening): Promise<void> {
