@@ -174,6 +174,8 @@ describe("on its way back", () => {
     const { world, image, one, found, again } = await stopped();
     const elsewhere = { ...again, id: errandOf(1).id };
     expect(await resumed(one, found, elsewhere)).toMatchObject({ result: "failed", code: "rolled-back" });
+    // There and back, and not there again.
+    expect(came(world, WRITE)).toHaveLength(2);
     expect(low(world.group.deployed().model)).toBe(low(image(1)));
   });
 });
