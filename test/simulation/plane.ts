@@ -181,7 +181,12 @@ function request(method: string, path: string, body: string | null): Request {
   return new Request(`https://control.vendor.example${path}`, { method, headers, ...(body === null ? {} : { body }) });
 }
 
-const endsOf = (port: number) => ({ localPort: 8444, remoteAddress: "10.0.0.1", remotePort: port });
+const endsOf = (port: number) => ({
+  localAddress: "10.0.0.2",
+  localPort: 8444,
+  remoteAddress: "10.0.0.1",
+  remotePort: port,
+});
 
 /** What node:http2 hands over with a request, as far as the listeners look at it. */
 function env(caller: Caller | null, gone: AbortSignal, end: () => void): Context["env"] {
