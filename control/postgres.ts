@@ -52,6 +52,7 @@ export async function openPostgres(url: DatabaseUrl, migrations: Migrations = MI
 }
 
 function storeOf(pool: SQL): Store {
+  const self = crypto.randomUUID();
   const running = new Set<Promise<unknown>>();
   const listeners = new Set<(news: News) => void>();
   const hear = (all: readonly News[]): void => {
@@ -73,7 +74,7 @@ function storeOf(pool: SQL): Store {
             await takeTurn(tx, sql, about);
             const done = await work(sql);
             // Sent by the server with the commit, or not at all.
-            if (told.length > 0) await tx.unsafe("select pg_notify($1, $2)", [CHANNEL, letter(told)]);
+            if (told.length > 0) await tx.unsafe("select pg_notify($1, $2)", [CHANNEL, letter(self, told)]);
             return done;
           });
           hear(told);
@@ -87,7 +88,7 @@ function storeOf(pool: SQL): Store {
     async listen(heard) {
       listeners.add(heard);
       const onLetter = (text: string): void => {
-        for (const news of opened(text)) heard(news);
+        for (const news of opened(text, self)) heard(news);
       };
       // Told again after each connection that was lost: what came meanwhile was missed.
       const listening = await pool.listen(CHANNEL, onLetter, () => heard("all"));
@@ -137,16 +138,17 @@ function withNumbers(row: Record<string, unknown>): Record<string, unknown> {
 
 /** Under NOTIFY's 8000 bytes: more than fits is "all". */
 const MAX_LETTER = 4000;
-function letter(told: readonly News[]): string {
-  const text = JSON.stringify({ told });
-  return text.length <= MAX_LETTER ? text : JSON.stringify({ told: ["all", ...told.filter(isMoment).slice(-1)] });
+function letter(from: string, told: readonly News[]): string {
+  const text = JSON.stringify({ from, told });
+  return text.length <= MAX_LETTER ? text : JSON.stringify({ from, told: ["all", ...told.filter(isMoment).slice(-1)] });
 }
 
 function isMoment(news: News): boolean {
   return news !== "all" && "moment" in news;
 }
 
-/** What was told, also by this process: of a commit whose answer was lost it hears here alone. Only those who may write the state can send here. */
-function opened(text: string): readonly News[] {
-  return (JSON.parse(text) as { told: News[] }).told;
+/** What others told; one's own was heard at its commit. Only those who may write the state can send here. */
+function opened(text: string, self: string): readonly News[] {
+  const { from, told } = JSON.parse(text) as { from: string; told: News[] };
+  return from === self ? [] : told;
 }

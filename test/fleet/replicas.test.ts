@@ -61,14 +61,14 @@ test(
       await fleet.plane.kill(replica);
       if (round % 2 === 1) await fleet.killAgent(customer);
       // What was in the hands of the killed ones is finished by those who are left.
-      await until("one more command of each is decided", async () => (await openOnes()) <= fleet.customers.length);
+      await until("one more command of each is decided", async () => (await openOnes()) <= fleet.customers.length, 5 * MINUTES);
       if (round % 2 === 1) fleet.startAgent(customer);
       await fleet.plane.start(replica);
     }
-    await until("every command is decided", async () => (await openOnes()) === 0);
+    await until("every command is decided", async () => (await openOnes()) === 0, 5 * MINUTES);
     for (const [customer, ids] of sent) await judge(customer, ids);
   },
-  8 * MINUTES,
+  14 * MINUTES,
 );
 
 async function judge(customer: Customer, ids: readonly string[]): Promise<void> {
