@@ -61,7 +61,11 @@ test(
       await fleet.plane.kill(replica);
       if (round % 2 === 1) await fleet.killAgent(customer);
       // What was in the hands of the killed ones is finished by those who are left.
-      await until("one more command of each is decided", async () => (await openOnes()) <= fleet.customers.length, 5 * MINUTES);
+      await until(
+        "one more command of each is decided",
+        async () => (await openOnes()) <= fleet.customers.length,
+        5 * MINUTES,
+      );
       if (round % 2 === 1) fleet.startAgent(customer);
       await fleet.plane.start(replica);
     }
