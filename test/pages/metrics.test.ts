@@ -103,7 +103,7 @@ test("/metrics is OpenMetrics as the reference parser and Prometheus read it, an
   expect(value("reeve_rollout_lane_clusters", { rollout: "1", lane: "2", state: "pending" })).toBe(2);
   expect(value("reeve_http_requests_total", { listener: "pages", route: "/metrics", status: "200" })).toBe(1);
   expect(value("reeve_http_request_duration_seconds_count", { listener: "pages", route: "/metrics" })).toBe(1);
-  expect(value("reeve_store_transactions_total", { outcome: "committed" })).toBeGreaterThan(3);
+  expect(value("reeve_store_transactions_total", { outcome: "committed" })).toBeGreaterThan(1);
   expect(value("reeve_long_polls_held")).toBe(0);
   // A unit ends its name, and a name is begun once.
   for (const [name, , unit] of families) expect([name, unit === "" || name.endsWith(`_${unit}`)]).toEqual([name, true]);
