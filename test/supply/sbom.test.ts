@@ -105,7 +105,16 @@ test("reeve-control makes a manifest of it that holds each component and passes 
     'cluster: prod-eu-1\nplace: { cloud: aws, account: "111122223333", region: eu-west-1 }\nimages: { reeve: ami-0abc }\ngroups: { prod-eu-1-brokers: { image: reeve, count: 1 } }\nzones: [Z1]\nauthorities: []\nnames: [prod-eu-1.example.com]\n',
   );
   const image = ["--image", `reeve=${fileOf("reeve")}`, "--digest", `reeve=sha256:${"1".repeat(64)}`];
-  const words = ["--parameters", at("eu.yaml"), "--version", "1.0.0", "--says", "release 1", "--as", "vendor.example/release-2026"];
+  const words = [
+    "--parameters",
+    at("eu.yaml"),
+    "--version",
+    "1.0.0",
+    "--says",
+    "release 1",
+    "--as",
+    "vendor.example/release-2026",
+  ];
   const made = ran(CONTROL, "manifest", "create", ...image, ...words, "--keys", at("keys"), "--out", at("m"));
   expect([made.code, made.stderr]).toEqual([0, expect.not.stringContaining("left out")]);
   const shown = ran(CONTROL, "manifest", "show", at("m"), "--packages").stdout;
