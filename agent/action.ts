@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isAcme } from "../policy/acme.ts";
-import type { Asked, CertificateArgs, Found } from "../policy/asked.ts";
+import { type Asked, type CertificateArgs, type Found, gateResource, resourceOf } from "../policy/asked.ts";
 import type { Policy } from "../policy/policy.ts";
 import type {
   ActionProvider,
@@ -81,19 +81,6 @@ function workOf<Args, State>(
   };
 }
 
-/** The resource as the call gate compares it: the one that the permitting rule names. */
-export function gateResource(asked: Asked): string {
-  switch (asked.action) {
-    case "scale":
-    case "deploy":
-      return asked.args.group;
-    case "issue-certificate":
-      return asked.args.authority;
-    case "update-dns":
-      return `${asked.args.zone}/${asked.args.name}`;
-  }
-}
-
 /** Where a certificate request comes from, and where the certificate goes. */
 type Request = { readonly der: Uint8Array; readonly path: string | null };
 
@@ -118,7 +105,7 @@ export async function workFor(
   asked: Asked,
   signal: AbortSignal,
 ): Promise<Work | Unseen> {
-  const resource = gateResource(asked);
+  const resource = gateResource(resourceOf(asked));
   switch (asked.action) {
     case "scale":
       return workOf(provider.scale, asked.args, resource, ({ count }) => ({

@@ -16,6 +16,7 @@ import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { deadlineIn } from "./deadline.ts";
 import { COMMAND_DEADLINE_SECONDS, DEPLOY_DEADLINE_SECONDS } from "./limits.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
+import { readGate } from "./readGate.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, recordNewer, write } from "./road.ts";
 import { type Verified, verify } from "./verify.ts";
@@ -140,16 +141,7 @@ async function describe(
     const early = authorize(matched, work.before(policy), road.history(), decisionTime(road), NOBODY);
     if (early.decided === "refused") return early.refusal;
   }
-  const gate = makeGate({
-    table: work.operations,
-    places: work.places,
-    beside: work.beside,
-    resource: work.resource,
-    phase: "read",
-    beforeChange: () => undefined,
-    now: () => road.host.clock.monotonic(),
-    record: () => undefined,
-  });
+  const gate = readGate(work, road);
   const deadline = deadlineIn(road.host.clock, COMMAND_DEADLINE_SECONDS);
   try {
     const seen = await work.describe(gate, { id: command.claims.jti, signal: deadline.signal });

@@ -1,8 +1,8 @@
-import { makeGate } from "../providers/gate.ts";
 import { CallFailed, Halted, INVENTORY, NO_IMAGE } from "../providers/provider.ts";
 import { stopOnBreach } from "./breach.ts";
 import { within } from "./deadline.ts";
 import { COMMAND_DEADLINE_SECONDS } from "./limits.ts";
+import { readGate } from "./readGate.ts";
 import type { Road } from "./road.ts";
 import type { SharedGroup } from "./wire/protocol.ts";
 
@@ -14,16 +14,11 @@ export async function observeGroup(group: string, road: Road, stop: AbortSignal)
   const { deploy } = road.provider;
   if (deploy === undefined || road.provider.ownGroups.includes(group)) return null;
   const args = { ...NO_IMAGE, group };
-  const gate = makeGate({
-    table: deploy.operations,
-    places: deploy.places(args),
-    beside: deploy.beside?.(args) ?? [],
-    resource: group,
-    phase: "read",
-    beforeChange: () => undefined,
-    now: () => road.host.clock.monotonic(),
-    record: () => undefined,
-  });
+  const { operations } = deploy;
+  const gate = readGate(
+    { operations, places: deploy.places(args), beside: deploy.beside?.(args) ?? [], resource: group },
+    road,
+  );
   return within(
     road.host.clock,
     COMMAND_DEADLINE_SECONDS,

@@ -1,3 +1,4 @@
+import { gateResource } from "../policy/asked.ts";
 import { makeGate } from "../providers/gate.ts";
 import { CallFailed, type Errand, type Gate, Halted, type Reconciled } from "../providers/provider.ts";
 import { reconcileFor } from "./action.ts";
@@ -132,7 +133,7 @@ async function through<T>(
     table: work.operations,
     places: work.places,
     beside: work.beside,
-    resource: intent.resource.slice(intent.resource.indexOf(":") + 1),
+    resource: gateResource(intent.resource),
     phase,
     beforeChange: () => beforeChange(road, deadline.signal, resumes),
     now: () => road.host.clock.monotonic(),

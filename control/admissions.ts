@@ -1,3 +1,4 @@
+import { timeText } from "../policy/duration.ts";
 import { type Principal, principalText, samePrincipal } from "./proof/shown.ts";
 import { ensureCluster, nowSeconds, raiseAlarm, type Sql, type Store } from "./store.ts";
 import { Complaint } from "./terminal.ts";
@@ -91,7 +92,7 @@ export function admits(admission: Admission, principal: Principal): boolean {
 }
 
 export function admissionText(admission: Admission): string {
-  const at = new Date(admission.at * 1000).toISOString().replace(/\.\d+Z$/, "Z");
+  const at = timeText(admission.at * 1000);
   const left = admission.budget - admission.used;
   return (
     `${admission.cluster}: ${principalText(admission)} may enrol, ${left} of ${admission.budget} times left without a human\n` +

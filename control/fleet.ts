@@ -5,7 +5,7 @@ import { table } from "./terminal.ts";
 import { readWitnessed, type Witnessed } from "./witnessed.ts";
 
 /** An agent polls at least this often; one that did not for so long is not heard from. */
-const SILENT_SECONDS = 120;
+export const SILENT_SECONDS = 120;
 
 export type FleetCluster = {
   readonly cluster: string;

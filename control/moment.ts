@@ -1,5 +1,6 @@
 import type { Server } from "node:net";
 import type { News, Sql, Store } from "./store.ts";
+import { sayTrouble } from "./terminal.ts";
 
 /**
  * What came first, for all who serve on one store: no clock is asked, for clocks differ and one that is set turns order round. A moment is a
@@ -44,7 +45,7 @@ export async function watchMoments(store: Store): Promise<Moments> {
   };
   const end = await store.listen((news: News) => {
     // What cannot be read now is read after the next news; until then what is known is older, and that is harmless.
-    if (news === "all") look().catch(() => undefined);
+    if (news === "all") look().catch((error: unknown) => sayTrouble("the newest moment cannot be read", error));
     else if ("moment" in news) know(news.moment);
   });
   await look();

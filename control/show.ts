@@ -1,6 +1,7 @@
 import { Entry } from "../agent/audit/entry.ts";
 import { CommandClaims } from "../agent/wire/command.ts";
 import type { Asked } from "../policy/asked.ts";
+import { timeText } from "../policy/duration.ts";
 import { shortDigest } from "../policy/names.ts";
 import { REMEDIES } from "../policy/remedies.ts";
 import { type CommandRow, OPEN_STATES } from "./store.ts";
@@ -94,7 +95,7 @@ function peopleOf({ by, need }: Asks): string {
 }
 
 function waiting(cannot: string, entry: Extract<Entry, { kind: "waiting" }>): string[] {
-  const until = new Date(entry.until * 1000).toISOString().replace(/\.\d+Z$/, "Z");
+  const until = timeText(entry.until * 1000);
   return [
     `waiting: ${cannot}, until ${until}, for the approval of ${peopleOf(entry.approval)}`,
     `  the customer's rule ${entry.allowed.rule}   changed nothing   entry ${entry.index}   command ${entry.command}`,

@@ -49,6 +49,11 @@ export function resourceOf(asked: Asked): string {
   }
 }
 
+/** The resource as the call gate compares it, which a cloud or the config knows: without the word that says of what kind it is. */
+export function gateResource(resource: string): string {
+  return resource.slice(resource.indexOf(":") + 1);
+}
+
 /** What rules name of it: of a record its zone. */
 export function askedResource(asked: Asked): string {
   switch (asked.action) {

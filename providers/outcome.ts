@@ -1,6 +1,7 @@
 import {
   CallFailed,
   type Changed,
+  type DeployProvider,
   type Described,
   type Errand,
   type Executed,
@@ -33,6 +34,28 @@ export function deployed(group: string, from: string | null, to: string | null):
 export function unavailableOf({ unavailable }: Pick<Errand, "unavailable">): number {
   if (unavailable === undefined || unavailable < 1) throw new Error("a deploy without its rule's `unavailable`");
   return unavailable;
+}
+
+type Into = NonNullable<DeployProvider["resume"]>;
+
+/**
+ * The two ways into a deploy that a cloud carries out: begun anew, or gone on with. Where `rolled` throws, nothing was changed yet: what was, it
+ * says itself.
+ */
+export function deploysBy(
+  rolled: (...into: [...Parameters<Into>, resumed: boolean]) => Promise<Executed>,
+): Pick<DeployProvider, "execute" | "resume"> {
+  const into =
+    (resumed: boolean): Into =>
+    async (gate, args, found, errand) => {
+      unavailableOf(errand);
+      try {
+        return await rolled(gate, args, found, errand, resumed);
+      } catch (error) {
+        return stoppedBy(error);
+      }
+    };
+  return { execute: into(false), resume: into(true) };
 }
 
 /** Why `describe` saw no state. */

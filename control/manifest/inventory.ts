@@ -46,22 +46,33 @@ export async function keepManifest(sql: Sql, file: Kept, by: string, why: string
   const newest = await newestRevision(sql, cluster);
   if (newest?.digest === file.digest) return false;
   await storeManifest(sql, file);
+  await declare(sql, cluster, file, by, why);
+  return true;
+}
+
+/** The cluster's next revision: it runs what this manifest, which is kept, says. */
+export async function declare(
+  sql: Sql,
+  cluster: string,
+  { manifest, digest }: Pick<Kept, "manifest" | "digest">,
+  by: string,
+  why: string,
+): Promise<void> {
   await addRevision(sql, {
     cluster,
     at: nowSeconds(),
-    digest: file.digest,
+    digest,
     said_by: by,
     why,
     action: "import",
     result: "succeeded",
     asked: {},
     changed: [],
-    groups: declared(newest?.groups ?? NO_GROUPS, file.manifest),
+    groups: declared((await newestRevision(sql, cluster))?.groups ?? NO_GROUPS, manifest),
     command: null,
     epoch: null,
     entry: null,
   });
-  return true;
 }
 
 export async function keepPackages(sql: Sql, checksum: string, manifest: Manifest): Promise<void> {
@@ -81,7 +92,7 @@ export async function keepPackages(sql: Sql, checksum: string, manifest: Manifes
     }
 }
 
-async function noteOf(sql: Sql, digest: string): Promise<string | null> {
+export async function noteOf(sql: Sql, digest: string): Promise<string | null> {
   const [row] = await sql.rows<{ note: string }>("select note from manifests where digest = $1", digest);
   return row?.note ?? null;
 }

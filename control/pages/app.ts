@@ -4,6 +4,7 @@ import { OPEN_METRICS_TYPE, openMetrics } from "../../agent/wire/exposition.ts";
 import { Faulted } from "../fault.ts";
 import { holders } from "../manifest/inventory.ts";
 import type { Store } from "../store.ts";
+import { sayTrouble } from "../terminal.ts";
 import type { PagesOptions } from "./access.ts";
 import { PAGE_CSS } from "./assets.ts";
 import { type ClusterPage, readClusterPage } from "./clusterPage.ts";
@@ -112,8 +113,7 @@ export function pagesApp({ store, counts, access, at, port }: PagesDeps): Hono<E
   app.notFound(nothing);
   app.onError((error, c) => {
     if (error instanceof Faulted) return c.text(`refused: ${error.message}\n`, 403);
-    const what = { time: new Date().toISOString(), level: "error", what: "a page failed", error: String(error) };
-    process.stderr.write(`${JSON.stringify(what)}\n`);
+    sayTrouble("a page failed", error);
     return c.text("this did not work; try again\n", 500);
   });
   return app;

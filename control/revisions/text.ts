@@ -1,3 +1,5 @@
+import { timeText } from "../../policy/duration.ts";
+import { shortDigest } from "../../policy/names.ts";
 import { printable, table } from "../terminal.ts";
 import type { Revision } from "./read.ts";
 import type { ClusterState } from "./state.ts";
@@ -7,11 +9,11 @@ function whatOf({ action, asked, result, digest }: Revision): string {
   const how = result === "succeeded" ? "" : ` (${result})`;
   switch (action) {
     case "import":
-      return `manifest ${short(digest ?? "none")}`;
+      return `manifest ${shortDigest(digest ?? "none")}`;
     case "scale":
       return `scale ${String(asked["group"])} to ${String(asked["count"])}${how}`;
     case "deploy":
-      return `deploy ${String(asked["group"])} to ${short(String(asked["manifest"]))}${how}`;
+      return `deploy ${String(asked["group"])} to ${shortDigest(String(asked["manifest"]))}${how}`;
     case "update-dns":
       return `${String(asked["change"])} ${String(asked["name"])} ${String(asked["type"])}${how}`;
     case "issue-certificate":
@@ -21,13 +23,8 @@ function whatOf({ action, asked, result, digest }: Revision): string {
   }
 }
 
-/** As many digits of a digest as a person compares; `--json` has all. */
-function short(digest: string): string {
-  return digest.replace(/^(sha256:[0-9a-f]{12})[0-9a-f]{52}$/, "$1");
-}
-
 export function whenText(at: number): string {
-  return new Date(at * 1000).toISOString().replace(".000Z", "Z");
+  return timeText(at * 1000);
 }
 
 /** Where the customer's log says so. */

@@ -1,7 +1,8 @@
-import { type Manifest, type Parameters, readManifest } from "../../agent/wire/manifest.ts";
-import { addRevision, newestRevision } from "../revisions/read.ts";
-import { declared, type Groups, NO_GROUPS } from "../revisions/state.ts";
-import { nowSeconds, type Sql } from "../store.ts";
+import { type Parameters, readManifest } from "../../agent/wire/manifest.ts";
+import { declare, manifestOf, noteOf } from "../manifest/inventory.ts";
+import { newestRevision } from "../revisions/read.ts";
+import type { Groups } from "../revisions/state.ts";
+import type { Sql } from "../store.ts";
 import { type Releaser, textSignedBy } from "./order.ts";
 
 /** What a cluster is at: its manifest, and what its groups run. */
@@ -28,19 +29,13 @@ export async function signedParameters(
   digest: string,
   { name, key }: Releaser,
 ): Promise<Parameters | NoManifest> {
-  const [row] = await sql.rows<{ note: string }>("select note from manifests where digest = $1", digest);
-  if (row === undefined) return { fault: "no-manifest" };
-  const text = textSignedBy(row.note, name, key);
+  const note = await noteOf(sql, digest);
+  if (note === null) return { fault: "no-manifest" };
+  const text = textSignedBy(note, name, key);
   const read = text === null ? null : readManifest(text);
   const holds = read !== null && "manifest" in read && read.digest === digest;
   if (!holds || read.manifest.parameters.cluster !== cluster) return { fault: "manifest-not-signed" };
   return read.manifest.parameters;
-}
-
-/** As it lies there: for the line of revisions, never for what is signed. */
-async function keptManifest(sql: Sql, digest: string): Promise<Manifest | null> {
-  const [row] = await sql.rows<{ note: string }>("select note from manifests where digest = $1", digest);
-  return row === undefined ? null : (JSON.parse(row.note.slice(0, row.note.indexOf("\n"))) as Manifest);
 }
 
 /**
@@ -48,25 +43,10 @@ async function keptManifest(sql: Sql, digest: string): Promise<Manifest | null> 
  * this is for what changed nothing.
  */
 export async function arriveAt(sql: Sql, cluster: string, digest: string, by: string, why: string): Promise<void> {
-  const newest = await newestRevision(sql, cluster);
-  if (newest?.digest === digest) return;
-  const manifest = await keptManifest(sql, digest);
-  if (manifest === null) throw new Error(`the manifest ${digest} of a rollout is not kept here`);
-  await addRevision(sql, {
-    cluster,
-    at: nowSeconds(),
-    digest,
-    said_by: by,
-    why,
-    action: "import",
-    result: "succeeded",
-    asked: {},
-    changed: [],
-    groups: declared(newest?.groups ?? NO_GROUPS, manifest),
-    command: null,
-    epoch: null,
-    entry: null,
-  });
+  if ((await newestRevision(sql, cluster))?.digest === digest) return;
+  const kept = await manifestOf(sql, digest);
+  if (kept === null) throw new Error(`the manifest ${digest} of a rollout is not kept here`);
+  await declare(sql, cluster, kept, by, why);
 }
 
 /** The clusters of which a manifest is known, after this one by name, so many at most. */

@@ -11,8 +11,6 @@ export const PARKED_LOOK_MS = 5 * 60_000;
 export const COMMAND_SECONDS = 3600;
 /** A command without an outcome for so long is one of which nobody can tell: it is over (its life, the agent's own recovery, an hour of grace). */
 export const OVERDUE_MS = 3 * 3600_000;
-/** As in `fleet`. */
-export const SILENT_SECONDS = 120;
 /** A lane up to this percentage is for finding out: there any failure stops the rollout. */
 export const CAREFUL_PERCENT = 10;
 /** Default of --max-failed: any failure stops. */

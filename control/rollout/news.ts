@@ -1,5 +1,5 @@
+import { SILENT_SECONDS } from "../fleet.ts";
 import type { ClusterRow, CommandState, Sql } from "../store.ts";
-import { SILENT_SECONDS } from "./limits.ts";
 
 /**
  * Tells an open rollout that something of a cluster is otherwise, in the same transaction: its driver looks at what changed, and at nothing

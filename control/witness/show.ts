@@ -1,3 +1,4 @@
+import { timeText } from "../../policy/duration.ts";
 import type { Sql } from "../store.ts";
 import { table } from "../terminal.ts";
 import { type RefusalKind, readLogs, readRefusals } from "./state.ts";
@@ -41,7 +42,7 @@ export async function readWitness(sql: Sql): Promise<ShownWitness> {
 }
 
 function time(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
+  return timeText(seconds * 1000);
 }
 
 export function witnessText({ logs, refused }: ShownWitness): string {

@@ -1,6 +1,6 @@
 import { base64, pemOf } from "../chain.ts";
 import { isDelivered } from "../deliver.ts";
-import { failed, succeeded, unknown } from "../outcome.ts";
+import { byState, failed, succeeded, unknown } from "../outcome.ts";
 import type { Changed, JudgedCertificateArgs, Reconciled } from "../provider.ts";
 import { keyPath } from "./account.ts";
 import { readAccountKey } from "./accountKey.ts";
@@ -26,9 +26,9 @@ export async function becameOf(becoming: Becoming | null): Promise<Reconciled> {
   const { asked, proving } = becoming;
   const note = noteBook(asked.context).read(proving.errand.id);
   // The note is durable before the order can be finalized: without it there is no certificate.
-  if (note === null) return { ...failed("not-issued"), known_by: "state" };
+  if (note === null) return byState(failed("not-issued"));
   const left = await leftOf(proving, note);
-  if (note.step !== "finalizing") return { ...failed("not-issued", left), known_by: "state" };
+  if (note.step !== "finalizing") return byState(failed("not-issued", left));
   const executed = await ended(becoming, note);
   return { ...executed, changed: [...executed.changed, ...left] };
 }

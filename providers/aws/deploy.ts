@@ -1,10 +1,8 @@
-import { byState, failed, stoppedBy, unavailableOf } from "../outcome.ts";
+import { byState, deploysBy, failed } from "../outcome.ts";
 import {
   CallFailed,
   type DeployProvider,
-  type DeployState,
   type Errand,
-  type Executed,
   type Gate,
   type JudgedDeployArgs,
   NO_IMAGE,
@@ -37,15 +35,6 @@ export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string)
     }
     return group === null ? null : seen(work, await runningOf(work.calls, group), "fail");
   };
-  const rolled = async (work: Rolling, found: DeployState, resumed: boolean): Promise<Executed> => {
-    try {
-      const before = await readOther(work);
-      return before === null ? failed("missing") : await roll(work, before, found, resumed);
-    } catch (error) {
-      // Nothing was changed yet: what was, `roll` says itself.
-      return stoppedBy(error);
-    }
-  };
   return {
     operations: DEPLOY_OPERATIONS,
     places: () => [...placesOf(context.aws, "autoscaling", ["POST"]), ...placesOf(context.aws, "ec2", ["POST"])],
@@ -61,14 +50,11 @@ export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string)
         ? { missing: `there is no Auto Scaling group ${group}` }
         : { state: stateOf(found.running) };
     },
-    execute(gate, args, found, errand) {
-      unavailableOf(errand);
-      return rolled(workOf(gate, args, errand), found, false);
-    },
-    resume(gate, args, found, errand) {
-      unavailableOf(errand);
-      return rolled(workOf(gate, args, errand), found, true);
-    },
+    ...deploysBy(async (gate, args, found, errand, resumed) => {
+      const work = workOf(gate, args, errand);
+      const before = await readOther(work);
+      return before === null ? failed("missing") : roll(work, before, found, resumed);
+    }),
     async reconcile(gate, args, found, errand) {
       const work = workOf(gate, args, errand);
       const group = await readGroup(work.calls, context.aws, work.name);

@@ -1,10 +1,9 @@
-import { byState, deployed, failed, stoppedBy, succeeded, unavailableOf } from "../outcome.ts";
+import { byState, deployed, deploysBy, failed, succeeded } from "../outcome.ts";
 import {
   CallFailed,
   type DeployProvider,
   type DeployState,
   type Errand,
-  type Executed,
   type Gate,
   type JudgedDeployArgs,
   NO_IMAGE,
@@ -39,15 +38,6 @@ export function azureDeploy({ context, notes, own, learnt }: ScaleDeps): DeployP
     }
     return readModel(work);
   };
-  const rolled = async (work: Rolling, found: DeployState, resumed: boolean): Promise<Executed> => {
-    try {
-      const model = await readOther(work);
-      return model === null ? failed("missing") : await roll(work, model, found, resumed);
-    } catch (error) {
-      // Nothing was changed yet: what was, `roll` says itself.
-      return stoppedBy(error);
-    }
-  };
   return {
     operations: DEPLOY_OPERATIONS,
     places: () => placesOf(azure, "arm", ["GET", "PATCH", "POST"]),
@@ -61,14 +51,11 @@ export function azureDeploy({ context, notes, own, learnt }: ScaleDeps): DeployP
       const model = await readOther(workOf(gate, { ...NO_IMAGE, group }, errand));
       return model === null ? { missing: `there is no scale set ${group}` } : { state: stateOf(model) };
     },
-    execute(gate, args, found, errand) {
-      unavailableOf(errand);
-      return rolled(workOf(gate, args, errand), found, false);
-    },
-    resume(gate, args, found, errand) {
-      unavailableOf(errand);
-      return rolled(workOf(gate, args, errand), found, true);
-    },
+    ...deploysBy(async (gate, args, found, errand, resumed) => {
+      const work = workOf(gate, args, errand);
+      const model = await readOther(work);
+      return model === null ? failed("missing") : roll(work, model, found, resumed);
+    }),
     reconcile: (gate, args, found, errand) => ended(workOf(gate, args, errand), found),
   };
 }

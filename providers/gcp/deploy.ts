@@ -1,10 +1,8 @@
-import { failed, stoppedBy, unavailableOf } from "../outcome.ts";
+import { byState, deploysBy, failed } from "../outcome.ts";
 import {
   CallFailed,
   type DeployProvider,
-  type DeployState,
   type Errand,
-  type Executed,
   type Gate,
   type JudgedDeployArgs,
   NO_IMAGE,
@@ -43,15 +41,6 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
     }
     return manager === null ? null : seen(work, manager, look);
   };
-  const rolled = async (work: Rolling | null, found: DeployState, resumed: boolean): Promise<Executed> => {
-    try {
-      const before = await readOther(work, resumed ? "resume" : "execute");
-      return before === null || work === null ? failed("missing") : await roll(work, before, found, resumed);
-    } catch (error) {
-      // Nothing was changed yet: what was, `roll` says itself.
-      return stoppedBy(error);
-    }
-  };
   return {
     operations: DEPLOY_OPERATIONS,
     places({ group }) {
@@ -74,20 +63,17 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
         ? { missing: `there is no managed instance group ${group}` }
         : { state: await stateOf(work, found.manager) };
     },
-    execute(gate, args, found, errand) {
-      unavailableOf(errand);
-      return rolled(workOf(gate, args, errand), found, false);
-    },
-    resume(gate, args, found, errand) {
-      unavailableOf(errand);
-      return rolled(workOf(gate, args, errand), found, true);
-    },
+    ...deploysBy(async (gate, args, found, errand, resumed) => {
+      const work = workOf(gate, args, errand);
+      const before = await readOther(work, resumed ? "resume" : "execute");
+      return before === null || work === null ? failed("missing") : roll(work, before, found, resumed);
+    }),
     async reconcile(gate, args, found, errand) {
       const work = workOf(gate, args, errand);
       // Execution refuses it before it calls anything.
-      if (work === null) return { ...failed("missing"), known_by: "state" };
+      if (work === null) return byState(failed("missing"));
       const manager = await readManager(work);
-      if (manager === null) return { ...failed("missing"), known_by: "state" };
+      if (manager === null) return byState(failed("missing"));
       return ended(work, await seen(work, manager, "reconcile"), found);
     },
   };

@@ -1,4 +1,4 @@
-import { deployed, failed, succeeded } from "../outcome.ts";
+import { byState, deployed, failed, succeeded } from "../outcome.ts";
 import { CallFailed, type DeployState, type Executed, type Reconciled } from "../provider.ts";
 import { begunBy } from "./begun.ts";
 import { IN_FLIGHT_MS } from "./limits.ts";
@@ -26,7 +26,7 @@ export async function ended(work: Rolling, before: Found, found: DeployState): P
   if (own !== null && manager.template === own.path)
     return { ...(await awaited(work, own.path, found, null)), known_by: "token" };
   const interrupted = manager.template === base.path ? "interrupted" : "concurrent";
-  return { ...failed(interrupted, await changedSince(work, found)), known_by: "state" };
+  return byState(failed(interrupted, await changedSince(work, found)));
 }
 
 async function awaited(work: Rolling, template: string, found: DeployState, code: string | null): Promise<Executed> {

@@ -1,5 +1,5 @@
 import type { ScaleArgs } from "../../policy/asked.ts";
-import { failed, stoppedBy } from "../outcome.ts";
+import { byState, failed, stoppedBy } from "../outcome.ts";
 import {
   type ActionProvider,
   CallFailed,
@@ -73,7 +73,7 @@ export function gcpScale(
     async reconcile(gate, args, found, errand): Promise<Reconciled> {
       const work = workOf(gate, args, errand);
       // Execution refuses it before it calls anything.
-      if (work === null) return { ...failed("missing"), known_by: "state" };
+      if (work === null) return byState(failed("missing"));
       return reconciled(work, found.count);
     },
   };

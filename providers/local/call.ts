@@ -1,5 +1,5 @@
 import { DiskError } from "../../agent/host/host.ts";
-import { CallFailed, type CallPlace, type Changed, type Executed, Halted, type Reconciled } from "../provider.ts";
+import { CallFailed, type CallPlace, type Changed, type Executed, Halted } from "../provider.ts";
 
 /** The region of everything on this machine and its own servers. */
 export const REGION = "local";
@@ -13,16 +13,8 @@ export function answer<T>(value: T): { value: T; request: null } {
   return { value, request: null };
 }
 
-export function succeeded(changed: readonly Changed[], more: Partial<Executed> = {}): Executed {
-  return { result: "succeeded", code: null, changed, certificate: null, words: null, ...more };
-}
-
 export function failed(code: string, changed: readonly Changed[] = [], more: Partial<Executed> = {}): Executed {
   return { result: "failed", code, changed, certificate: null, words: null, ...more };
-}
-
-export function known(executed: Executed): Reconciled {
-  return { ...executed, known_by: "state" };
 }
 
 /** What stopped the errand as an outcome's fields; anything else is our own mistake and goes on up. */

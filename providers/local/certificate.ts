@@ -16,6 +16,7 @@ import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import { USAGES } from "../issued.ts";
 import { leafOf, requestOf, serialOf } from "../leaf.ts";
+import { byState, succeeded } from "../outcome.ts";
 import {
   type ActionProvider,
   type AuthorityState,
@@ -25,7 +26,7 @@ import {
   type JudgedCertificateArgs,
 } from "../provider.ts";
 import { type Authority, openAuthority, readChain } from "./authority.ts";
-import { answer, diskFailure, failed, known, place, stopped, succeeded } from "./call.ts";
+import { answer, diskFailure, failed, place, stopped } from "./call.ts";
 
 const MAX_ISSUED_BYTES = 64 * 1024;
 /** A short certificate is dated back by no more than this part of it. */
@@ -67,14 +68,14 @@ export function localCertificate(host: Host, config: LocalConfig): ActionProvide
     },
     async reconcile(gate, args, _found, errand) {
       const directory = directoryOf(args);
-      if (directory === null) return known(failed("missing"));
+      if (directory === null) return byState(failed("missing"));
       const chain = await findIssued(host, gate, args, directory, errand.id);
-      if (chain === null) return known(failed("not-issued"));
+      if (chain === null) return byState(failed("not-issued"));
       const made = { certificate: chain.map(base64) };
       const changed = [issuedChange(errand.id)];
       if (args.deliver === null || (await isDelivered(host, gate, args, args.deliver, chain)))
-        return known(succeeded(changed, made));
-      return known(failed("not-delivered", changed, made));
+        return byState(succeeded(changed, made));
+      return byState(failed("not-delivered", changed, made));
     },
   };
 }

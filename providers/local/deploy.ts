@@ -135,18 +135,14 @@ function wordsOf(runs: readonly Running[]): string | null {
   return images.map((image) => `${runs.filter((one) => one.image === image).length} of ${image}`).join(", ");
 }
 
-/** `from`: what was run before, in an outcome's words. */
-async function replaceAll(
-  work: Work,
-  args: JudgedDeployArgs,
-  found: DeployState,
-  known: Known,
-  from: string | null,
-): Promise<Executed> {
-  const done = await replaced(work, args, found, known, from);
-  return { ...done, words: done.words ?? (sharesUser(work.group.user) ? SHARES_USER : null) };
+/** `replaced`, and whose user the programs share is said. */
+async function replaceAll(...into: Parameters<typeof replaced>): Promise<Executed> {
+  const [{ group }] = into;
+  const done = await replaced(...into);
+  return { ...done, words: done.words ?? (sharesUser(group.user) ? SHARES_USER : null) };
 }
 
+/** `from`: what was run before, in an outcome's words. */
 async function replaced(
   work: Work,
   args: JudgedDeployArgs,

@@ -1,6 +1,7 @@
 import type { Host } from "../../agent/host/host.ts";
 import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { DnsArgs, DnsType } from "../../policy/asked.ts";
+import { byState, succeeded } from "../outcome.ts";
 import {
   type ActionProvider,
   CallFailed,
@@ -10,7 +11,7 @@ import {
   type Gate,
   type RecordState,
 } from "../provider.ts";
-import { answer, diskFailure, failed, known, place, stopped, succeeded } from "./call.ts";
+import { answer, diskFailure, failed, place, stopped } from "./call.ts";
 import { exchange, type ServerConfig } from "./dnsServer.ts";
 import {
   BadAnswer,
@@ -86,10 +87,10 @@ export function localDns(host: Host, config: LocalConfig): ActionProvider<DnsArg
     },
     async reconcile(gate, args, found, errand) {
       const zone = zoneOf(args);
-      if (zone === null) return known(failed("missing"));
+      if (zone === null) return byState(failed("missing"));
       const wanted = wantedOrFault(args);
       // Execution refuses these before it calls anything.
-      if (wanted instanceof RangeError) return known(failed("values", [], { words: wanted.message }));
+      if (wanted instanceof RangeError) return byState(failed("values", [], { words: wanted.message }));
       const before = found.record === null ? null : setOf(args.type, found.record);
       let now = await zone.read(gate, args, errand);
       if (!same(now, wanted) && same(now, before)) {
@@ -97,10 +98,10 @@ export function localDns(host: Host, config: LocalConfig): ActionProvider<DnsArg
         now = await zone.read(gate, args, errand);
       }
       const changed = change(args, before, now);
-      if (same(now, wanted)) return known(succeeded(changed));
-      if (same(now, before)) return known(failed("not-done"));
+      if (same(now, wanted)) return byState(succeeded(changed));
+      if (same(now, before)) return byState(failed("not-done"));
       // Someone else wrote since: whether ours was there in between cannot be read from it.
-      return known({ ...failed("concurrent", changed), result: "unknown" });
+      return byState({ ...failed("concurrent", changed), result: "unknown" });
     },
   };
 }

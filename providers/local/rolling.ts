@@ -41,15 +41,20 @@ export function running(
 /**
  * Takes every process of the group to `image` (null: the config's own command), at most `unavailable` at a time; one that is missing or ill
  * goes first, so that while there are such no healthy one is touched. It goes by what it finds alone, so that it can begin anywhere: after
- * a crash, in the middle of another deploy. Null when all run it and are well, else why not. Throws Halted.
+ * a crash, in the middle of another deploy; but what it started itself it does not start twice. Null when all run it and are well, else
+ * why not. Throws Halted.
  */
 export async function takeTo(deploy: Deploy, image: string | null): Promise<string | null> {
   const { work, count, unavailable } = deploy;
+  const started = new Set<string>();
   try {
     for (;;) {
       const { live, ...more } = await settled(work);
       const runs = await running(deploy, live);
       const listed = { ...more, live: runs.map(({ slot }) => slot) };
+      const alive = spawnsOf(listed);
+      // However fast it ends: to start it again and again would be no deploy.
+      if (!started.isSubsetOf(alive)) return "exited";
       const others = runs.filter((one) => !isFit(work, one, image)).map(({ slot }) => slot);
       const ill = await notSteady(
         deploy,
@@ -59,14 +64,21 @@ export async function takeTo(deploy: Deploy, image: string | null): Promise<stri
       if (ill !== null) return ill;
       const missing = count - listed.live.length;
       if (missing < 0) return "concurrent";
-      if (missing > 0) await fill(work, listed, image, Math.min(missing, unavailable));
-      else if (others.length === 0) return null;
-      else await replace(work, listed, image, await next(deploy, others));
+      if (missing <= 0 && others.length === 0) return null;
+      const now =
+        missing > 0
+          ? await fill(work, listed, image, Math.min(missing, unavailable))
+          : await replace(work, listed, image, await next(deploy, others));
+      for (const spawn of spawnsOf(now).difference(alive)) started.add(spawn);
     }
   } catch (error) {
     if (error instanceof CallFailed) return error.status;
     throw error;
   }
+}
+
+function spawnsOf({ live }: Listed): Set<string> {
+  return new Set(live.map(({ spawn }) => spawn));
 }
 
 /** One that this deploy started is its own from the start on: whether the kernel shows the right program is waited for. */
@@ -116,18 +128,20 @@ async function next({ work, unavailable }: Deploy, others: readonly LiveSlot[]):
 }
 
 /** Starts what is not there: an interrupted deploy stopped it, or it ended by itself. */
-async function fill(work: Work, listed: Listed, image: string | null, count: number): Promise<void> {
+async function fill(work: Work, listed: Listed, image: string | null, count: number): Promise<Listed> {
   let now = listed;
   for (let started = 0; started < count; started++) now = await startOne(work, now, image);
+  return now;
 }
 
-async function replace(work: Work, listed: Listed, image: string | null, slots: readonly LiveSlot[]): Promise<void> {
+async function replace(work: Work, listed: Listed, image: string | null, slots: readonly LiveSlot[]): Promise<Listed> {
   let now = listed;
   for (const slot of slots) {
     now = await stopOne(work, now, slot);
     // If we stop here one is missing, which the next look sees.
     now = await startOne(work, now, image, slot.n);
   }
+  return now;
 }
 
 /** Writes down what new processes of the group are started from, and that a deploy goes back to it. */

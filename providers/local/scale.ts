@@ -1,7 +1,8 @@
 import type { ScaleArgs } from "../../policy/asked.ts";
+import { byState, succeeded } from "../outcome.ts";
 import type { ActionProvider, Changed, Executed, ScaleState } from "../provider.ts";
 import { CallFailed } from "../provider.ts";
-import { failed, known, stopped, succeeded } from "./call.ts";
+import { failed, stopped } from "./call.ts";
 import { SHARES_USER, sharesUser } from "./launch.ts";
 import {
   firstIll,
@@ -39,12 +40,12 @@ export function localScale(at: Premises): ActionProvider<ScaleArgs, ScaleState> 
     },
     async reconcile(gate, { group, count }, found, errand) {
       const work = workFor(at, group, gate, errand);
-      if (work === null) return known(failed("missing"));
+      if (work === null) return byState(failed("missing"));
       const { live } = await settled(work);
       const changed = countChange(found.count, live.length);
-      if (live.length !== count) return known(failed("interrupted", changed));
+      if (live.length !== count) return byState(failed("interrupted", changed));
       const ill = await firstIll(work, live, settleMs(work));
-      return known(ill === null ? succeeded(changed) : failed(ill, changed));
+      return byState(ill === null ? succeeded(changed) : failed(ill, changed));
     },
   };
 }

@@ -3,8 +3,7 @@
  * bottom. Every step says what should be so, and the demo ends with an error when one is not.
  */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../build/command.ts";
 import { freePort, type NameServer, startNameServer, zoneText } from "./bind.ts";
@@ -18,8 +17,8 @@ import {
   DemoFailed,
   type Done,
   heading,
-  lastWords,
   must,
+  play,
   run,
   say,
   show,
@@ -459,30 +458,4 @@ async function theEnd(stage: Stage, agent: Background): Promise<void> {
   must(true, "the demo has stopped the workload itself; nothing is left running");
 }
 
-async function main(): Promise<void> {
-  const started = performance.now();
-  const scratch = mkdtempSync(join(tmpdir(), "reeve-demo-"));
-  process.on("exit", () => cleanUp(scratch));
-  for (const [signal, code] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-    ["SIGHUP", 129],
-  ] as const)
-    process.on(signal, () => process.exit(code));
-  try {
-    await demo(scratch);
-    say(`\ndemo: every step went as it says, in ${Math.round((performance.now() - started) / 1000)} s`);
-    process.exit(0);
-  } catch (error) {
-    const words =
-      error instanceof DemoFailed
-        ? error.message
-        : error instanceof Error
-          ? (error.stack ?? error.message)
-          : String(error);
-    process.stderr.write(`\nerror: the demo did not go as it says.\n${words}\n${lastWords()}\n`);
-    process.exit(1);
-  }
-}
-
-void main();
+void play("demo", demo, cleanUp);

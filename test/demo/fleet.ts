@@ -2,9 +2,7 @@
  * `bun run demo:fleet`: forty customers on this machine, each with an agent and a group of real processes, and one library that must be
  * replaced in all of them. Every step says what should be so, and the demo ends with an error when one is not.
  */
-import { mkdirSync, mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join as path } from "node:path";
+import { mkdirSync } from "node:fs";
 import { executables } from "./executables.ts";
 import { type Customer, each, endWorkload, join, scaleUp, type Vendor, workload } from "./fleetCustomers.ts";
 import { SIGNER } from "./fleetFiles.ts";
@@ -14,8 +12,8 @@ import {
   DemoFailed,
   type Done,
   heading,
-  lastWords,
   must,
+  play,
   run,
   say,
   show,
@@ -209,28 +207,7 @@ async function demo(scratch: string): Promise<void> {
   await until(() => (workload(scratch).length === 0 ? true : null), "the workload's end");
 }
 
-async function main(): Promise<void> {
-  const started = performance.now();
-  const scratch = mkdtempSync(path(tmpdir(), "reeve-fleet-"));
-  process.on("exit", () => {
-    endWorkload(scratch);
-    cleanUp(scratch);
-  });
-  for (const [signal, code] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-    ["SIGHUP", 129],
-  ] as const)
-    process.on(signal, () => process.exit(code));
-  try {
-    await demo(scratch);
-    say(`\ndemo: every step went as it says, in ${((performance.now() - started) / 1000).toFixed(0)} s`);
-    process.exit(0);
-  } catch (error) {
-    const words = error instanceof Error ? (error instanceof DemoFailed ? error.message : error.stack) : String(error);
-    process.stderr.write(`\nerror: the demo did not go as it says.\n${words}\n${lastWords()}\n`);
-    process.exit(1);
-  }
-}
-
-await main();
+await play("fleet", demo, (scratch) => {
+  endWorkload(scratch);
+  cleanUp(scratch);
+});

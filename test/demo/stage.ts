@@ -3,7 +3,9 @@
  * that happens however it ends.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 const COMMAND_TIMEOUT_SECONDS = 40;
 const STOP_TIMEOUT_SECONDS = 10;
@@ -200,6 +202,37 @@ export async function until<T>(
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new DemoFailed(`waited ${seconds} s in vain for ${what}\n${said()}`);
+}
+
+/** Plays a demo in a folder of its own, from beginning to end; ends the process. `cleanedUp`: nothing of it is left, however it ended. */
+export async function play(
+  name: string,
+  demo: (scratch: string) => Promise<void>,
+  cleanedUp: (scratch: string) => void,
+): Promise<never> {
+  const started = performance.now();
+  const scratch = mkdtempSync(join(tmpdir(), `reeve-${name}-`));
+  process.on("exit", () => cleanedUp(scratch));
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)
+    process.on(signal, () => process.exit(code));
+  try {
+    await demo(scratch);
+    say(`\ndemo: every step went as it says, in ${Math.round((performance.now() - started) / 1000)} s`);
+    process.exit(0);
+  } catch (error) {
+    const words =
+      error instanceof DemoFailed
+        ? error.message
+        : error instanceof Error
+          ? (error.stack ?? error.message)
+          : String(error);
+    process.stderr.write(`\nerror: the demo did not go as it says.\n${words}\n${lastWords()}\n`);
+    process.exit(1);
+  }
 }
 
 /** Nothing of the demo is left: children, workload, folder. Synchronous, so that it also works in an exit handler. */

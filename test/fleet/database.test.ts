@@ -1,6 +1,5 @@
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,7 +7,7 @@ import { join } from "node:path";
 import { isAfter } from "../../control/moment.ts";
 import { openSqlite } from "../../control/sqlite.ts";
 import { readCluster } from "../../control/store.ts";
-import { CONTROL, type Ran } from "../e2e/world.ts";
+import { CONTROL, type Ran, running } from "../e2e/world.ts";
 import { type Postgres, placeDatabase, startPostgres } from "./postgres.ts";
 
 /** DIR/database and state.db, as operators find them: through the compiled executable. */
@@ -38,21 +37,8 @@ function dirWith(text: string, mode = 0o600): string {
 
 /** `reeve-control fleet` on a folder. */
 function fleet(dir: string, env: Record<string, string> = {}): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(CONTROL, ["fleet", "--dir", dir], {
-      env: { PATH: "/usr/bin:/bin", ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.on("data", (chunk: Buffer) => {
-      stdout += chunk.toString();
-    });
-    child.stderr.on("data", (chunk: Buffer) => {
-      stderr += chunk.toString();
-    });
-    child.once("error", reject);
-    child.once("close", (code) => resolve({ code, stdout, stderr }));
-  });
+  const words = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  return running("/usr/bin/env", ...words, CONTROL, "fleet", "--dir", dir);
 }
 
 const socket = (user: string, database: string, more = ""): string =>

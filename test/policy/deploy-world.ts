@@ -23,6 +23,8 @@ const SIGNED_BY = [
   { by: ["s1", "s2", "s3"], need: 2 },
   { by: ["s1", "s2", "s3"], need: 3 },
 ];
+/** Any one of a list, by a number. */
+const nth = <T>(list: readonly T[], by: number): T => list[by % list.length] as T;
 const DIGEST = `sha256:${"0".repeat(64)}`;
 
 const versions = fc
@@ -38,20 +40,24 @@ export const deployFields = {
   unavailable: fc.integer({ min: 1, max: 3 }),
 };
 
-// biome-ignore lint/suspicious/noExplicitAny: a rule before it is parsed
-type Json = any;
+/** A rule before it is parsed. */
+type DeployJson = {
+  signers: { by: string[]; need: number };
+  version: { min: string; max: string };
+  unavailable: number;
+};
 
 /** Widens or narrows one field. */
-export function changeDeploy(rule: Json, by: number): void {
-  const version = VERSIONS[by % VERSIONS.length];
-  if (by % 4 === 0) rule.signers = structuredClone(SIGNED_BY[by % SIGNED_BY.length]);
+export function changeDeploy(rule: DeployJson, by: number): void {
+  const version = nth(VERSIONS, by);
+  if (by % 4 === 0) rule.signers = structuredClone(nth(SIGNED_BY, by));
   else if (by % 4 === 1) rule.unavailable = 1 + (by % 3);
   else rule.version[by % 4 === 2 ? "min" : "max"] = version;
 }
 
 /** Two rules that together hold what the one held, or nearly. */
-export function cutDeploy(rule: Json, other: Json, by: number): void {
-  const middle = VERSIONS[by % VERSIONS.length];
+export function cutDeploy(rule: DeployJson, other: DeployJson, by: number): void {
+  const middle = nth(VERSIONS, by);
   if (by % 2 === 0 && rule.signers.need === 1) {
     rule.signers.by = rule.signers.by.slice(0, 1);
     other.signers.by = other.signers.by.slice(-1);

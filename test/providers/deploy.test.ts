@@ -29,11 +29,11 @@ function fresh(more: Parameters<typeof premises>[1] = {}): Premises {
   folder = mkdtempSync(join(root, "one-"));
   return premises(folder, more);
 }
-function provider({ config, state, artifacts }: Premises) {
-  return localProvider({ host }, config, state, artifacts);
+function provider({ config, state, artifacts }: Premises, on = host) {
+  return localProvider({ host: on }, config, state, artifacts);
 }
-function deployTo(at: Premises, image: string, group = "web"): Command<JudgedDeployArgs, DeployState> {
-  const action = provider(at).deploy;
+function deployTo(at: Premises, image: string, group = "web", on = host): Command<JudgedDeployArgs, DeployState> {
+  const action = provider(at, on).deploy;
   if (action === undefined) throw new Error("the local provider deploys");
   const manifest = `sha256:${"0".repeat(64)}`;
   return { action, args: { group, manifest, image, digest: image }, resource: "web" };
@@ -79,18 +79,37 @@ test("no more than `unavailable` are out of service at any moment", async () => 
   }
 });
 
-test("a program that does not stay is taken back, and what was there runs", async () => {
-  const at = fresh({ ready_seconds: 2 });
-  await scaled(at, 3);
-  const bad = addProgram(at.artifacts, "bad", "/usr/bin/false");
-  const done = await act(deployTo(at, bad.image));
-  expect(done).toMatchObject({ result: "failed", code: "rolled-back", changed: [] });
-  expect(done.words).toContain("exited");
-  expect(imagesIn(folder)).toEqual(Array(3).fill(at.first.image));
-  // It was stopped at the first: one that was there before was touched, and no other.
-  const starts = done.operations.filter(({ operation }) => operation === "local.process.start").length;
-  expect(starts).toBe(2);
-});
+/** Each look at the group comes so late that what ends by itself has ended: on a machine with much else to do. */
+const LATE = {
+  ...host,
+  clock: {
+    ...host.clock,
+    monotonic: () => {
+      Bun.sleepSync(150);
+      return host.clock.monotonic();
+    },
+  },
+};
+
+test.each([
+  ["", host],
+  [", however late it is looked at,", LATE],
+] as const)(
+  "a program that does not stay is taken back%s and what was there runs",
+  async (_, on) => {
+    const at = fresh();
+    await scaled(at, 3);
+    const bad = addProgram(at.artifacts, "bad", "/usr/bin/false");
+    const done = await act(deployTo(at, bad.image, "web", on));
+    expect(done).toMatchObject({ result: "failed", code: "rolled-back", changed: [] });
+    expect(done.words).toContain("exited");
+    expect(imagesIn(folder)).toEqual(Array(3).fill(at.first.image));
+    // It was stopped at the first: one that was there before was touched, and no other.
+    const starts = done.operations.filter(({ operation }) => operation === "local.process.start").length;
+    expect(starts).toBe(2);
+  },
+  60_000,
+);
 
 test("after a deploy new processes run what was deployed, also for another provider of the same state, and back after a bad one", async () => {
   const at = fresh();

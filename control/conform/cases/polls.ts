@@ -177,13 +177,8 @@ export const POLL_CASES: readonly Case[] = [
     core: true,
     async run(world) {
       const { speaker, line, process } = await polling(world);
-      let answered = false;
-      const held = speaker.poll(line, process, { hold: HOLD_SECONDS }).finally(() => {
-        answered = true;
-      });
-      // Whatever it comes to is looked at below.
-      held.catch(() => undefined);
-      await wait(1500);
+      const held = speaker.poll(line, process, { hold: HOLD_SECONDS });
+      const answered = await Promise.race([held.then(() => true), wait(1500).then(() => false)]);
       must(!answered, "a poll that may be held was answered at once, with nothing to say");
       const id = await world.driver.send(speaker.cluster, scale("a", 1));
       only(await held, id);

@@ -297,20 +297,20 @@ async function happen(world: World, happening: Happening): Promise<void> {
   if (happening.what === "rejoin") return model.rejoin();
   if (happening.what === "silence") model.silentUntil = Math.max(model.silentUntil, time.now() + happening.lasts);
   else if (happening.what === "fail") {
-    const soaks = await store.transaction((sql) => failOtherwise(sql, model));
+    const soaks = await store.transaction((sql) => failOtherwise(sql, model, time.now()));
     if (soaks) judge.failedOtherwise(model.name);
   } else model.says = happening.what === "suspend" ? "suspended" : happening.what === "refuse" ? "refusing" : "ready";
 }
 
-/** A command of an operator's own fails in a cluster. Says whether a rollout watched it soak. */
-async function failOtherwise(sql: Sql, { name, epoch }: Model): Promise<boolean> {
+/** A command of an operator's own fails in a cluster, `at` a moment of the world. Says whether a rollout watched it soak. */
+async function failOtherwise(sql: Sql, { name, epoch }: Model, at: number): Promise<boolean> {
   const [row] = await sql.rows(
     "select cluster from rollout_clusters where cluster = $1 and claimed = 1 and state = 'soaking'",
     name,
   );
   await sql.run(
     `insert into commands (id, cluster, epoch, resource, jws, digest, exp, state, cancel, replay) values ($1, $2, $3, 'group:other', '', '', 0, 'failed', 0, 0)`,
-    `other-${Math.random()}`,
+    `other-${name}-${at}`,
     name,
     epoch,
   );
