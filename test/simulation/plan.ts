@@ -75,6 +75,7 @@ const OFTEN: Readonly<Record<Kind, number>> = {
 const ALWAYS: readonly Kind[] = ["send", "switch-on"];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 
 /** One world in so many is as large as the code allows; the others are small, so that a minute holds hundreds of them. */
 const LARGE_EVERY = 40;
@@ -101,6 +102,8 @@ export function planOf(seed: number): Plan {
         happenings.push({ at: now + draw.int(0, length), kind, seed: draw.int(0, 2 ** 31) });
     now += length + hopOf(draw);
   }
+  // Half of the worlds sleep once more: what was under way wakes up to faults that have stopped, or do so soon.
+  if (draw.odds(0.5)) bursts.push({ from: now, to: now + draw.int(5, 40) * 1000 });
   happenings.sort((one, other) => one.at - other.at);
   return {
     seed,
@@ -126,9 +129,9 @@ function hopOf(draw: Chance): number {
   const roll = draw.int(0, 9);
   if (roll < 3) return draw.int(1, 30) * MINUTE;
   if (roll < 4) return draw.int(30, 180) * MINUTE;
-  if (roll < 7) return draw.int(4, 30) * HOUR;
-  // An identity outlives its certificate by the grace of seven days.
-  return draw.int(24, 140) * HOUR;
+  if (roll < 6) return draw.int(4, 30) * HOUR;
+  // An identity outlives its certificate by the grace of seven days; longer than that, and the machine has to join anew.
+  return roll < 9 ? draw.int(24, 140) * HOUR : draw.int(8, 60) * DAY;
 }
 
 /** A whole number whose mean is `mean`. */

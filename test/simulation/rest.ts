@@ -25,7 +25,7 @@ export function looked({ oracle, cloud }: Stage): void {
  * cloud, the control plane and `audit verify` say. Gives lines for the trace: what the log holds.
  */
 export async function finish(stage: Stage): Promise<string[]> {
-  const { time, oracle, weather, cloud, plan } = stage;
+  const { oracle, weather, cloud, plan } = stage;
   stage.say("faults stop");
   stage.hostileUntil = 0;
   Object.assign(weather, CALM);
@@ -38,18 +38,8 @@ export async function finish(stage: Stage): Promise<string[]> {
     machine.clock = 0;
   }
   await noticed(stage);
-  const newest = await operated(stage);
-  calmOwner(stage, newest);
-  await helped(stage, newest);
-  const rested = (): boolean => {
-    const entries = entriesOf(newest, false);
-    return newest.process !== null && entries.length > 0 && openIntents(entries).length === 0;
-  };
-  await until(stage, 1.5 * MINUTE, rested);
-  // Rates that a machine without a memory counts as used up are free again after their window.
-  await sleepUntil(stage, time.now() + 70 * MINUTE);
-  await helped(stage, newest);
-  if (!rested()) await until(stage, 1.5 * MINUTE, rested);
+  if (sleptLong(plan)) await stage.time.run(stage.time.now() + SAID_WITHIN_MS);
+  const newest = await atRest(stage);
   if (oracle.violations.length > 0) return [];
   await lastCommand(stage, newest, plan.seed);
   newest.stop();
@@ -61,6 +51,31 @@ export async function finish(stage: Stage): Promise<string[]> {
   await enrolledOnce(stage);
   await handedIn(stage, newest);
   return stage.machines.flatMap((machine) => entriesOf(machine, false).map((one) => lineOf(machine, one)));
+}
+
+/** How often an agent that cannot renew says so, and more. */
+const SAID_WITHIN_MS = 80_000;
+const GRACE_MS = 7 * 24 * 60 * MINUTE;
+
+/** Whether a machine stood still for so long that its certificate may be past its grace. */
+function sleptLong({ bursts }: Stage["plan"]): boolean {
+  return bursts.some(({ from }, at) => from - (bursts[at - 1]?.to ?? 0) > GRACE_MS);
+}
+
+/** Whoever acts in the end, once it has nothing in hand: the machine that was there, or the one that joined in its place. */
+async function atRest(stage: Stage): Promise<Machine> {
+  const newest = await helped(stage, await operated(stage));
+  const rested = (): boolean => {
+    const entries = entriesOf(newest, false);
+    return newest.process !== null && entries.length > 0 && openIntents(entries).length === 0;
+  };
+  calmOwner(stage, newest);
+  await until(stage, 1.5 * MINUTE, rested);
+  // Rates that a machine without a memory counts as used up are free again after their window.
+  await sleepUntil(stage, stage.time.now() + 70 * MINUTE);
+  if ((await helped(stage, newest)) !== newest) return atRest(stage);
+  if (!rested()) await until(stage, 1.5 * MINUTE, rested);
+  return newest;
 }
 
 const SLICE = 5_000;
@@ -107,16 +122,25 @@ export async function operated(stage: Stage): Promise<Machine> {
   return settled(stage, stage.add());
 }
 
-/** What an operator does when a machine does not run: starts it, with a new join token where it says that its own has expired. */
-export async function helped(stage: Stage, machine: Machine): Promise<void> {
+/**
+ * What an operator does when a machine does not run: starts it, with a new join token where it says that its own has expired. One that was away
+ * for longer than its certificate's grace is deleted, and another joins. Gives the machine that is in this one's place now.
+ */
+export async function helped(stage: Stage, machine: Machine): Promise<Machine> {
   await stage.time.settle();
-  if (machine.process !== null) return;
-  if (machine.ended?.code === 6 && machine.said.trimEnd().split("\n").at(-1)?.includes('"token-expired"') === true) {
+  const says = (code: string): boolean => machine.said.trimEnd().split("\n").at(-1)?.includes(`"${code}"`) === true;
+  if (says("expired") && machine === stage.machines.at(-1)) {
+    machine.destroy();
+    return settled(stage, stage.add());
+  }
+  if (machine.process !== null) return machine;
+  if (machine.ended?.code === 6 && says("token-expired")) {
     const token = await settled(stage, stage.plane.newToken(86_400));
     putFile(machine.storage, "/etc/reeve/token", token, 0o600);
   }
   machine.start();
   await stage.time.settle();
+  return machine;
 }
 
 function calmOwner({ owner }: Stage, machine: Machine): void {
