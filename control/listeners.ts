@@ -36,8 +36,6 @@ const MAX_REPORT_BYTES = 4 * 1024 * 1024;
 /** A policy holds no control characters but line feeds, so JSON makes at most two bytes of one. */
 const MAX_SHARED_BYTES = 2 * MAX_POLICY_BYTES + 1024;
 const BODY_TIMEOUT_MS = 20_000;
-/** A held poll is looked at again after so long without news: what becomes due by time alone is handed out again. */
-const LOOK_MS = 5_000;
 
 type Bindings = { readonly Bindings: HttpBindings | Http2Bindings };
 type App = Hono<Bindings>;
@@ -88,24 +86,25 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
     return c.json(await asPeer(c, (sql, peer) => handOutManifest(sql, peer.cluster, digest)));
   });
   app.post("/v1/commands", async (c) => {
-    await asPeer(c, async (_sql, peer) => peer);
+    const { cluster, epoch } = await asPeer(c, async (_sql, peer) => peer);
     const body = await readBody(c, PollRequest, MAX_SMALL_BYTES);
-    const heard = await asPeer(c, async (sql, peer) => (await notePoll(sql, plane.trustDomain, peer, body)) ?? peer);
-    const key = `${heard.cluster}/${heard.epoch}`;
+    const key = `${cluster}/${epoch}`;
     const words: Told = told.get(key) ?? { process: body.process, words: new Set() };
     told.set(key, words);
     const until = Date.now() + body.hold * 1000;
     const gone = goneSignal(c);
-    for (;;) {
+    for (let noted = false; ; noted = true) {
       if (gone.aborted) throw new Faulted("unavailable", "the caller has gone");
-      const seen = wake.seen(heard.cluster);
+      const seen = wake.seen(cluster);
       const last = Date.now() >= until || wake.stopping.aborted;
-      const answer = await asPeer(c, async (sql, peer) => ({
-        value: await handOutOrFault(sql, peer, body, words, last, settings),
-      }));
-      if (answer.value instanceof Faulted) throw answer.value;
-      if (answer.value !== null) return c.json(answer.value);
-      await wake.wait(Math.min(LOOK_MS, Math.max(10, until - Date.now())), gone, heard.cluster, seen);
+      const answer = await asPeer(c, async (sql, peer) => {
+        const fault = noted ? null : await notePoll(sql, plane.trustDomain, peer, body);
+        return fault ?? handOut(sql, peer, body, words, last, settings.redeliverSeconds);
+      });
+      if (!("quietUntil" in answer)) return c.json(answer);
+      // What is told of the cluster ends the wait; else it ends when something is to be handed out again.
+      const look = Math.min(until, (answer.quietUntil ?? Number.POSITIVE_INFINITY) * 1000);
+      await wake.wait(Math.max(10, look - Date.now()), gone, cluster, seen);
     }
   });
   app.post("/v1/witness", async (c) => {
@@ -120,17 +119,6 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
 async function handOutManifest(sql: Sql, cluster: string, digest: string): Promise<{ note: string } | Faulted> {
   const note = await noteFor(sql, cluster, digest);
   return note === null ? new Faulted("not-found", "this cluster has no such manifest here") : { note };
-}
-
-function handOutOrFault(
-  sql: Sql,
-  peer: Peer,
-  poll: PollRequest,
-  told: Told,
-  last: boolean,
-  settings: Settings,
-): ReturnType<typeof handOut> {
-  return handOut(sql, peer, poll, told, last, settings.redeliverSeconds);
 }
 
 async function inTransaction<T>(

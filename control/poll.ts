@@ -53,7 +53,10 @@ export async function noteSaid(
   if (before === null || wasAway(before, nowSeconds()) || before.state !== poll.state) await noteCluster(sql, cluster);
 }
 
-/** Null while there is nothing new to say. Commands that are handed out are marked in the same transaction, before they leave. */
+/** Nothing new to say before something is told of the cluster, or this moment (seconds since 1970; null: none). */
+export type Quiet = { readonly quietUntil: number | null };
+
+/** Commands that are handed out are marked in the same transaction, before they leave. */
 export async function handOut(
   sql: Sql,
   peer: Peer,
@@ -61,7 +64,7 @@ export async function handOut(
   told: Told,
   last: boolean,
   redeliverSeconds: number,
-): Promise<PollAnswer | Faulted | null> {
+): Promise<PollAnswer | Faulted | Quiet> {
   const cluster = await readCluster(sql, peer.cluster);
   if (cluster?.epoch !== peer.epoch) return fencedAgent(sql, peer, cluster);
   const trust = await sql.rows<{ version: number; jws: string }>(
@@ -78,14 +81,14 @@ export async function handOut(
     peer.epoch,
   );
   if (cluster.process !== poll.process) return late();
-  const commands = await chooseCommands(sql, peer, poll, later, redeliverSeconds);
+  const { commands, due } = await chooseCommands(sql, peer, poll, later, redeliverSeconds);
   if (told.process !== poll.process) {
     told.process = poll.process;
     told.words.clear();
   }
   const words = [...trust.map((one) => `trust ${one.version}`), ...cancel.map((one) => `cancel ${one.id}`)];
   const fresh = words.some((word) => !told.words.has(word));
-  if (commands.length === 0 && !fresh && !last) return null;
+  if (commands.length === 0 && !fresh && !last) return { quietUntil: due };
   told.words = new Set(words);
   return { commands, cancel: cancel.map((one) => one.id), trust: trust.map((one) => one.jws) };
 }
@@ -104,20 +107,21 @@ async function laterKeys(sql: Sql, peer: Peer, poll: PollRequest, last: number):
   return new Set(kids(true).filter((kid) => !within.has(kid)));
 }
 
+/** `due`: when one that is in hand is to be handed out again, by time alone. */
 async function chooseCommands(
   sql: Sql,
   peer: Peer,
   poll: PollRequest,
   later: ReadonlySet<string>,
   redeliverSeconds: number,
-): Promise<string[]> {
+): Promise<{ readonly commands: string[]; readonly due: number | null }> {
   const now = nowSeconds();
   const [log] = await sql.rows<{ size: number }>(
     "select size from logs where cluster = $1 and epoch = $2",
     peer.cluster,
     peer.epoch,
   );
-  if (log === undefined || log.size === 0 || poll.take === 0) return [];
+  if (log === undefined || log.size === 0 || poll.take === 0) return { commands: [], due: null };
   await sql.run(
     "update commands set state = 'expired' where cluster = $1 and state = 'queued' and exp <= $2",
     peer.cluster,
@@ -128,13 +132,10 @@ async function chooseCommands(
     peer.cluster,
     peer.epoch,
   );
-  const due = (row: CommandRow): boolean =>
-    row.handed_process !== poll.process || (row.handed_at ?? 0) + redeliverSeconds <= now;
-  const busy = new Set(
-    rows
-      .filter((row) => row.state === "intent" || (row.state === "handed-out" && !due(row)))
-      .map((row) => row.resource),
-  );
+  const dueAt = (row: CommandRow): number =>
+    row.handed_process === poll.process ? (row.handed_at ?? 0) + redeliverSeconds : now;
+  const inHand = rows.filter((row) => row.state === "handed-out" && dueAt(row) > now);
+  const busy = new Set([...rows.filter((row) => row.state === "intent"), ...inHand].map((row) => row.resource));
   const texts: string[] = [];
   // What was handed out before comes first: it holds its resource.
   const ordered = [...rows.filter((row) => row.state !== "queued"), ...rows.filter((row) => row.state === "queued")];
@@ -150,7 +151,7 @@ async function chooseCommands(
     busy.add(row.resource);
     texts.push(row.jws);
   }
-  return texts;
+  return { commands: texts, due: inHand.length === 0 ? null : Math.min(...inHand.map(dueAt)) };
 }
 
 async function markHandedOut(sql: Sql, row: CommandRow, process: string, now: number): Promise<void> {

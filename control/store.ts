@@ -154,9 +154,9 @@ export async function writeMeta(sql: Sql, name: string, value: string): Promise<
   );
 }
 
-/** Wakes the polls that are held for this cluster, or for every one, by whichever process. */
-export async function bumpChanges(sql: Sql, cluster: string | null = null): Promise<void> {
-  sql.tell(cluster === null ? "all" : { cluster });
+/** Wakes the polls that are held for this cluster, by whichever process. */
+export async function bumpChanges(sql: Sql, cluster: string): Promise<void> {
+  sql.tell({ cluster });
 }
 
 export async function readCluster(sql: Sql, cluster: string): Promise<ClusterRow | null> {

@@ -101,13 +101,15 @@ export async function closeRollout(
 /** Commands that wait, for an agent or for people, are taken back; an agent that has one in hand is asked to leave it, unless it has begun. */
 export async function takeBack(sql: Sql, id: number): Promise<void> {
   const ours = "id in (select command from rollout_commands where rollout = $1)";
-  await sql.run(`update commands set state = 'cancelled', code = 'rollout' where ${ours} and state = 'queued'`, id);
-  await sql.run(`update commands set cancel = 1 where ${ours} and state in ('handed-out', 'waiting')`, id);
+  const queued = `update commands set state = 'cancelled', code = 'rollout' where ${ours} and state = 'queued'`;
+  await sql.run(queued, id);
+  const asked = `update commands set cancel = 1 where ${ours} and state in ('handed-out', 'waiting') returning cluster`;
+  const told = await sql.rows<{ cluster: string }>(asked, id);
   await sql.run(
     "update rollout_clusters set due = 0 where rollout = $1 and state in ('sent', 'waiting', 'suspended', 'refused', 'cut-off')",
     id,
   );
-  await bumpChanges(sql);
+  for (const { cluster } of told) await bumpChanges(sql, cluster);
 }
 
 /** What was under way when it was closed is over: then nobody need look at it any more. */
