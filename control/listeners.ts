@@ -60,8 +60,19 @@ export function enrolmentApp(plane: Plane, nonces: Nonces): App {
 export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
   const app = newApp();
   const told = new Map<string, Told>();
-  const asPeer = <T>(c: Call, work: (sql: Sql, peer: Peer) => Promise<T | Faulted>): Promise<T> =>
-    inTransaction(plane, presented(c), work);
+  const toldTo = ({ cluster, epoch }: Peer, { process }: PollRequest): Told => {
+    const key = `${cluster}/${epoch}`;
+    const words = told.get(key) ?? { process, words: new Set() };
+    told.set(key, words);
+    return words;
+  };
+  // Of one call it is read once: a connection's certificate does not change (TLS 1.3 has no renegotiation).
+  const shown = new WeakMap<Call, Presented>();
+  const asPeer = <T>(c: Call, work: (sql: Sql, peer: Peer) => Promise<T | Faulted>): Promise<T> => {
+    const who = shown.get(c) ?? presented(c);
+    shown.set(c, who);
+    return inTransaction(plane, who, work);
+  };
   app.post("/v1/renew", async (c) => {
     await asPeer(c, async (_sql, peer) => peer);
     const body = await readBody(c, RenewRequest, MAX_SMALL_BYTES);
@@ -86,25 +97,24 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
     return c.json(await asPeer(c, (sql, peer) => handOutManifest(sql, peer.cluster, digest)));
   });
   app.post("/v1/commands", async (c) => {
-    const { cluster, epoch } = await asPeer(c, async (_sql, peer) => peer);
+    // It is small, and read before anybody is looked for: an agent that waits costs one transaction a poll.
     const body = await readBody(c, PollRequest, MAX_SMALL_BYTES);
-    const key = `${cluster}/${epoch}`;
-    const words: Told = told.get(key) ?? { process: body.process, words: new Set() };
-    told.set(key, words);
     const until = Date.now() + body.hold * 1000;
     const gone = goneSignal(c);
     for (let noted = false; ; noted = true) {
       if (gone.aborted) throw new Faulted("unavailable", "the caller has gone");
-      const seen = wake.seen(cluster);
-      const last = Date.now() >= until || wake.stopping.aborted;
-      const answer = await asPeer(c, async (sql, peer) => {
+      const { cluster, seen, answer, news, due } = await asPeer(c, async (sql, peer) => {
+        // Before it looks: what comes meanwhile is not missed.
+        const seen = wake.seen(peer.cluster);
         const fault = noted ? null : await notePoll(sql, plane.trustDomain, peer, body);
-        return fault ?? handOut(sql, peer, body, words, last, settings.redeliverSeconds);
+        const look = fault ?? (await handOut(sql, peer, body, toldTo(peer, body), settings.redeliverSeconds));
+        return look instanceof Faulted ? look : { ...look, cluster: peer.cluster, seen };
       });
-      if (!("quietUntil" in answer)) return c.json(answer);
-      // What is told of the cluster ends the wait; else it ends when something is to be handed out again.
-      const look = Math.min(until, (answer.quietUntil ?? Number.POSITIVE_INFINITY) * 1000);
-      await wake.wait(Math.max(10, look - Date.now()), gone, cluster, seen);
+      if (news || Date.now() >= until || wake.stopping.aborted) return c.json(answer);
+      const dueMs = (due ?? Number.POSITIVE_INFINITY) * 1000;
+      await wake.wait(Math.max(10, Math.min(until, dueMs) - Date.now()), gone, cluster, seen);
+      // Nothing was told, and nothing is due: what was found is still so.
+      if (!gone.aborted && wake.seen(cluster) === seen && Date.now() < dueMs) return c.json(answer);
     }
   });
   app.post("/v1/witness", async (c) => {

@@ -53,8 +53,13 @@ export async function noteSaid(
   if (before === null || wasAway(before, nowSeconds()) || before.state !== poll.state) await noteCluster(sql, cluster);
 }
 
-/** Nothing new to say before something is told of the cluster, or this moment (seconds since 1970; null: none). */
-export type Quiet = { readonly quietUntil: number | null };
+export type Look = {
+  readonly answer: PollAnswer;
+  /** Something in it is new to this process: it is answered at once. */
+  readonly news: boolean;
+  /** It stays the answer until something is told of the cluster, or this moment comes (seconds since 1970; null: none). */
+  readonly due: number | null;
+};
 
 /** Commands that are handed out are marked in the same transaction, before they leave. */
 export async function handOut(
@@ -62,9 +67,8 @@ export async function handOut(
   peer: Peer,
   poll: PollRequest,
   told: Told,
-  last: boolean,
   redeliverSeconds: number,
-): Promise<PollAnswer | Faulted | Quiet> {
+): Promise<Look | Faulted> {
   const cluster = await readCluster(sql, peer.cluster);
   if (cluster?.epoch !== peer.epoch) return fencedAgent(sql, peer, cluster);
   const trust = await sql.rows<{ version: number; jws: string }>(
@@ -88,9 +92,9 @@ export async function handOut(
   }
   const words = [...trust.map((one) => `trust ${one.version}`), ...cancel.map((one) => `cancel ${one.id}`)];
   const fresh = words.some((word) => !told.words.has(word));
-  if (commands.length === 0 && !fresh && !last) return { quietUntil: due };
   told.words = new Set(words);
-  return { commands, cancel: cancel.map((one) => one.id), trust: trust.map((one) => one.jws) };
+  const answer = { commands, cancel: cancel.map((one) => one.id), trust: trust.map((one) => one.jws) };
+  return { answer, news: commands.length > 0 || fresh, due };
 }
 
 /**

@@ -73,8 +73,8 @@ async function pollAll(): Promise<void> {
       };
       await noteSaid(sql, name, await readCluster(sql, name), poll as never);
       const peer = { cluster: name, epoch: 1 } as never;
-      const given = await handOut(sql, peer, poll as never, { process: "", words: new Set() }, true, 30);
-      for (const jws of "commands" in given ? given.commands : []) {
+      const given = await handOut(sql, peer, poll as never, { process: "", words: new Set() }, 30);
+      for (const jws of "answer" in given ? given.answer.commands : []) {
         const { jti } = JSON.parse(Buffer.from(jws.split(".")[1] ?? "", "base64url").toString()) as { jti: string };
         const result = results.get(name) ?? "succeeded";
         await settle(sql, peer, { kind: "outcome", command: jti, result, code: null } as never, "{}");

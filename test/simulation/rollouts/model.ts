@@ -109,14 +109,14 @@ export function newModel(name: string, images: Map<string, string>, draw: Chance
       await noteSaid(sql, name, before, poll as never);
       for (const [index, said] of saying.entries())
         await settle(sql, peer, { index, digest: null, code: null, ...said } as never, JSON.stringify(said));
-      return (await hasOpen(sql, name)) ? handOut(sql, peer, poll as never, told, true, REDELIVER_SECONDS) : null;
+      return (await hasOpen(sql, name)) ? handOut(sql, peer, poll as never, told, REDELIVER_SECONDS) : null;
     });
     if (epoch !== model.epoch) return;
     judge.polled(model, says);
     for (const said of saying) judge.reported(model, said);
-    if (heard === null || !("commands" in heard)) return;
-    for (const id of heard.cancel) takenBack(id);
-    for (const jws of heard.commands) take(jws);
+    if (heard === null || !("answer" in heard)) return;
+    for (const id of heard.answer.cancel) takenBack(id);
+    for (const jws of heard.answer.commands) take(jws);
   }
 
   function take(jws: string): void {
