@@ -3,7 +3,6 @@ import { type ClientHttp2Session, connect } from "node:http2";
 import * as x509 from "@peculiar/x509";
 import { checkpointText, ed25519Private, ed25519Public, signLogKeyBinding, signNote } from "../../agent/audit/note.ts";
 import { emptyTree, grow, leafHash, rootOfTree } from "../../agent/audit/tree.ts";
-import { POLL_HOLD_SECONDS } from "../../agent/limits.ts";
 import { canonical } from "../../agent/wire/canonical.ts";
 import { logOrigin, spiffeId } from "../../agent/wire/names.ts";
 
@@ -85,12 +84,15 @@ function firstEntry(cluster: string, { chain, epoch, keyObject }: Enrolled) {
   return { line, checkpoint: signNote(text, origin, logKey) };
 }
 
-/** Joins and polls until the process ends. `polling`: called once it holds its first poll. `got`: the bytes of each command that came. */
+/** `polling`: called once it holds its first poll. `answered`: for each that was. `got`: the bytes of each command that came. */
+export type Heard = { polling(): void; answered(): void; got(jws: string): void };
+
+/** Joins and polls until the process ends. `hold`: seconds. */
 export async function pollForEver(
   at: Place,
   who: { readonly cluster: string; readonly token: string },
-  polling: () => void,
-  got: (jws: string) => void,
+  hold: number,
+  heard: Heard,
 ): Promise<void> {
   const enrolled = await enrol(at, who.cluster, who.token);
   const session = connect(`https://${at.agents}`, {
@@ -113,12 +115,13 @@ export async function pollForEver(
     state: "ready",
     reason: "",
     take: 8,
-    hold: POLL_HOLD_SECONDS,
+    hold,
   };
-  polling();
+  heard.polling();
   for (;;) {
     const { status, text } = await post(session, "/v1/commands", poll);
     if (status !== 200) throw new Error(`${who.cluster}: ${status} ${text}`);
-    for (const jws of (JSON.parse(text) as { commands: string[] }).commands) got(jws);
+    for (const jws of (JSON.parse(text) as { commands: string[] }).commands) heard.got(jws);
+    heard.answered();
   }
 }
