@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, toolEnvironment } from "../../build/command.ts";
 
-const FIXED_SEEDS = 1000;
+const FIXED_SEEDS = 2000;
 const FRESH_SEEDS = 50;
 const FIXED_ROLLOUTS = 6;
 const FRESH_ROLLOUTS = 2;
