@@ -3,7 +3,7 @@ import { MANIFEST_SCHEMA } from "./manifest/inventory.ts";
 import { REFUSALS_SCHEMA } from "./refusals.ts";
 import { REVISION_SCHEMA } from "./revisions/schema.ts";
 import { ROLLOUT_SCHEMA } from "./rollout/schema.ts";
-import { SCHEMA } from "./store.ts";
+import { OPEN_OR_REPLAYED, SCHEMA } from "./store.ts";
 
 /**
  * Each once, in this order, in one transaction with what is new beside it. A state knows the names of those that it has seen: they never
@@ -27,6 +27,15 @@ const USED_NONCES: readonly string[] = [
   "create index used_nonces_by_time on used_nonces (until)",
 ];
 
+/** What each poll, renewal and enrolment asks is found without looking at every other agent's (test/control/plans.test.ts). */
+const FOUND_AT_ONCE: readonly string[] = [
+  "create index certificates_by_cluster on certificates (cluster, epoch, slot)",
+  "create index tokens_by_cluster on tokens (cluster, epoch)",
+  "create index manifests_by_cluster on manifests (cluster)",
+  // Its condition stands in the query of control/poll.ts word for word: SQLite looks for just that.
+  `create index commands_open on commands (cluster, epoch) where ${OPEN_OR_REPLAYED}`,
+];
+
 /** The control plane's. */
 export const MIGRATIONS: Migrations = [
   // The tables of before there were numbers: a state of then has them already.
@@ -37,4 +46,5 @@ export const MIGRATIONS: Migrations = [
   ["0005-inventories", INVENTORY_SCHEMA],
   ["0006-rollouts", ROLLOUT_SCHEMA],
   ["0007-refusals", REFUSALS_SCHEMA],
+  ["0008-found-at-once", FOUND_AT_ONCE],
 ];

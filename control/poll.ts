@@ -5,12 +5,21 @@ import { fencedAgent, type Peer } from "./peer.ts";
 import { takeCheckpoint } from "./report.ts";
 import { noteCluster, wasAway } from "./rollout/news.ts";
 import { readStatements } from "./statement.ts";
-import { type ClusterRow, type CommandRow, commandKid, nowSeconds, readCluster, type Sql } from "./store.ts";
+import {
+  type ClusterRow,
+  type CommandRow,
+  commandKid,
+  nowSeconds,
+  OPEN_OR_REPLAYED,
+  readCluster,
+  type Sql,
+} from "./store.ts";
 
 /** The same agent process may hold a command without an entry of it yet, or the answer was lost: after this it gets it again. */
 export const REDELIVER_SECONDS = 30;
 /** Each is 64 KiB at most, and an agent reads an answer of 1 MiB with its commands. */
 const MAX_STATEMENTS_PER_POLL = 8;
+const MAX_CANCELS_PER_POLL = 64;
 const NOBODY: ReadonlySet<string> = new Set();
 
 /** What an agent process has heard already, so that a standing word does not end every long poll at once. Lost at a restart: harmless. */
@@ -79,21 +88,25 @@ export async function handOut(
   );
   const later =
     trust.length < MAX_STATEMENTS_PER_POLL ? NOBODY : await laterKeys(sql, peer, poll, trust.at(-1)?.version ?? 0);
-  const cancel = await sql.rows<{ id: string }>(
-    "select id from commands where cluster = $1 and epoch = $2 and cancel = 1 and state in ('handed-out', 'waiting') order by id limit 64",
+  if (cluster.process !== poll.process) return late();
+  const open = await sql.rows<CommandRow>(
+    `select * from commands where cluster = $1 and epoch = $2 and ${OPEN_OR_REPLAYED} order by id`,
     peer.cluster,
     peer.epoch,
   );
-  if (cluster.process !== poll.process) return late();
-  const { commands, due } = await chooseCommands(sql, peer, poll, later, redeliverSeconds);
+  const cancel = open
+    .filter(({ cancel, state }) => cancel === 1 && (state === "handed-out" || state === "waiting"))
+    .slice(0, MAX_CANCELS_PER_POLL)
+    .map(({ id }) => id);
+  const { commands, due } = await chooseCommands(sql, peer, poll, open, later, redeliverSeconds);
   if (told.process !== poll.process) {
     told.process = poll.process;
     told.words.clear();
   }
-  const words = [...trust.map((one) => `trust ${one.version}`), ...cancel.map((one) => `cancel ${one.id}`)];
+  const words = [...trust.map((one) => `trust ${one.version}`), ...cancel.map((id) => `cancel ${id}`)];
   const fresh = words.some((word) => !told.words.has(word));
   told.words = new Set(words);
-  const answer = { commands, cancel: cancel.map((one) => one.id), trust: trust.map((one) => one.jws) };
+  const answer = { commands, cancel, trust: trust.map((one) => one.jws) };
   return { answer, news: commands.length > 0 || fresh, due };
 }
 
@@ -116,6 +129,7 @@ async function chooseCommands(
   sql: Sql,
   peer: Peer,
   poll: PollRequest,
+  open: readonly CommandRow[],
   later: ReadonlySet<string>,
   redeliverSeconds: number,
 ): Promise<{ readonly commands: string[]; readonly due: number | null }> {
@@ -126,16 +140,12 @@ async function chooseCommands(
     peer.epoch,
   );
   if (log === undefined || log.size === 0 || poll.take === 0) return { commands: [], due: null };
-  await sql.run(
-    "update commands set state = 'expired' where cluster = $1 and state = 'queued' and exp <= $2",
-    peer.cluster,
-    now,
-  );
-  const rows = await sql.rows<CommandRow>(
-    "select * from commands where cluster = $1 and epoch = $2 and (state in ('queued', 'handed-out', 'intent') or replay = 1) order by id",
-    peer.cluster,
-    peer.epoch,
-  );
+  const over = ({ state, exp }: CommandRow): boolean => state === "queued" && exp <= now;
+  if (open.some(over)) {
+    const text = "update commands set state = 'expired' where cluster = $1 and state = 'queued' and exp <= $2";
+    await sql.run(text, peer.cluster, now);
+  }
+  const rows = open.filter((row) => row.replay === 1 || (row.state !== "waiting" && !over(row)));
   const dueAt = (row: CommandRow): number =>
     row.handed_process === poll.process ? (row.handed_at ?? 0) + redeliverSeconds : now;
   const inHand = rows.filter((row) => row.state === "handed-out" && dueAt(row) > now);

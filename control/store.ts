@@ -84,6 +84,9 @@ export const SCHEMA: readonly string[] = [
   "create index if not exists proven_by_key on proven (cluster, spki)",
 ];
 
+/** Commands that a poll may have to speak of. */
+export const OPEN_OR_REPLAYED = "(state in ('queued', 'handed-out', 'waiting', 'intent') or replay = 1)";
+
 export const COMMAND_STATES = [
   "queued",
   "handed-out",

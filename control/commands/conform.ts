@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { CASES } from "../conform/cases.ts";
@@ -9,6 +10,7 @@ import { Complaint, printable, table } from "../terminal.ts";
 import { out, withStore } from "./state.ts";
 
 const CASE_MS = 120_000;
+const REACH_MS = 10_000;
 const CANNOT = "look at a control plane";
 type Options = {
   driver?: string;
@@ -60,6 +62,7 @@ export function addConform(top: Command): void {
 type At = { readonly url: string; readonly program: string; readonly driver: Driver; readonly json: boolean };
 /** Whether no case failed. */
 async function look(cases: typeof CASES, at: At): Promise<boolean> {
+  await reached(at.url);
   const world = openWorld(at);
   const sum = { passed: 0, failed: 0, skipped: 0 };
   // What was not looked at is no yes; and no agent is left behind.
@@ -77,6 +80,24 @@ async function look(cases: typeof CASES, at: At): Promise<boolean> {
   const words = `${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`;
   out(`${at.json ? JSON.stringify(sum) : words}\n`);
   return sum.failed === 0;
+}
+
+/** Where nobody listens there is nothing to look at: said once, and not of each case. */
+async function reached(url: string): Promise<void> {
+  const { hostname, port } = new URL(url);
+  const trouble = await new Promise<string | null>((resolve) => {
+    const socket = connect({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || 443, timeout: REACH_MS });
+    const ended = (why: string | null): void => {
+      socket.destroy();
+      resolve(why);
+    };
+    socket.once("connect", () => ended(null));
+    socket.once("timeout", () => ended("no answer"));
+    socket.once("error", (error) => ended("code" in error ? String(error.code) : error.message));
+  });
+  if (trouble === null) return;
+  const hint = "Start the control plane first; URL is its enrolment address.";
+  throw new Complaint(5, CANNOT, `${url} cannot be reached (${trouble})`, hint);
 }
 
 function chosen(only: readonly string[] | undefined): typeof CASES {

@@ -15,9 +15,10 @@ export function explain(error: unknown): number {
   const code = String((error as { code?: unknown }).code ?? "");
   const words = printable(error instanceof Error ? error.message : String(error));
   if (/^(?:EACCES|EPERM|EROFS|ENOENT|ENOTDIR|EISDIR)$/.test(code)) {
-    process.stderr.write(
-      `error: Cannot go on: ${words}.\nhint: See who owns the folder, and that this user may read and write it.\n`,
-    );
+    const hint = /^(?:ENOENT|ENOTDIR|EISDIR)$/.test(code)
+      ? "See that the path is right."
+      : "See who owns the folder, and that this user may read and write it.";
+    process.stderr.write(`error: Cannot go on: ${words}.\nhint: ${hint}\n`);
     return 4;
   }
   if (code.startsWith("SQLITE_")) {

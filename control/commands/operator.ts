@@ -5,7 +5,7 @@ import { Words } from "../../agent/wire/names.ts";
 /** Flags of what an operator decides: who decided, and why, are kept. */
 export function withOperator(command: Command): Command {
   return command
-    .option("--by <words>", "who says so (default: this user)", words, userInfo().username)
+    .option("--by <words>", "who says so", words, userInfo().username)
     .option("--why <words>", "why: kept with it", words, "(no reason given)");
 }
 

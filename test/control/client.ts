@@ -102,7 +102,7 @@ export async function call(address: string, path: string, body: unknown, tls: Tl
     ...(body === undefined ? {} : { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) }),
     tls: { ...tls, rejectUnauthorized: true },
     keepalive: false,
-    signal: AbortSignal.timeout(15_000),
+    signal: AbortSignal.timeout(60_000),
   });
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
