@@ -98,7 +98,11 @@ export function agentsApp(plane: Plane, wake: Wake, settings: Settings): App {
   });
   app.post("/v1/commands", async (c) => {
     // It is small, and read before anybody is looked for: an agent that waits costs one transaction a poll.
-    const body = await readBody(c, PollRequest, MAX_SMALL_BYTES);
+    const body = await readBody(c, PollRequest, MAX_SMALL_BYTES).catch(async (error: unknown) => {
+      // One that is fenced hears that, whatever it said.
+      await asPeer(c, async (_sql, peer) => peer);
+      throw error;
+    });
     const until = Date.now() + body.hold * 1000;
     const gone = goneSignal(c);
     for (let noted = false; ; noted = true) {
