@@ -99,12 +99,10 @@ export async function handOut(
     .slice(0, MAX_CANCELS_PER_POLL)
     .map(({ id }) => id);
   const { commands, due } = await chooseCommands(sql, peer, poll, open, later, redeliverSeconds);
-  if (told.process !== poll.process) {
-    told.process = poll.process;
-    told.words.clear();
-  }
   const words = [...trust.map((one) => `trust ${one.version}`), ...cancel.map((id) => `cancel ${id}`)];
-  const fresh = words.some((word) => !told.words.has(word));
+  const heard = told.process === poll.process ? told.words : NOBODY;
+  const fresh = words.some((word) => !heard.has(word));
+  told.process = poll.process;
   told.words = new Set(words);
   const answer = { commands, cancel, trust: trust.map((one) => one.jws) };
   return { answer, news: commands.length > 0 || fresh, due };

@@ -84,9 +84,6 @@ export const SCHEMA: readonly string[] = [
   "create index if not exists proven_by_key on proven (cluster, spki)",
 ];
 
-/** Commands that a poll may have to speak of. */
-export const OPEN_OR_REPLAYED = "(state in ('queued', 'handed-out', 'waiting', 'intent') or replay = 1)";
-
 export const COMMAND_STATES = [
   "queued",
   "handed-out",
@@ -103,6 +100,8 @@ export const COMMAND_STATES = [
 export type CommandState = (typeof COMMAND_STATES)[number];
 /** What is not decided yet. */
 export const OPEN_STATES: readonly CommandState[] = ["queued", "handed-out", "waiting", "intent"];
+/** Commands that a poll may have to speak of. */
+export const OPEN_OR_REPLAYED = `(state in (${OPEN_STATES.map((state) => `'${state}'`).join(", ")}) or replay = 1)`;
 
 export type CommandRow = {
   readonly id: string;

@@ -33,6 +33,8 @@ export function readConfig(disk: Disk, path: string): { config: Config; bytes: U
       error.code === "EACCES" ? 4 : 3,
     );
   }
+  if (file.stat.kind === "directory")
+    throw new Complaint(cannot, "it is a folder", "Name a file with --config FILE.", 3);
   if ((file.stat.mode & 0o022) !== 0) throw new Complaint(cannot, "others may write it", `chmod go-w ${path}`, 4);
   const text = decode(file.bytes);
   if (text === null) throw new Complaint(cannot, "it is not UTF-8 text", "Save it as UTF-8, with plain line ends.", 3);

@@ -1,16 +1,15 @@
 import { existsSync } from "node:fs";
-import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { CASES } from "../conform/cases.ts";
 import { type Driver, programDriver } from "../conform/driver.ts";
+import { unreachable } from "../conform/line.ts";
 import { ownDriver } from "../conform/ownDriver.ts";
 import { type Ended, openWorld, runCase } from "../conform/world.ts";
 import { Complaint, printable, table } from "../terminal.ts";
 import { out, withStore } from "./state.ts";
 
 const CASE_MS = 120_000;
-const REACH_MS = 10_000;
 const CANNOT = "look at a control plane";
 type Options = {
   driver?: string;
@@ -84,17 +83,7 @@ async function look(cases: typeof CASES, at: At): Promise<boolean> {
 
 /** Where nobody listens there is nothing to look at: said once, and not of each case. */
 async function reached(url: string): Promise<void> {
-  const { hostname, port } = new URL(url);
-  const trouble = await new Promise<string | null>((resolve) => {
-    const socket = connect({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || 443, timeout: REACH_MS });
-    const ended = (why: string | null): void => {
-      socket.destroy();
-      resolve(why);
-    };
-    socket.once("connect", () => ended(null));
-    socket.once("timeout", () => ended("no answer"));
-    socket.once("error", (error) => ended("code" in error ? String(error.code) : error.message));
-  });
+  const trouble = await unreachable(url);
   if (trouble === null) return;
   const hint = "Start the control plane first; URL is its enrolment address.";
   throw new Complaint(5, CANNOT, `${url} cannot be reached (${trouble})`, hint);

@@ -1,6 +1,21 @@
 import { CommanderError } from "commander";
 import { Complaint, complaintText, printable } from "../terminal.ts";
 
+const WRONG_PATH = "See that the path is right.";
+const NOT_PERMITTED = "See who owns the folder, and that this user may read and write it.";
+const FULL = "Make room on that disk, then do it again.";
+/** By the code of the operating system's error. */
+const HINTS: Readonly<Record<string, string>> = {
+  ENOENT: WRONG_PATH,
+  ENOTDIR: WRONG_PATH,
+  EISDIR: WRONG_PATH,
+  EACCES: NOT_PERMITTED,
+  EPERM: NOT_PERMITTED,
+  EROFS: NOT_PERMITTED,
+  ENOSPC: FULL,
+  EDQUOT: FULL,
+};
+
 /** Says what went wrong and gives the exit code. A stack is for our own mistakes, and never shown here. */
 export function explain(error: unknown): number {
   if (error instanceof CommanderError) {
@@ -14,12 +29,10 @@ export function explain(error: unknown): number {
   }
   const code = String((error as { code?: unknown }).code ?? "");
   const words = printable(error instanceof Error ? error.message : String(error));
-  if (/^(?:EACCES|EPERM|EROFS|ENOENT|ENOTDIR|EISDIR)$/.test(code)) {
-    const hint = /^(?:ENOENT|ENOTDIR|EISDIR)$/.test(code)
-      ? "See that the path is right."
-      : "See who owns the folder, and that this user may read and write it.";
+  const hint = HINTS[code];
+  if (hint !== undefined) {
     process.stderr.write(`error: Cannot go on: ${words}.\nhint: ${hint}\n`);
-    return 4;
+    return hint === FULL ? 3 : 4;
   }
   if (code.startsWith("SQLITE_")) {
     process.stderr.write(

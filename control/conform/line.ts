@@ -1,8 +1,9 @@
 import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
-import { isIP } from "node:net";
+import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { MAX_ANSWER_BYTES } from "../../agent/limits.ts";
 
+const REACH_MS = 10_000;
 const CONNECT_MS = 15_000;
 const ANSWER_MS = 75_000;
 
@@ -40,15 +41,37 @@ export function hangUp(): void {
   for (const socket of open) socket.destroy();
 }
 
+function placeOf(url: string): { readonly host: string; readonly port: number } {
+  const { hostname, port } = new URL(url);
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 443) };
+}
+
+/** Null when somebody takes a connection there, whatever they speak; else why nobody does. */
+export function unreachable(url: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const socket = connectTcp({ ...placeOf(url), timeout: REACH_MS });
+    const ended = (why: string | null): void => {
+      socket.destroy();
+      resolve(why);
+    };
+    socket.once("connect", () => ended(null));
+    socket.once("timeout", () => ended("no answer"));
+    socket.once("error", (error) => ended(codeOf(error)));
+  });
+}
+
+function codeOf(error: Error): string {
+  return String((error as { code?: unknown }).code ?? error.message);
+}
+
 /** A TLS connection after its handshake. Throws Silent. */
 export function handshake(url: string, dial: Dial): Promise<TLSSocket> {
-  const { hostname, port } = new URL(url);
-  const host = hostname.replace(/^\[|\]$/g, "");
+  const { host, port } = placeOf(url);
   const version = dial.version ?? "TLSv1.3";
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       host,
-      port: Number(port || 443),
+      port,
       ...(isIP(host) === 0 ? { servername: host } : {}),
       ALPNProtocols: [dial.alpn ?? "h2"],
       minVersion: version,
@@ -65,7 +88,7 @@ export function handshake(url: string, dial: Dial): Promise<TLSSocket> {
       socket.destroy();
       reject(new Silent(why));
     };
-    socket.on("error", (error) => end(String((error as { code?: unknown }).code ?? error.message)));
+    socket.on("error", (error) => end(codeOf(error)));
     socket.once("close", () => end("closed"));
     socket.once("secureConnect", () => {
       clearTimeout(late);

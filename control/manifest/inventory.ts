@@ -1,5 +1,5 @@
 import { checksumOf, type Image, type Manifest, readManifest } from "../../agent/wire/manifest.ts";
-import { addRevision, newestRevision } from "../revisions/read.ts";
+import { addRevision, newestRevision, type Revision } from "../revisions/read.ts";
 import { declared, NO_GROUPS } from "../revisions/state.ts";
 import { ensureCluster, nowSeconds, type Sql } from "../store.ts";
 import type { ManifestFile } from "./file.ts";
@@ -46,14 +46,15 @@ export async function keepManifest(sql: Sql, file: Kept, by: string, why: string
   const newest = await newestRevision(sql, cluster);
   if (newest?.digest === file.digest) return false;
   await storeManifest(sql, file);
-  await declare(sql, cluster, file, by, why);
+  await declare(sql, cluster, newest, file, by, why);
   return true;
 }
 
-/** The cluster's next revision: it runs what this manifest, which is kept, says. */
+/** The cluster's revision after its `newest`: it runs what this manifest, which is kept, says. */
 export async function declare(
   sql: Sql,
   cluster: string,
+  newest: Pick<Revision, "groups"> | null,
   { manifest, digest }: Pick<Kept, "manifest" | "digest">,
   by: string,
   why: string,
@@ -68,7 +69,7 @@ export async function declare(
     result: "succeeded",
     asked: {},
     changed: [],
-    groups: declared((await newestRevision(sql, cluster))?.groups ?? NO_GROUPS, manifest),
+    groups: declared(newest?.groups ?? NO_GROUPS, manifest),
     command: null,
     epoch: null,
     entry: null,

@@ -43,10 +43,11 @@ export async function signedParameters(
  * this is for what changed nothing.
  */
 export async function arriveAt(sql: Sql, cluster: string, digest: string, by: string, why: string): Promise<void> {
-  if ((await newestRevision(sql, cluster))?.digest === digest) return;
+  const newest = await newestRevision(sql, cluster);
+  if (newest?.digest === digest) return;
   const kept = await manifestOf(sql, digest);
   if (kept === null) throw new Error(`the manifest ${digest} of a rollout is not kept here`);
-  await declare(sql, cluster, kept, by, why);
+  await declare(sql, cluster, newest, kept, by, why);
 }
 
 /** The clusters of which a manifest is known, after this one by name, so many at most. */

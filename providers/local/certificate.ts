@@ -16,7 +16,7 @@ import { CLOCK_SKEW_SECONDS } from "../../agent/limits.ts";
 import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import { USAGES } from "../issued.ts";
 import { leafOf, requestOf, serialOf } from "../leaf.ts";
-import { byState, succeeded } from "../outcome.ts";
+import { byState, failed, stoppedBy, succeeded } from "../outcome.ts";
 import {
   type ActionProvider,
   type AuthorityState,
@@ -26,7 +26,7 @@ import {
   type JudgedCertificateArgs,
 } from "../provider.ts";
 import { type Authority, openAuthority, readChain } from "./authority.ts";
-import { answer, diskFailure, failed, place, stopped } from "./call.ts";
+import { answer, diskFailure, place } from "./call.ts";
 
 const MAX_ISSUED_BYTES = 64 * 1024;
 /** A short certificate is dated back by no more than this part of it. */
@@ -75,7 +75,7 @@ export function localCertificate(host: Host, config: LocalConfig): ActionProvide
       const changed = [issuedChange(errand.id)];
       if (args.deliver === null || (await isDelivered(host, gate, args, args.deliver, chain)))
         return byState(succeeded(changed, made));
-      return byState(failed("not-delivered", changed, made));
+      return byState({ ...failed("not-delivered", changed), ...made });
     },
   };
 }
@@ -169,14 +169,13 @@ async function issueAndDeliver(
   try {
     const authority = await readAuthority(host, gate, args, directory);
     if (authority.certificate.subject !== state.subject)
-      return failed("concurrent", [], { words: "the authority is another than was judged" });
+      return failed("concurrent", [], "the authority is another than was judged");
     chain = await issue(host, gate, args, authority, directory, id);
     if (args.deliver !== null) await deliver(host, gate, args, args.deliver, chain);
     return succeeded([issuedChange(id)], { certificate: chain.map(base64) });
   } catch (error) {
-    const { result, code, words } = stopped(error);
     const changed = chain === null ? [] : [issuedChange(id)];
-    return { result, code, changed, certificate: chain?.map(base64) ?? null, words };
+    return { ...stoppedBy(error, changed), certificate: chain?.map(base64) ?? null };
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Host } from "../../agent/host/host.ts";
 import type { LocalConfig } from "../../agent/providerConfig/local.ts";
 import type { DnsArgs, DnsType } from "../../policy/asked.ts";
-import { byState, succeeded } from "../outcome.ts";
+import { byState, failed, stoppedBy, succeeded } from "../outcome.ts";
 import {
   type ActionProvider,
   CallFailed,
@@ -11,7 +11,7 @@ import {
   type Gate,
   type RecordState,
 } from "../provider.ts";
-import { answer, diskFailure, failed, place, stopped } from "./call.ts";
+import { answer, diskFailure, place } from "./call.ts";
 import { exchange, type ServerConfig } from "./dnsServer.ts";
 import {
   BadAnswer,
@@ -90,7 +90,7 @@ export function localDns(host: Host, config: LocalConfig): ActionProvider<DnsArg
       if (zone === null) return byState(failed("missing"));
       const wanted = wantedOrFault(args);
       // Execution refuses these before it calls anything.
-      if (wanted instanceof RangeError) return byState(failed("values", [], { words: wanted.message }));
+      if (wanted instanceof RangeError) return byState(failed("values", [], wanted.message));
       const before = found.record === null ? null : setOf(args.type, found.record);
       let now = await zone.read(gate, args, errand);
       if (!same(now, wanted) && same(now, before)) {
@@ -169,23 +169,23 @@ async function update(
   errand: Errand,
 ): Promise<Executed> {
   const wanted = wantedOrFault(args);
-  if (wanted instanceof RangeError) return failed("values", [], { words: wanted.message });
+  if (wanted instanceof RangeError) return failed("values", [], wanted.message);
   if (args.change === "create" && found.record !== null) return failed("exists");
   if (args.change !== "create" && found.record === null) return failed("not-there");
   let before: RecordSet | null;
   try {
     before = await zone.read(gate, args, errand);
   } catch (error) {
-    return { ...failed("unreadable"), ...stopped(error) };
+    return stoppedBy(error);
   }
   // The policy judged another record set.
   if (!same(before, found.record === null ? null : setOf(args.type, found.record))) return failed("concurrent");
-  let doubt: Pick<Executed, "result" | "code" | "words"> | null = null;
+  let doubt: Executed | null = null;
   try {
     await zone.change(gate, args, before, wanted, errand);
   } catch (error) {
-    doubt = stopped(error);
-    if (doubt.result === "failed") return { ...failed("not-done"), ...doubt };
+    doubt = stoppedBy(error);
+    if (doubt.result === "failed") return doubt;
   }
   return awaitTruth(host, zone, gate, args, before, wanted, doubt, errand);
 }
@@ -198,18 +198,18 @@ async function awaitTruth(
   args: DnsArgs,
   before: RecordSet | null,
   wanted: RecordSet | null,
-  doubt: Pick<Executed, "result" | "code" | "words"> | null,
+  doubt: Executed | null,
   errand: Errand,
 ): Promise<Executed> {
   const until = host.clock.monotonic() + (doubt === null ? VISIBLE_WITHIN_MS : IN_FLIGHT_MS);
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
     let now: RecordSet | null = before;
-    let unread: Pick<Executed, "result" | "code" | "words"> | null = null;
+    let unread: Executed | null = null;
     try {
       now = await zone.read(gate, args, errand);
       if (same(now, wanted)) return succeeded(change(args, before, now));
     } catch (error) {
-      unread = stopped(error);
+      unread = stoppedBy(error);
     }
     const late = host.clock.monotonic() > until;
     if (late || errand.signal.aborted) {
@@ -217,7 +217,7 @@ async function awaitTruth(
       // Unheard or unseen, it may be true; read and not true although the server accepted it, it is not.
       const result = doubt !== null || unread !== null ? "unknown" : "failed";
       return {
-        ...failed(why.code ?? "not-true", unread === null ? change(args, before, now) : [], { words: why.words }),
+        ...failed(why.code ?? "not-true", unread === null ? change(args, before, now) : [], why.words),
         result,
       };
     }

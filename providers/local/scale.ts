@@ -1,8 +1,7 @@
 import type { ScaleArgs } from "../../policy/asked.ts";
-import { byState, succeeded } from "../outcome.ts";
+import { byState, failed, stoppedBy, succeeded, unknown } from "../outcome.ts";
 import type { ActionProvider, Changed, Executed, ScaleState } from "../provider.ts";
 import { CallFailed } from "../provider.ts";
-import { failed, stopped } from "./call.ts";
 import { SHARES_USER, sharesUser } from "./launch.ts";
 import {
   firstIll,
@@ -56,34 +55,34 @@ function countChange(from: number, to: number): Changed[] {
 
 async function scaleTo(work: Work, count: number, found: number): Promise<Executed> {
   if (count > MAX_GROUP_PROCESSES)
-    return failed("too-many", [], { words: `one machine runs at most ${MAX_GROUP_PROCESSES} of a group` });
+    return failed("too-many", [], `one machine runs at most ${MAX_GROUP_PROCESSES} of a group`);
   const words = sharesUser(work.group.user) ? SHARES_USER : null;
   let listed = await list(work);
   // The policy judged another count: what it permitted from there it may not permit from here.
   if (listed.live.length !== found)
-    return failed("concurrent", [], { words: `found ${listed.live.length} now, ${found} when it was judged` });
-  let ended: { code: string; words: string | null } | null = null;
+    return failed("concurrent", [], `found ${listed.live.length} now, ${found} when it was judged`);
+  let ended: Executed | null = null;
   try {
     while (listed.live.length < count) listed = await startOne(work, listed, listed.image);
     for (let last = listed.live.at(-1); last !== undefined && listed.live.length > count; last = listed.live.at(-1))
       // The one with the highest number goes.
       listed = await stopOne(work, listed, last);
     const ill = await firstIll(work, listed.live, settleMs(work));
-    if (ill !== null) ended = { code: ill, words: null };
+    if (ill !== null) ended = failed(ill);
   } catch (error) {
-    ended = stopped(error);
+    ended = stoppedBy(error);
   }
   try {
     // Whatever a call's end left open: how many there are now can be seen.
     listed = await list(work);
   } catch (error) {
-    return { ...failed(stopped(error).code, [], { words: ended?.words ?? words }), result: "unknown" };
+    return unknown(stoppedBy(error).code ?? "unread", [], ended?.words ?? words);
   }
   const now = listed.live.length;
   const changed = countChange(found, now);
-  if (ended !== null) return failed(ended.code, changed, { words: ended.words ?? words });
+  if (ended !== null) return { ...ended, result: "failed", changed, words: ended.words ?? words };
   // One of them ended while the others were looked at.
-  return now === count ? succeeded(changed, { words }) : failed("exited", changed, { words });
+  return now === count ? succeeded(changed, { words }) : failed("exited", changed, words);
 }
 
 /** The groups that a process with this environment runs in: what was started for a group knows its name. */

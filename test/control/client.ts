@@ -97,12 +97,17 @@ export async function startWorld(redeliverSeconds = 30): Promise<World> {
 }
 
 type Tls = { readonly ca: string; readonly cert?: string; readonly key?: string };
+/** Beyond what a poll may be held. */
+const ANSWER_MS = 15_000;
+function holdMs(body: unknown): number {
+  return typeof body === "object" && body !== null && "hold" in body ? Number(body.hold) * 1000 : 0;
+}
 export async function call(address: string, path: string, body: unknown, tls: Tls): Promise<Answer> {
   const response = await fetch(`https://${address}${path}`, {
     ...(body === undefined ? {} : { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) }),
     tls: { ...tls, rejectUnauthorized: true },
     keepalive: false,
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(ANSWER_MS + holdMs(body)),
   });
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }

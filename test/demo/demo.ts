@@ -458,4 +458,4 @@ async function theEnd(stage: Stage, agent: Background): Promise<void> {
   must(true, "the demo has stopped the workload itself; nothing is left running");
 }
 
-void play("demo", demo, cleanUp);
+await play("demo", demo, cleanUp);

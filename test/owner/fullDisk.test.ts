@@ -42,3 +42,20 @@ test("started on a full disk the agent says that it is full and what to do, befo
     stderr: `error: Cannot use ${state}: its disk is full.\nhint: Free space on it (df ${state}), then start the agent again.\n`,
   });
 });
+
+test("started on a full disk the control plane says so, in whichever of its files it finds out, and serves once there is room", async () => {
+  const dir = join(folder, "small/control");
+  const words = [join(ROOT, "dist/reeve-control"), "serve", "--dir", dir];
+  const serve = () => ran(["timeout", "15", ...words, "--enrol", "127.0.0.1:0", "--agents", "127.0.0.1:0"]);
+  await must("mount", "-o", "remount,size=1m", join(folder, "small"));
+  await ran(["dd", "if=/dev/zero", `of=${join(folder, "small/rest")}`, "bs=1k", "count=1024"]);
+  for (const left of [0, 8, 200]) {
+    await must("truncate", "-s", `${1024 - left}K`, join(folder, "small/rest"));
+    rmSync(dir, { recursive: true, force: true });
+    const { code, stdout, stderr } = await serve();
+    expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
+    expect(stderr).toMatch(/^error: Cannot (?:go on: ENOSPC|use the state: ).*\nhint: .*\broom\b.*\n$/);
+  }
+  rmSync(join(folder, "small/rest"));
+  expect((await serve()).stdout).toContain('"enrol":"127.0.0.1:');
+}, 60_000);

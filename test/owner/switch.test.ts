@@ -137,6 +137,8 @@ test("status is one screen: state, policy, what waits, rates used, the last comm
 test("status without an agent, without a config and with a damaged file says what is the case", () => {
   const none = ran(REEVE, "status", "--config", "/nowhere/reeve.yaml");
   expect([none.code, none.stderr.includes("there is no such file")]).toEqual([3, true]);
+  const folder = ran(REEVE, "status", "--config", w.folder);
+  expect([folder.code, folder.stderr.includes("it is a folder")]).toEqual([3, true]);
   const config = join(w.folder, "other.yaml");
   writeFileSync(config, readFileSync(w.config, "utf8").replace(/^runtime: .*/m, `runtime: ${w.folder}/nothing`));
   const never = ran(REEVE, "status", "--config", config);

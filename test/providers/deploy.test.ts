@@ -97,7 +97,7 @@ test.each([
 ] as const)(
   "a program that does not stay is taken back%s and what was there runs",
   async (_, on) => {
-    const at = fresh();
+    const at = fresh({ ready_seconds: 2 });
     await scaled(at, 3);
     const bad = addProgram(at.artifacts, "bad", "/usr/bin/false");
     const done = await act(deployTo(at, bad.image, "web", on));

@@ -1,4 +1,5 @@
 import { verifyLog } from "../../agent/audit/verify.ts";
+import { CERTIFICATE_GRACE_SECONDS } from "../../agent/limits.ts";
 import { diskOf } from "./disk.ts";
 import { AUDIT, entriesOf, openIntents } from "./entries.ts";
 import type { Stage } from "./happen.ts";
@@ -55,11 +56,10 @@ export async function finish(stage: Stage): Promise<string[]> {
 
 /** How often an agent that cannot renew says so, and more. */
 const SAID_WITHIN_MS = 80_000;
-const GRACE_MS = 7 * 24 * 60 * MINUTE;
 
 /** Whether a machine stood still for so long that its certificate may be past its grace. */
 function sleptLong({ bursts }: Stage["plan"]): boolean {
-  return bursts.some(({ from }, at) => from - (bursts[at - 1]?.to ?? 0) > GRACE_MS);
+  return bursts.some(({ from }, at) => from - (bursts[at - 1]?.to ?? 0) > CERTIFICATE_GRACE_SECONDS * 1000);
 }
 
 /** Whoever acts in the end, once it has nothing in hand: the machine that was there, or the one that joined in its place. */

@@ -1,49 +1,14 @@
 import { expect, test } from "bun:test";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT, toolEnvironment } from "../../build/command.ts";
+import { ROOT } from "../../build/command.ts";
+import { ran } from "./ran.ts";
 
-const FIXED_SEEDS = 2000;
 const FRESH_SEEDS = 50;
 const FIXED_ROLLOUTS = 6;
 const FRESH_ROLLOUTS = 2;
 const MINUTES = 60_000;
-
-/** A program of this folder; what it printed, whole. */
-function ran(program: string, ...words: string[]): Promise<{ readonly code: number | null; readonly said: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join("test/simulation", program), ...words], {
-      cwd: ROOT,
-      env: toolEnvironment(),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let said = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.on("data", (chunk: Buffer) => {
-        said += chunk.toString();
-      });
-    child.once("error", reject);
-    child.once("close", (code) => resolve({ code, said }));
-  });
-}
-
-/** How much the worlds were worlds: changes of the cloud that they came to. */
-function changesIn(said: string): number {
-  return Number(/(\d+) changes of the cloud/.exec(said)?.[1]);
-}
-
-test(
-  "every invariant holds in worlds of faults, and each seed decides its world",
-  async () => {
-    const { code, said } = await ran("simulate.ts", "--seeds", String(FIXED_SEEDS));
-    process.stdout.write(said);
-    expect(said).toEndWith(`\n${FIXED_SEEDS} passed, 0 failed\n`);
-    expect(code).toBe(0);
-    expect(changesIn(said)).toBeGreaterThan(FIXED_SEEDS);
-  },
-  60 * MINUTES,
-);
 
 test(
   "every invariant holds in worlds that nobody has seen before; how to see one again is printed",
