@@ -2,7 +2,7 @@ import { canonical, type Json } from "../../agent/wire/canonical.ts";
 import { digestOf } from "../../agent/wire/envelope.ts";
 import { spiffeId } from "../../agent/wire/names.ts";
 import { cancel, replay, send } from "../../control/send.ts";
-import { signJws } from "../../control/signer.ts";
+import { type Signer, signJws } from "../../control/signer.ts";
 import { type CommandRow, nowSeconds, readCluster } from "../../control/store.ts";
 import { Complaint } from "../../control/terminal.ts";
 import type { Asked } from "../../policy/asked.ts";
@@ -20,12 +20,10 @@ export type Minted = {
   readonly exp: number;
   readonly wanted: Wanted;
   readonly dryRun: boolean;
-  /** What is sent in earnest, by the vendor's own tools. */
-  readonly honest: boolean;
 };
 
 export type Vendor = {
-  /** By digest. */
+  /** By digest, from the moment of their signature: what became of the state afterwards takes nothing back. */
   readonly minted: ReadonlyMap<string, Minted>;
   send(wanted: Wanted, lifetime: number, dryRun: boolean): Promise<Minted | null>;
   /** Forges what a hostile control plane could hand out: old bytes again, or new ones that should not be taken. */
@@ -57,27 +55,33 @@ export function askedOf(wanted: Wanted): Asked {
 export function vendorOf(plane: ControlPlane, draw: Chance): Vendor {
   const minted = new Map<string, Minted>();
   const { signer, dir } = plane.keys;
-  const keep = (jws: string, honest: boolean, wanted: Wanted): Minted => {
+  /** Signs as the vendor, and keeps whatever it signed. */
+  const signing = (wanted: Wanted): Signer => ({
+    ...signer,
+    sign(bytes) {
+      const signature = signer.sign(bytes);
+      keep(`${Buffer.from(bytes).toString()}.${Buffer.from(signature).toString("base64url")}`, wanted);
+      return signature;
+    },
+  });
+  const keep = (jws: string, wanted: Wanted): void => {
     const claims = JSON.parse(Buffer.from(jws.split(".")[1] ?? "", "base64url").toString());
     const { jti: id, epoch, iat, exp, dry_run: dryRun } = claims;
-    const one = { id, jws, digest: digestOf(jws), epoch, iat, exp, wanted, dryRun, honest };
-    minted.set(one.digest, one);
-    return one;
+    minted.set(digestOf(jws), { id, jws, digest: digestOf(jws), epoch, iat, exp, wanted, dryRun });
   };
   const forge = (claims: { jti: string; epoch: number; iat: number; exp: number }, wanted: Wanted): string => {
     const rest = { iss: DOMAIN, aud: spiffeId(DOMAIN, CLUSTER), by: "mallory", why: "none", dry_run: false };
     const header = canonical({ alg: "Ed25519", kid: signer.kid, typ: "reeve-command+jwt" });
-    const jws = signJws(header, canonical({ ...rest, ...claims, ...askedOf(wanted) } as unknown as Json), signer);
-    return keep(jws, false, wanted).jws;
+    const body = canonical({ ...rest, ...claims, ...askedOf(wanted) } as unknown as Json);
+    return signJws(header, body, signing(wanted));
   };
   return {
     minted,
     async send(wanted, lifetime, dryRun) {
       const wish = { dir, cluster: CLUSTER, asked: askedOf(wanted), by: "maria", why: "INC-1", lifetime, dryRun };
       try {
-        const sent = await send(plane.store, wish, signer);
-        const row = (await rows(plane)).find(({ id }) => id === sent.id);
-        return row === undefined ? null : keep(row.jws, true, wanted);
+        const sent = await send(plane.store, wish, signing(wanted));
+        return minted.get(sent.digest) ?? null;
       } catch (error) {
         if (error instanceof Complaint) return null;
         throw error;
