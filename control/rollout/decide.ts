@@ -141,17 +141,17 @@ function parkedBy({ code }: CommandFact): ClusterState {
   return code === "verify.suspended" ? "suspended" : "refused";
 }
 
-/**
- * How many clusters are how. `begun`: in lanes up to the one that is on; `active` and `parked`: of lanes up to it, of it alone. One that was touched
- * and fell silent is active.
- */
-export type Counts = {
+/** What can stop a rollout: how many failed and refused, of those that were begun, which are the lanes up to the one that is on. */
+export type Troubles = {
   readonly begun: number;
-  /** 0: none is well yet. */
-  readonly healthy: number;
   readonly failed: number;
   readonly failedCanaries: number;
   readonly refused: number;
+};
+/** How many clusters are how. `active` and `parked`: of lanes up to the one that is on, of it alone. One that was touched and fell silent is active. */
+export type Counts = Troubles & {
+  /** 0: none is well yet. */
+  readonly healthy: number;
   readonly active: number;
   readonly parked: number;
 };
@@ -170,19 +170,24 @@ type Rollout = Pick<
  * more, and somebody is well with it. Going back never stops: what would be left is what was to be taken away.
  */
 export function decideLane(rollout: Rollout, counts: Counts): LaneDecision {
-  const lanes = lanesOf(rollout);
-  const stop = rollout.phase === "forward" ? whyStop(rollout, lanes[rollout.lane] ?? 100, counts) : null;
+  const stop = whyStop(rollout, counts);
   if (stop !== null) return { step: "stop", because: stop };
   if (counts.active > 0) return { step: "stay" };
   if (counts.parked > 0 && rollout.elapsed < rollout.lane_since + rollout.wait_ms) return { step: "stay" };
-  if (rollout.lane + 1 >= lanes.length) return { step: "finish" };
+  if (rollout.lane + 1 >= lanesOf(rollout).length) return { step: "finish" };
   return { step: rollout.phase === "forward" && counts.healthy === 0 ? "stay" : "next-lane" };
 }
 
-function whyStop(rollout: Rollout, percent: number, counts: Counts): string | null {
-  if (counts.failedCanaries > 0) return "a canary failed";
-  const failed = percent <= CAREFUL_PERCENT ? 0 : limitOf(rollout.max_failed, counts.begun, Math.floor);
-  if (counts.failed > failed) return `${counts.failed} failed, and ${failed} may`;
-  const refused = limitOf(rollout.max_refused, counts.begun, Math.ceil);
-  return counts.refused > refused ? `${counts.refused} refused, and ${refused} may` : null;
+/** Pure: why nothing more may be sent, or null. Going back never stops. */
+export function whyStop(
+  rollout: Omit<Rollout, "elapsed" | "lane_since" | "wait_ms">,
+  troubles: Troubles,
+): string | null {
+  if (rollout.phase === "back") return null;
+  if (troubles.failedCanaries > 0) return "a canary failed";
+  const percent = lanesOf(rollout)[rollout.lane] ?? 100;
+  const failed = percent <= CAREFUL_PERCENT ? 0 : limitOf(rollout.max_failed, troubles.begun, Math.floor);
+  if (troubles.failed > failed) return `${troubles.failed} failed, and ${failed} may`;
+  const refused = limitOf(rollout.max_refused, troubles.begun, Math.ceil);
+  return troubles.refused > refused ? `${troubles.refused} refused, and ${refused} may` : null;
 }

@@ -1,12 +1,12 @@
 import { keepPackages, storeNote } from "../manifest/inventory.ts";
 import { queueFor, type SignedCommand } from "../send.ts";
 import { bumpChanges, type Sql } from "../store.ts";
-import { decideLane } from "./decide.ts";
+import { whyStop } from "./decide.ts";
 import { holdRollout } from "./lock.ts";
 import type { Wish } from "./look.ts";
 import type { Order } from "./order.ts";
 import type { Phase, RolloutRow } from "./schema.ts";
-import { closeRollout, countsOf, hasUnseenFailure } from "./turn.ts";
+import { closeRollout, hasUnseenFailure, troublesOf } from "./turn.ts";
 
 /** `note`: the cluster's own manifest, signed, where it is a new one. */
 export type Signed = { readonly wish: Wish; readonly note: string | null; readonly commands: readonly SignedCommand[] };
@@ -29,9 +29,9 @@ export async function put(
     await giveBack(sql, rollout, signed);
     return false;
   }
-  const decided = decideLane(rollout, await countsOf(sql, rollout));
-  if (decided.step === "stop") {
-    await closeRollout(sql, rollout, "stopped", decided.because);
+  const because = whyStop(rollout, await troublesOf(sql, rollout));
+  if (because !== null) {
+    await closeRollout(sql, rollout, "stopped", because);
     return false;
   }
   for (const one of signed) if ((await putOne(sql, rollout, order, one)) > 0) await bumpChanges(sql, one.wish.cluster);

@@ -1,16 +1,36 @@
 import { bumpChanges, nowSeconds, type Sql } from "../store.ts";
-import { type Counts, decideLane, SILENT } from "./decide.ts";
+import { type Counts, decideLane, SILENT, type Troubles } from "./decide.ts";
 import { holdRollout } from "./lock.ts";
 import { ACTIVE, type MemberRow, PARKED, type RolloutRow } from "./schema.ts";
 
+/** What there is in the lanes so far that can stop it, by the index. */
+export async function troublesOf(sql: Sql, rollout: RolloutRow): Promise<Troubles> {
+  const rows = await sql.rows<Pick<MemberRow, "state" | "canary"> & { readonly count: number }>(
+    `select state, canary, count(*) as count from rollout_clusters
+     where rollout = $1 and state in ('failed', 'refused') and lane <= $2 and phase = $3 group by 1, 2`,
+    rollout.id,
+    rollout.lane,
+    rollout.phase,
+  );
+  const [begun] = await sql.rows<{ count: number }>(
+    "select sum(clusters) as count from rollout_lanes where rollout = $1 and lane <= $2",
+    rollout.id,
+    rollout.lane,
+  );
+  return {
+    begun: begun?.count ?? 0,
+    failed: sum(rows, ({ state }) => state === "failed"),
+    failedCanaries: sum(rows, ({ state, canary }) => state === "failed" && canary === 1),
+    refused: sum(rows, ({ state }) => state === "refused"),
+  };
+}
+
 /** How many clusters of the lanes so far are how: by the index, and of those that are well only whether there is one. */
 export async function countsOf(sql: Sql, rollout: RolloutRow): Promise<Counts> {
-  const rows = await sql.rows<
-    Pick<MemberRow, "state" | "lane" | "canary"> & { readonly silent: number; readonly count: number }
-  >(
-    `select state, lane, canary, case when code = '${SILENT}' then 1 else 0 end as silent, count(*) as count from rollout_clusters
-     where rollout = $1 and state in ('pending', 'sent', 'soaking', 'failed', 'waiting', 'suspended', 'refused', 'cut-off')
-     and lane <= $2 and phase = $3 group by 1, 2, 3, 4`,
+  const rows = await sql.rows<Pick<MemberRow, "state" | "lane"> & { readonly silent: number; readonly count: number }>(
+    `select state, lane, case when code = '${SILENT}' then 1 else 0 end as silent, count(*) as count from rollout_clusters
+     where rollout = $1 and state in ('pending', 'sent', 'soaking', 'waiting', 'suspended', 'refused', 'cut-off')
+     and lane <= $2 and phase = $3 group by 1, 2, 3`,
     rollout.id,
     rollout.lane,
     rollout.phase,
@@ -21,22 +41,16 @@ export async function countsOf(sql: Sql, rollout: RolloutRow): Promise<Counts> {
     rollout.lane,
     rollout.phase,
   );
-  const [begun] = await sql.rows<{ count: number }>(
-    "select sum(clusters) as count from rollout_lanes where rollout = $1 and lane <= $2",
-    rollout.id,
-    rollout.lane,
-  );
-  const sum = (of: (row: (typeof rows)[number]) => boolean): number =>
-    rows.filter(of).reduce((total, { count }) => total + count, 0);
   return {
-    begun: begun?.count ?? 0,
+    ...(await troublesOf(sql, rollout)),
     healthy: well.length,
-    failed: sum(({ state }) => state === "failed"),
-    failedCanaries: sum(({ state, canary }) => state === "failed" && canary === 1),
-    refused: sum(({ state }) => state === "refused"),
-    active: sum(({ state, silent }) => ACTIVE.includes(state) || (state === "cut-off" && silent === 1)),
-    parked: sum(({ state, lane }) => PARKED.includes(state) && lane === rollout.lane),
+    active: sum(rows, ({ state, silent }) => ACTIVE.includes(state) || (state === "cut-off" && silent === 1)),
+    parked: sum(rows, ({ state, lane }) => PARKED.includes(state) && lane === rollout.lane),
   };
+}
+
+function sum<Row extends { readonly count: number }>(rows: readonly Row[], of: (row: Row) => boolean): number {
+  return rows.filter(of).reduce((total, { count }) => total + count, 0);
 }
 
 /** One transaction: the next lane, the end, or a stop, when it is time. If we stop before it resolves, it is decided again. */
