@@ -236,8 +236,17 @@ function watched(store: Store, to: { statement(): void; changed(): void; readonl
   };
 }
 
-/** A join token, as `reeve-control token` makes it. */
+/** A join token, as `reeve-control token` makes it. Whom the state's disk refuses it asks once more. */
 async function newToken(store: Store, keys: VendorKeys, seconds: number): Promise<string> {
+  try {
+    return await makeToken(store, keys, seconds);
+  } catch (error) {
+    if (!(error instanceof StateFailed)) throw error;
+    return makeToken(store, keys, seconds);
+  }
+}
+
+async function makeToken(store: Store, keys: VendorKeys, seconds: number): Promise<string> {
   return store.transaction(async (sql) => {
     const iat = nowSeconds();
     const jti = `token-${Buffer.from(String(iat)).toString("hex")}-${await countOf(sql)}`.padEnd(32, "x");
