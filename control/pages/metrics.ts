@@ -102,15 +102,14 @@ function ages({ standings, at }: Snapshot): Family {
 }
 
 function ofRollouts({ rollouts, rolloutStates }: Snapshot): Family[] {
-  const lanes = rollouts
-    .filter(isUnderWay)
-    .flatMap(({ id, lanes: list }) =>
-      list.flatMap(({ lane, states }) =>
-        CLUSTER_STATES.map((state) =>
-          labelled({ rollout: String(id), lane: String(lane + 1), state }, states[state] ?? 0),
-        ),
+  const underWay = rollouts.filter(isUnderWay);
+  const lanes = underWay.flatMap(({ id, lanes: list }) =>
+    list.flatMap(({ lane, states }) =>
+      CLUSTER_STATES.map((state) =>
+        labelled({ rollout: String(id), lane: String(lane + 1), state }, states[state] ?? 0),
       ),
-    );
+    ),
+  );
   return [
     gauge(
       "reeve_rollouts",
@@ -118,6 +117,11 @@ function ofRollouts({ rollouts, rolloutStates }: Snapshot): Family[] {
       ROLLOUT_STATES.map((state) => labelled({ state }, rolloutStates.get(state) ?? 0)),
     ),
     gauge("reeve_rollout_lane_clusters", "Clusters of the rollouts that are not over, by lane and state.", lanes),
+    gauge(
+      "reeve_rollout_silent_clusters",
+      "Clusters that a rollout which is not over has touched, and of which nothing was heard since.",
+      underWay.map(({ id, silent }) => labelled({ rollout: String(id) }, silent)),
+    ),
   ];
 }
 

@@ -38,8 +38,13 @@ export function rolloutsView(rollouts: readonly RolloutShown[]): Html {
 <p>${rollout.state}, ${laneText(rollout)}, started ${timeView(rollout.started)} by ${said(rollout.by)}: ${said(rollout.why)}<br>
 checksum <code>${rollout.checksum}</code></p>
 ${rollout.because === null ? "" : html`<p class="fault">It stopped: ${said(rollout.because)}</p>`}
+${rollout.silent === 0 ? "" : html`<p class="fault">${silentText(rollout.silent)}</p>`}
 ${tableView(`Lanes of rollout ${rollout.id}`, ["Lane", "Up to", "Healthy", "Clusters", "By state"], rollout.lanes.map(laneRow))}</section>`,
   )}`;
+}
+
+function silentText(silent: number): string {
+  return `${silent} ${silent === 1 ? "cluster that it touched is" : "clusters that it touched are"} not heard from any more.`;
 }
 
 function laneRow({ lane, percent, clusters, states }: RolloutShown["lanes"][number]): (Html | string)[] {

@@ -1,3 +1,4 @@
+import { SILENT } from "../rollout/decide.ts";
 import { CLUSTER_STATES, type ClusterState, type Phase, type RolloutState } from "../rollout/schema.ts";
 import type { Sql } from "../store.ts";
 
@@ -17,6 +18,8 @@ export type RolloutShown = {
   readonly why: string;
   /** Why it stopped; null when it has not. */
   readonly because: string | null;
+  /** Clusters that it touched and of which nothing was heard since. */
+  readonly silent: number;
   readonly lanes: readonly LaneShown[];
 };
 export type LaneShown = {
@@ -32,13 +35,23 @@ const ROLLOUTS_SHOWN = 20;
 
 /** Those that are not over, and the newest: newest first. */
 export async function readRollouts(sql: Sql): Promise<RolloutShown[]> {
-  const rows = await sql.rows<Omit<RolloutShown, "lanes">>(
+  const rows = await sql.rows<Omit<RolloutShown, "lanes" | "silent">>(
     `select id, state, phase, version, checksum, lane, started_at as started, said_by as "by", why, because from rollouts
      where open = 1 or state = 'stopped' or id > (select coalesce(max(id), 0) from rollouts) - ${ROLLOUTS_SHOWN} order by id desc`,
   );
   const shown: RolloutShown[] = [];
-  for (const row of rows) shown.push({ ...row, lanes: await readLanes(sql, row.id) });
+  for (const row of rows)
+    shown.push({ ...row, silent: await countSilent(sql, row.id), lanes: await readLanes(sql, row.id) });
   return shown;
+}
+
+async function countSilent(sql: Sql, rollout: number): Promise<number> {
+  const [row] = await sql.rows<{ times: number }>(
+    "select count(*) as times from rollout_clusters where rollout = $1 and state in ('cut-off', 'failed') and code = $2",
+    rollout,
+    SILENT,
+  );
+  return row?.times ?? 0;
 }
 
 async function readLanes(sql: Sql, rollout: number): Promise<LaneShown[]> {

@@ -55,15 +55,15 @@ async function stopped(sql: Sql): Promise<void> {
       percent,
       clusters,
     );
-  for (const [at, [cluster, lane, state]] of [
-    ["ready-eu-1", 0, "failed"],
-    ["off-eu-1", 1, "pending"],
-    ["silent-eu-1", 1, "pending"],
+  for (const [at, [cluster, lane, state, code]] of [
+    ["ready-eu-1", 0, "failed", "silent"],
+    ["off-eu-1", 1, "pending", null],
+    ["silent-eu-1", 1, "pending", null],
   ].entries())
     await sql.run(
-      `insert into rollout_clusters (rollout, cluster, lane, position, canary, state, phase, attempts, since, failures, news, gap, due, changes, claimed)
-       values (1, $1, $2, $3, 0, $4, 'forward', 1, 0, 0, 0, 0, 0, 0, 1)`,
-      ...([cluster, lane, at, state] as (string | number)[]),
+      `insert into rollout_clusters (rollout, cluster, lane, position, canary, state, code, phase, attempts, since, failures, news, gap, due, changes, claimed)
+       values (1, $1, $2, $3, 0, $4, $5, 'forward', 1, 0, 0, 0, 0, 0, 0, 1)`,
+      ...([cluster, lane, at, state, code] as (string | number | null)[]),
     );
 }
 

@@ -101,6 +101,7 @@ test("/metrics is OpenMetrics as the reference parser and Prometheus read it, an
   expect(value("reeve_rollouts", { state: "stopped" })).toBe(1);
   expect(value("reeve_rollout_lane_clusters", { rollout: "1", lane: "1", state: "failed" })).toBe(1);
   expect(value("reeve_rollout_lane_clusters", { rollout: "1", lane: "2", state: "pending" })).toBe(2);
+  expect(value("reeve_rollout_silent_clusters", { rollout: "1" })).toBe(1);
   expect(value("reeve_http_requests_total", { listener: "pages", route: "/metrics", status: "200" })).toBe(1);
   expect(value("reeve_http_request_duration_seconds_count", { listener: "pages", route: "/metrics" })).toBe(1);
   expect(value("reeve_store_transactions_total", { outcome: "committed" })).toBeGreaterThan(1);
@@ -181,6 +182,7 @@ test("a real Prometheus that scrapes a fleet with one cluster in each state fire
     "ReeveClusterRefusesEverything",
     "ReeveClusterSuspended",
     "ReeveClusterWaitsForApproval",
+    "ReeveRolloutSilences",
     "ReeveRolloutStopped",
   ].join(" ");
   const until = async (what: string, holds: () => Promise<boolean>): Promise<void> => {
@@ -193,7 +195,7 @@ test("a real Prometheus that scrapes a fleet with one cluster in each state fire
   await until("it is scraped", async () => (await watching.query("up", "job")).get("reeve-control") === 1);
   await until("the alerts fire", async () => (await firing()) === expected);
   const pages = await watching.query('ALERTS{alertstate="firing",severity="page"}', "alertname");
-  expect([...pages.keys()].sort()).toEqual(["ReeveAlarmStands", "ReeveClusterFenced", "ReeveRolloutStopped"]);
+  expect([...pages.keys()].sort()).toEqual(["ReeveAlarmStands", "ReeveClusterFenced", "ReeveRolloutSilences", "ReeveRolloutStopped"]);
   expect((await watching.query("scrape_samples_scraped", "job")).get("reeve-control")).toBeGreaterThan(60);
   // Without the control plane it is one alert, once those of its clusters have ended.
   await served.stop();

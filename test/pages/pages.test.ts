@@ -91,6 +91,7 @@ test("a cluster's page has its manifest with a search, its commands and what bec
     "stopped, lane 1 of 2",
     "maria: CVE-2026-1",
     "It stopped: 1 of 1 failed",
+    "1 cluster that it touched is not heard from any more.",
     "10 %",
     "2 pending",
   ])

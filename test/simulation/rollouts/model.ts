@@ -38,6 +38,7 @@ type Said = { readonly kind: Entry["kind"]; readonly command: string; readonly [
 
 const POLL_MS = 50_000;
 const REDELIVER_SECONDS = 30;
+const SILENT_MS = [1_800_000, 10_800_000] as const;
 
 export type Around = {
   readonly store: Store;
@@ -50,6 +51,7 @@ export type Around = {
 
 export function newModel(name: string, images: Map<string, string>, draw: Chance, at: Around): Model {
   const { store, time, judge, temper } = at;
+  const silence = draw.fork("silence");
   const known = new Set<string>();
   let outbox: Said[] = [];
   const told = { process: "", words: new Set<string>() };
@@ -114,6 +116,8 @@ export function newModel(name: string, images: Map<string, string>, draw: Chance
     if (epoch !== model.epoch) return;
     judge.polled(model, says);
     for (const said of saying) judge.reported(model, said);
+    if (saying.some(({ result }) => result === "succeeded") && silence.odds(temper.silences))
+      model.silentUntil = Math.max(model.silentUntil, time.now() + silence.int(...SILENT_MS));
     if (heard === null || !("answer" in heard)) return;
     for (const id of heard.answer.cancel) takenBack(id);
     for (const jws of heard.answer.commands) take(jws);

@@ -7,6 +7,8 @@ export type Temper = {
   readonly waits: number;
   readonly fails: number;
   readonly unknown: number;
+  /** Odds that a cluster falls silent, for a long while, once it has said that it succeeded. */
+  readonly silences: number;
   /** Longest time that one takes. */
   readonly slowest: number;
 };
@@ -47,6 +49,7 @@ export function planOf(seed: number): Plan {
     waits: draw.pick([0, 0, 0.1, 0.5]),
     fails: calm ? 0 : draw.pick([0, 0.01, 0.05]),
     unknown: calm ? 0 : draw.pick([0, 0.01]),
+    silences: calm ? 0 : draw.fork("silences").pick([0, 0, 0.02, 0.2]),
     slowest: draw.pick([20_000, 5 * MINUTE, 2 * HOUR]),
   };
   const happenings = Array.from({ length: draw.int(0, 30) }, () => happening(draw, clusters));
