@@ -74,11 +74,14 @@ function simulated(
   });
 }
 
-const wanted = process.argv.slice(2);
-const names = readdirSync(FOLDER)
-  .filter((name) => name.endsWith(".patch"))
-  .filter((name) => wanted.length === 0 || wanted.includes(name.replace(/\.patch$/, "")))
-  .sort();
+const wanted = process.argv.slice(2).map((name) => (name.endsWith(".patch") ? name : `${name}.patch`));
+const known = readdirSync(FOLDER).filter((name) => name.endsWith(".patch"));
+const strange = wanted.find((name) => !known.includes(name));
+if (strange !== undefined) {
+  process.stderr.write(`error: Cannot try the mistake: there is no ${strange} in test/simulation/mutants.\n`);
+  process.exit(2);
+}
+const names = (wanted.length === 0 ? known : wanted).sort();
 const results: Result[] = [];
 const rest = names.values();
 const lane = async (): Promise<void> => {
