@@ -54,16 +54,16 @@ export type Planned = {
  * handed in say of history and state. Each distinct policy is parsed once.
  */
 export async function plan(store: Store, question: Question): Promise<Planned[]> {
-  const { rows, digests, open } = await store.transaction((sql) => readClusters(sql, question));
+  const { rows, digests, open } = await store.read((sql) => readClusters(sql, question));
   const planned: Planned[] = [];
   for (const [digest, group] of Map.groupBy(rows, (row) => digests.get(row.cluster) ?? null)) {
-    const policy = digest === null ? null : await store.transaction((sql) => readPolicy(sql, group, digest));
+    const policy = digest === null ? null : await store.read((sql) => readPolicy(sql, group, digest));
     const matched = group.map((row) => ({
       row,
       matched: policy === null ? null : matchAt(policy, question.asked, question.vendor, row.cluster),
     }));
     planned.push(
-      ...(await store.transaction(async (sql) => {
+      ...(await store.read(async (sql) => {
         const some: Planned[] = [];
         for (const one of matched) {
           const known = policy === null || digest === null ? null : { policy, digest };

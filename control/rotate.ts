@@ -34,7 +34,7 @@ export async function rotate(
   signerOf: SignerOf,
 ): Promise<Rotated | null> {
   const root = readRoot(dir);
-  const { trustDomain, history } = await store.transaction(async (sql) => ({
+  const { trustDomain, history } = await store.read(async (sql) => ({
     trustDomain: await trustDomainOf(sql, dir),
     history: await readStatements(sql, cluster),
   }));

@@ -37,7 +37,7 @@ export async function send(store: Store, wish: Wish, signer: Signer): Promise<Se
   const cluster = clusterName(wish.cluster);
   if (wish.lifetime > COMMAND_LIFETIME_MAX_SECONDS)
     throw new Complaint(2, "send", "a command lives 24 h at most", "Ask for --expires 24h or less.");
-  const { trustDomain, epoch } = await store.transaction(async (sql) => ({
+  const { trustDomain, epoch } = await store.read(async (sql) => ({
     trustDomain: await trustDomainOf(sql, wish.dir),
     epoch: (await readCluster(sql, cluster))?.epoch ?? 0,
   }));
@@ -49,7 +49,7 @@ export async function send(store: Store, wish: Wish, signer: Signer): Promise<Se
       "Give its customer a token: `reeve-control token`.",
     );
   const signedStatement = await signFirstStatement(store, wish.dir, cluster, signer);
-  await store.transaction((sql) => keyIsTrusted(sql, cluster, signer));
+  await store.read((sql) => keyIsTrusted(sql, cluster, signer));
   const signed = await signCommand(wish, cluster, trustDomain, epoch, signer);
   await store.transaction(async (sql) => {
     await queue(sql, signed);

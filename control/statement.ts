@@ -91,7 +91,7 @@ const SAY_AGAIN =
  * transaction: it may wait for somebody's finger.
  */
 export async function signFirstStatement(store: Store, dir: string, cluster: string, signer: Signer): Promise<boolean> {
-  const found = await store.transaction(async (sql) => ({
+  const found = await store.read(async (sql) => ({
     trustDomain: await trustDomainOf(sql, dir),
     known: (await sql.rows("select version from trust where cluster = $1", cluster)).length > 0,
   }));

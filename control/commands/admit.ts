@@ -74,7 +74,7 @@ export function addAdmit(top: Command): void {
     .action(async (cluster: string | undefined) => {
       const options: Shared = admit.opts();
       const found = await withStore(options.dir, (store) =>
-        store.transaction(async (sql) => {
+        store.read(async (sql) => {
           if (cluster === undefined) return readAdmissions(sql);
           const one = await readAdmission(sql, clusterName(cluster));
           return one === null ? [] : [one];

@@ -27,12 +27,12 @@ export function addAlarms(fleet: Command): void {
       );
     }
     if (cleared) {
-      const gone = await withStore(dir, (store) => store.transaction((sql) => readClearedAlarms(sql, cluster)));
+      const gone = await withStore(dir, (store) => store.read((sql) => readClearedAlarms(sql, cluster)));
       return out(
         json ? `${JSON.stringify({ cleared: gone })}\n` : lines(gone.map(clearedText), "no alarm was cleared yet"),
       );
     }
-    const standing: Alarm[] = await withStore(dir, (store) => store.transaction((sql) => readAlarms(sql, cluster)));
+    const standing: Alarm[] = await withStore(dir, (store) => store.read((sql) => readAlarms(sql, cluster)));
     out(json ? `${JSON.stringify({ alarms: standing })}\n` : lines(standing.map(alarmText), "no alarm stands"));
   });
 }

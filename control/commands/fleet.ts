@@ -15,7 +15,7 @@ export function addFleet(top: Command): void {
     .requiredOption("--dir <folder>", "the control plane's folder")
     .option("--json", "print JSON")
     .action(async (options: { dir: string; json?: boolean }) => {
-      const rows = await withStore(options.dir, (store) => store.transaction(readFleet));
+      const rows = await withStore(options.dir, (store) => store.read(readFleet));
       out(options.json ? `${JSON.stringify({ clusters: rows })}\n` : fleetText(rows));
     });
   addAlarms(fleet);
@@ -26,7 +26,7 @@ export function addFleet(top: Command): void {
     .action(async (own: { cluster: string }) => {
       const options: { dir: string; json?: boolean } = fleet.opts();
       const cluster = clusterName(own.cluster);
-      const rows = await withStore(options.dir, (store) => store.transaction((sql) => readCommands(sql, cluster)));
+      const rows = await withStore(options.dir, (store) => store.read((sql) => readCommands(sql, cluster)));
       out(options.json ? `${JSON.stringify({ commands: rows.map((row) => resultOf(row)) })}\n` : commandsText(rows));
     });
   fleet
@@ -39,11 +39,7 @@ export function addFleet(top: Command): void {
       const options: { dir: string } = fleet.opts();
       const cluster = clusterName(own.cluster);
       const at = wholeNumber(index);
-      out(
-        await withStore(options.dir, (store) =>
-          store.transaction((sql) => receiptOf(sql, cluster, own.epoch ?? null, at)),
-        ),
-      );
+      out(await withStore(options.dir, (store) => store.read((sql) => receiptOf(sql, cluster, own.epoch ?? null, at))));
     });
   addHistory(fleet);
   addPlan(fleet);

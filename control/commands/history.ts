@@ -14,7 +14,7 @@ export function addHistory(fleet: Command): void {
     .action(async (name: string) => {
       const options: { dir: string; json?: boolean } = fleet.opts();
       const cluster = clusterName(name);
-      const rows = await withStore(options.dir, (store) => store.transaction((sql) => revisionsOf(sql, cluster)));
+      const rows = await withStore(options.dir, (store) => store.read((sql) => revisionsOf(sql, cluster)));
       out(options.json ? `${JSON.stringify({ revisions: rows })}\n` : historyText(rows));
     });
 }

@@ -95,11 +95,11 @@ function addShow(keys: Command): void {
     .action(async (options: { dir: string; cluster?: string; json?: boolean }) => {
       const { cluster } = options;
       if (cluster === undefined) {
-        const fleet = await withStore(options.dir, (store) => store.transaction(readFleetTrust));
+        const fleet = await withStore(options.dir, (store) => store.read(readFleetTrust));
         return out(options.json ? `${JSON.stringify({ clusters: fleet })}\n` : fleetTrustText(fleet));
       }
       const name = clusterName(cluster);
-      const trust = await withStore(options.dir, (store) => store.transaction((sql) => readTrust(sql, name)));
+      const trust = await withStore(options.dir, (store) => store.read((sql) => readTrust(sql, name)));
       out(options.json ? `${JSON.stringify(trust)}\n` : trustText(trust));
     });
 }

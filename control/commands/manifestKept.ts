@@ -44,9 +44,7 @@ function addHolds(manifest: Command): void {
     .requiredOption("--dir <folder>", "the control plane's folder")
     .option("--json", "print JSON")
     .action(async (name: string, version: string | undefined, options: { dir: string; json?: boolean }) => {
-      const rows = await withStore(options.dir, (store) =>
-        store.transaction((sql) => holders(sql, name, version ?? null)),
-      );
+      const rows = await withStore(options.dir, (store) => store.read((sql) => holders(sql, name, version ?? null)));
       out(options.json ? `${JSON.stringify({ holders: rows })}\n` : holdersText(rows));
       if (rows.length === 0) process.exitCode = 1;
     });
@@ -64,7 +62,7 @@ function addAt(manifest: Command): void {
     .action(async (time: string, options: { dir: string; cluster: string; note?: boolean; json?: boolean }) => {
       const cluster = clusterName(options.cluster);
       const at = secondsOf(time);
-      const found = await withStore(options.dir, (store) => store.transaction((sql) => clusterAt(sql, cluster, at)));
+      const found = await withStore(options.dir, (store) => store.read((sql) => clusterAt(sql, cluster, at)));
       const hint = `See \`reeve-control fleet history ${cluster}\`.`;
       if (found === null) throw new Complaint(1, `show ${cluster}`, `nothing of it was known at ${time}`, hint);
       if (!options.note) {

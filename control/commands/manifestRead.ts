@@ -116,7 +116,7 @@ async function verifyCluster({ cluster: name, dir, json }: VerifyFlags): Promise
   if (name === undefined || dir === undefined)
     throw new Complaint(2, "verify", "neither a file nor a cluster is named", "Give a file, or --cluster and --dir.");
   const cluster = clusterName(name);
-  const found = await withStore(dir, (store) => store.transaction((sql) => compareCluster(sql, cluster)));
+  const found = await withStore(dir, (store) => store.read((sql) => compareCluster(sql, cluster)));
   const { digest, at, groups } = found;
   const holds = holdsTo(groups);
   out(json ? `${JSON.stringify({ holds, cluster, digest, at, groups })}\n` : matchedText(cluster, digest, at, groups));

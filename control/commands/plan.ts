@@ -59,7 +59,7 @@ async function answer(
   checkAsked(asked);
   const found = await foundBy(asked, own);
   const clusters = options.cluster ?? null;
-  const vendor = await store.transaction(async (sql) => {
+  const vendor = await store.read(async (sql) => {
     for (const cluster of clusters ?? [])
       if ((await readCluster(sql, cluster)) === null)
         throw new Complaint(1, `plan for ${cluster}`, "there is no such cluster", "See `reeve-control fleet`.");

@@ -58,7 +58,7 @@ function addReading(rollout: Command): void {
     .requiredOption("--dir <folder>", "the control plane's folder")
     .option("--json", "print JSON")
     .action(async (options: Flags) => {
-      const all = await withStore(options.dir, (store) => store.transaction(summaries));
+      const all = await withStore(options.dir, (store) => store.read(summaries));
       out(options.json ? `${JSON.stringify({ rollouts: all })}\n` : listText(all));
     });
   rollout
@@ -71,7 +71,7 @@ function addReading(rollout: Command): void {
     .option("--json", "print JSON")
     .action(async (id: number, options: Flags & { clusters?: boolean; in?: string[] }) => {
       const { summary, members } = await withStore(options.dir, (store) =>
-        store.transaction(async (sql) => ({
+        store.read(async (sql) => ({
           summary: await summaryOf(sql, id),
           members: options.clusters ? await membersOf(sql, id, options.in ?? []) : null,
         })),

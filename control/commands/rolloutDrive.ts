@@ -21,7 +21,7 @@ export function addDrive(rollout: Command): void {
   ).action(async (options: KeyFlags & { dir: string }) => {
     const keys = openKeys(options);
     await withStore(options.dir, async (store) => {
-      const trustDomain = await store.transaction((sql) => trustDomainOf(sql, options.dir));
+      const trustDomain = await store.read((sql) => trustDomainOf(sql, options.dir));
       const driver = makeDriver(store, trustDomain, keys, () => performance.now());
       const told = untilTold();
       const said = new Set<string>();
@@ -66,7 +66,7 @@ async function watchUntilOver(store: Store, id: number, json: boolean, drive: ()
   const tell = teller(json);
   for (;;) {
     const more = await drive();
-    const summary = await store.transaction((sql) => summaryOf(sql, id));
+    const summary = await store.read((sql) => summaryOf(sql, id));
     tell.show(summary);
     const exit = exitOfRollout(summary);
     if (exit !== null || told.aborted) {

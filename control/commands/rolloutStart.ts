@@ -87,9 +87,9 @@ async function begin(path: string, options: StartFlags): Promise<void> {
     why: options.why,
   };
   await withStore(options.dir, async (store) => {
-    const trustDomain = await store.transaction((sql) => trustDomainOf(sql, options.dir));
+    const trustDomain = await store.read((sql) => trustDomainOf(sql, options.dir));
     const id = await startRollout(store, wish, keys.release);
-    const summary = await store.transaction((sql) => summaryOf(sql, id));
+    const summary = await store.read((sql) => summaryOf(sql, id));
     if (!options.json) out(`rollout ${id}: ${summary.clusters} clusters in ${summary.lanes.length} lanes\n`);
     else if (options.detach) out(`${JSON.stringify(summary)}\n`);
     if (options.detach) return;

@@ -135,7 +135,7 @@ function textOf(result: Result): string {
 }
 
 async function clustersWithStatements(store: Store): Promise<string[]> {
-  const rows = await store.transaction((sql) =>
+  const rows = await store.read((sql) =>
     sql.rows<Pick<ClusterRow, "cluster">>("select distinct cluster from trust order by cluster"),
   );
   return rows.map((row) => row.cluster);

@@ -41,7 +41,7 @@ export function onlySigner(options: SignerOptions): Signer | null {
  * in a rotation the old key goes on until the new one has arrived.
  */
 export async function signerFor(store: Store, cluster: string, options: SignerOptions): Promise<Signer> {
-  const { statements, accepted } = await store.transaction(async (sql) => ({
+  const { statements, accepted } = await store.read(async (sql) => ({
     statements: await readStatements(sql, cluster),
     accepted: (await readCluster(sql, cluster))?.trust_version ?? 0,
   }));

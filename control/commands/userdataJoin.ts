@@ -86,7 +86,7 @@ function admitted({ provider, enrol, rootSha256 }: JoinOptions): Join["claims"] 
 }
 
 async function firstThumbprint(dir: string, cluster: string): Promise<string> {
-  const first = (await withStore(dir, (store) => store.transaction((sql) => readStatements(sql, cluster))))[0];
+  const first = (await withStore(dir, (store) => store.read((sql) => readStatements(sql, cluster))))[0];
   if (first !== undefined) return thumbprint(first.x);
   throw new Complaint(
     3,

@@ -21,7 +21,7 @@ export async function waitFor(
   const until = Date.now() + timeout * 1000;
   let told = json;
   for (;;) {
-    const row = await store.transaction((sql) => readCommand(sql, id));
+    const row = await store.read((sql) => readCommand(sql, id));
     const line = decided(row);
     if (line !== undefined || Date.now() >= until) {
       const result = line === undefined ? { ...resultOf(row), entry: null } : resultOf(row, line);

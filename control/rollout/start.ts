@@ -70,7 +70,7 @@ async function checked(store: Store, wish: RolloutWish, frame: Frame, by: Releas
   const all: string[] = [];
   const faults: string[] = [];
   for (;;) {
-    const page = await store.transaction(async (sql) => {
+    const page = await store.read(async (sql) => {
       const names =
         wanted === null
           ? await clustersAfter(sql, all.at(-1) ?? "", PAGE)
