@@ -52,10 +52,6 @@ zone "${ZONE}" { type primary; file "${folder}/zone"; journal "${folder}/zone.jn
     stdio: "ignore",
     env: {},
   });
-  for (let tries = 0; !(await takes(port)); tries++) {
-    if (tries > 200 || named.exitCode !== null) throw new Error("BIND does not start");
-    await Bun.sleep(50);
-  }
   const dig = (name: string, type: string): string[] => {
     const done = spawnSync(
       "/usr/bin/dig",
@@ -69,6 +65,11 @@ zone "${ZONE}" { type primary; file "${folder}/zone"; journal "${folder}/zone.jn
       .map((line) => line.split(/\s+/).slice(1).join(" "))
       .sort();
   };
+  // It takes connections before it has loaded its zone, and then answers SERVFAIL.
+  for (let tries = 0; !(await takes(port)) || dig(ZONE, "SOA").length === 0; tries++) {
+    if (tries > 200 || named.exitCode !== null) throw new Error("BIND does not start");
+    await Bun.sleep(50);
+  }
   return {
     server: `127.0.0.1:${port}`,
     port,
