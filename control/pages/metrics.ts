@@ -119,7 +119,7 @@ function ofRollouts({ rollouts, rolloutStates }: Snapshot): Family[] {
     gauge("reeve_rollout_lane_clusters", "Clusters of the rollouts that are not over, by lane and state.", lanes),
     gauge(
       "reeve_rollout_silent_clusters",
-      "Clusters that a rollout which is not over has touched, and of which nothing was heard since.",
+      "Clusters that a rollout which is not over has touched, and of which nothing is heard now.",
       underWay.map(({ id, silent }) => labelled({ rollout: String(id) }, silent)),
     ),
   ];

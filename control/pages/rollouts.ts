@@ -1,6 +1,7 @@
+import { SILENT_SECONDS } from "../fleet.ts";
 import { SILENT } from "../rollout/decide.ts";
 import { CLUSTER_STATES, type ClusterState, type Phase, type RolloutState } from "../rollout/schema.ts";
-import type { Sql } from "../store.ts";
+import { nowSeconds, type Sql } from "../store.ts";
 
 /** How far a rollout is, as the page and the numbers show it. */
 export type RolloutShown = {
@@ -18,7 +19,7 @@ export type RolloutShown = {
   readonly why: string;
   /** Why it stopped; null when it has not. */
   readonly because: string | null;
-  /** Clusters that it touched and of which nothing was heard since. */
+  /** Clusters that it touched and of which nothing is heard now. */
   readonly silent: number;
   readonly lanes: readonly LaneShown[];
 };
@@ -47,9 +48,11 @@ export async function readRollouts(sql: Sql): Promise<RolloutShown[]> {
 
 async function countSilent(sql: Sql, rollout: number): Promise<number> {
   const [row] = await sql.rows<{ times: number }>(
-    "select count(*) as times from rollout_clusters where rollout = $1 and state in ('cut-off', 'failed') and code = $2",
+    `select count(*) as times from rollout_clusters m join clusters c on c.cluster = m.cluster
+     where m.rollout = $1 and m.state in ('cut-off', 'failed') and m.code = $2 and (c.last_seen is null or c.last_seen < $3)`,
     rollout,
     SILENT,
+    nowSeconds() - SILENT_SECONDS,
   );
   return row?.times ?? 0;
 }

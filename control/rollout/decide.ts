@@ -156,7 +156,7 @@ export type Counts = Troubles & {
   readonly parked: number;
 };
 export type LaneDecision =
-  | { readonly step: "stay" | "next-lane" | "finish" }
+  | { readonly step: "stay" | "next-lane" | "widen" | "finish" }
   | { readonly step: "stop"; readonly because: string };
 type Rollout = Pick<
   RolloutRow,
@@ -167,7 +167,8 @@ type Rollout = Pick<
 
 /**
  * Pure: whether a rollout goes on. The next lane begins when nothing of the lanes before is under way, nobody in this one is waited for any
- * more, and somebody is well with it. Going back never stops: what would be left is what was to be taken away.
+ * more, and somebody is well with it. Where nobody is, one cluster more is tried first: `widen`. Going back never stops: what would be left is
+ * what was to be taken away.
  */
 export function decideLane(rollout: Rollout, counts: Counts): LaneDecision {
   const stop = whyStop(rollout, counts);
@@ -175,7 +176,7 @@ export function decideLane(rollout: Rollout, counts: Counts): LaneDecision {
   if (counts.active > 0) return { step: "stay" };
   if (counts.parked > 0 && rollout.elapsed < rollout.lane_since + rollout.wait_ms) return { step: "stay" };
   if (rollout.lane + 1 >= lanesOf(rollout).length) return { step: "finish" };
-  return { step: rollout.phase === "forward" && counts.healthy === 0 ? "stay" : "next-lane" };
+  return { step: rollout.phase === "forward" && counts.healthy === 0 ? "widen" : "next-lane" };
 }
 
 /** Pure: why nothing more may be sent, or null. Going back never stops. */

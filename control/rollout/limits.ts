@@ -1,3 +1,4 @@
+import { DEPLOY_DEADLINE_SECONDS } from "../../agent/limits.ts";
 import { Complaint } from "../terminal.ts";
 
 /** Once for a group: how often a command is sent anew that was refused, ran out or lost its agent. One that was taken back does not count. */
@@ -9,8 +10,8 @@ export const LOOK_MS = 30_000;
 export const PARKED_LOOK_MS = 5 * 60_000;
 /** How long a command is good. */
 export const COMMAND_SECONDS = 3600;
-/** A command without an outcome for so long is one of which nobody can tell: it is over (its life, the agent's own recovery, an hour of grace). */
-export const OVERDUE_MS = 3 * 3600_000;
+/** A command without an outcome for so long is one of which nobody can tell: it is over (its life, the work, going on with it after a crash, an hour of grace). */
+export const OVERDUE_MS = (COMMAND_SECONDS + 2 * DEPLOY_DEADLINE_SECONDS + 3600) * 1000;
 /** A lane up to this percentage is for finding out: there any failure stops the rollout. */
 export const CAREFUL_PERCENT = 10;
 /** Default of --max-failed: any failure stops. */

@@ -11,7 +11,7 @@ const ROLLOUTS = `create table if not exists rollouts (id bigint primary key, ch
     lane_since bigint not null, elapsed bigint not null, because text, clusters bigint not null)`;
 
 /**
- * Each cluster of a rollout. `lane` is written at the start, once. `was`: digest of the manifest before, `target`: of its own one with the
+ * Each cluster of a rollout. `lane` is written at the start, and is an earlier one where that was widened. `was`: digest of the manifest before, `target`: of its own one with the
  * rollout's content, `wanted`: the groups that it changes, as JSON; all null until it is first touched. `attempts`: the number of the last one.
  * `failures`: the cluster's failed commands when its soak began. `news`: what was heard since the last look: 1 something, 2 a failure;
  * `gap`: it was not there, or not as it was, for a while. `due`: when to look next. `changes`: rises with each write by a driver.

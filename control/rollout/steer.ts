@@ -44,11 +44,11 @@ export async function resume(sql: Sql, id: number): Promise<void> {
   );
 }
 
-/** Leaves everything as it is, and sends nothing more. */
+/** Leaves everything as it is, and sends nothing more. Of one that has stopped itself: somebody has seen it, and nothing else becomes of it. */
 export async function abort(sql: Sql, id: number): Promise<void> {
   const rollout = await readRollout(sql, id);
-  need(rollout, "abort", ["running", "paused"]);
-  await closeRollout(sql, rollout, "aborted", null);
+  need(rollout, "abort", ["running", "paused", "stopped"]);
+  await closeRollout(sql, rollout, "aborted", rollout.because);
 }
 
 /**

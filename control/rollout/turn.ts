@@ -62,7 +62,7 @@ export async function turn(sql: Sql, id: number): Promise<void> {
   const decided = decideLane(rollout, await countsOf(sql, rollout));
   if (decided.step === "stop") return closeRollout(sql, rollout, "stopped", decided.because);
   if (decided.step === "finish") return closeRollout(sql, rollout, "finished", null);
-  if (decided.step !== "next-lane") return;
+  if (decided.step === "stay" || (decided.step === "widen" && (await widen(sql, rollout)))) return;
   await sql.run(
     "update rollouts set lane = $1, lane_since = $2 where id = $3 and lane = $4",
     rollout.lane + 1,
@@ -71,6 +71,24 @@ export async function turn(sql: Sql, id: number): Promise<void> {
     rollout.lane,
   );
   await beginLane(sql, rollout, rollout.lane + 1);
+}
+
+/** The first cluster of the lanes to come is of this one from now on, and waited for as long. False: there is none. */
+async function widen(sql: Sql, rollout: RolloutRow): Promise<boolean> {
+  const [next] = await sql.rows<Pick<MemberRow, "cluster" | "lane">>(
+    "select cluster, lane from rollout_clusters where rollout = $1 and lane > $2 order by position limit 1",
+    rollout.id,
+    rollout.lane,
+  );
+  if (next === undefined) return false;
+  const { id, lane, elapsed } = rollout;
+  const row = "where rollout = $2 and cluster = $3";
+  await sql.run(`update rollout_clusters set lane = $1, due = $4 ${row}`, lane, id, next.cluster, elapsed);
+  const size = "update rollout_lanes set clusters = clusters + $1 where rollout = $2 and lane = $3";
+  await sql.run(size, 1, id, lane);
+  await sql.run(size, -1, id, next.lane);
+  await sql.run("update rollouts set lane_since = $1 where id = $2", elapsed, id);
+  return true;
 }
 
 /** A failure that no driver has looked at yet: what it means is decided before anything else. */

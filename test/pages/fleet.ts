@@ -56,9 +56,9 @@ async function stopped(sql: Sql): Promise<void> {
       clusters,
     );
   for (const [at, [cluster, lane, state, code]] of [
-    ["ready-eu-1", 0, "failed", "silent"],
+    ["silent-eu-1", 0, "failed", "silent"],
     ["off-eu-1", 1, "pending", null],
-    ["silent-eu-1", 1, "pending", null],
+    ["ready-eu-1", 1, "pending", null],
   ].entries())
     await sql.run(
       `insert into rollout_clusters (rollout, cluster, lane, position, canary, state, code, phase, attempts, since, failures, news, gap, due, changes, claimed)

@@ -187,10 +187,11 @@ describe("lanes", () => {
     expect(decideLane({ ...rollout, lane: 3 }, none).step).toBe("finish");
   });
 
-  test("the next one waits until one cluster is well with it; going back waits for nobody, and the last one ends", () => {
+  test("while nobody is well with it, one cluster more is tried instead; going back waits for nobody, and the last one ends", () => {
     const nobody = { ...none, healthy: 0, parked: 1 };
     const late = { ...rollout, elapsed: 3600_000 };
-    expect(decideLane(late, nobody).step).toBe("stay");
+    expect(decideLane(late, nobody).step).toBe("widen");
+    expect(decideLane(rollout, nobody).step).toBe("stay");
     expect(decideLane(late, { ...nobody, healthy: 1 }).step).toBe("next-lane");
     expect(decideLane({ ...late, phase: "back" }, nobody).step).toBe("next-lane");
     expect(decideLane({ ...late, lane: 3 }, nobody).step).toBe("finish");

@@ -1,8 +1,11 @@
 import { expect, test } from "bun:test";
+import { countRollouts, readRollouts } from "../../control/pages/rollouts.ts";
 import { driveOpen } from "../../control/rollout/driver.ts";
 import { PUT_AT_ONCE } from "../../control/rollout/limits.ts";
-import { readRollout } from "../../control/rollout/steer.ts";
+import { summaryOf } from "../../control/rollout/read.ts";
+import { abort, readRollout } from "../../control/rollout/steer.ts";
 import { countsOf } from "../../control/rollout/turn.ts";
+import { nowSeconds } from "../../control/store.ts";
 import { Complaint } from "../../control/terminal.ts";
 import { filed, manifestOf, newSigner } from "../simulation/rollouts/world.ts";
 import { type Fleet, newFleet } from "./fleet.ts";
@@ -35,18 +38,69 @@ test("a release that silences the clusters of the first lane stops itself, and n
   for (const cluster of touched) expect(await fleet.member(cluster)).toMatchObject({ state: "failed", code: "silent" });
   expect(await state(fleet)).toBe("stopped");
   expect(await fleet.asked()).toHaveLength(2);
+  const silent = async () => (await fleet.store.read(readRollouts))[0]?.silent;
+  expect(await silent()).toBe(2);
+  await fleet.run("update clusters set last_seen = $1 where cluster = $2", nowSeconds(), "a");
+  expect(await silent()).toBe(1);
 });
 
-test("a lane in which nobody can act is waited for beyond the wait: the next one begins when one is well", async () => {
+test("a lane in which nobody can act is widened when it was waited for: one cluster more is tried, until one is well", async () => {
+  const fleet = await newFleet(["a", "b", "c", "d", "e"]);
+  await fleet.start({ lanes: [20, 100], canaries: ["a"], waitMs: 30 * MINUTE });
+  const away = async (cluster: string): Promise<void> =>
+    fleet.run("update clusters set last_seen = 0 where cluster = $1", cluster);
+  await away("a");
+  const order = await fleet.store.read((sql) =>
+    sql.rows<{ cluster: string }>("select cluster from rollout_clusters where rollout = 1 order by position"),
+  );
+  const [, second = "", third = ""] = order.map(({ cluster }) => cluster);
+  await away(second);
+  const driver = fleet.driver();
+  const pass = async (minutes: number): Promise<void> => {
+    fleet.pass(minutes * MINUTE);
+    await driver.drive(1);
+    await driver.drive(1);
+  };
+  const sizes = async (): Promise<number[]> =>
+    (await fleet.store.read((sql) => summaryOf(sql, 1))).lanes.map(({ clusters }) => clusters);
+  await driver.drive(1);
+  await pass(29);
+  expect(await sizes()).toEqual([1, 4]);
+  await pass(2);
+  expect(await sizes()).toEqual([2, 3]);
+  // The one that came in is waited for as long.
+  await pass(29);
+  expect([await sizes(), await fleet.asked()]).toEqual([[2, 3], []]);
+  await pass(2);
+  expect((await fleet.asked()).map(({ cluster }) => cluster)).toEqual([third]);
+  expect(await fleet.member(third)).toMatchObject({ lane: 0, canary: 0 });
+  await pass(300);
+  expect((await fleet.store.read((sql) => readRollout(sql, 1))).lane).toBe(0);
+  await fleet.answer();
+  await driver.drive(1);
+  // A soak is longer by as much as the rollout's time may be behind.
+  await pass(61);
+  await pass(61);
+  expect((await fleet.store.read((sql) => readRollout(sql, 1))).lane).toBe(1);
+  expect(await fleet.asked()).toHaveLength(3);
+});
+
+test("a rollout that stopped itself is over for the numbers once somebody has aborted it, and says why all the same", async () => {
   const fleet = await newFleet(["a", "b"]);
-  await fleet.start({ lanes: [50, 100], canaries: ["a"], waitMs: MINUTE });
-  await fleet.run("update clusters set last_seen = 0 where cluster = 'a'");
+  await fleet.start({ canaries: ["a"] });
   const driver = fleet.driver();
   await driver.drive(1);
-  fleet.pass(10 * MINUTE);
+  await fleet.run("update commands set state = 'failed' where cluster = 'a'");
+  await fleet.run("update rollout_clusters set due = 0, news = 2 where cluster = 'a'");
   await driver.drive(1);
-  expect((await fleet.store.transaction((sql) => readRollout(sql, 1))).lane).toBe(0);
-  expect(await fleet.asked()).toEqual([]);
+  expect(await state(fleet)).toBe("stopped");
+  await fleet.store.transaction((sql) => abort(sql, 1));
+  expect(await fleet.store.read((sql) => summaryOf(sql, 1))).toMatchObject({
+    state: "aborted",
+    because: "a canary failed",
+  });
+  expect((await fleet.store.read(countRollouts)).get("stopped")).toBeUndefined();
+  await expect(fleet.store.transaction((sql) => abort(sql, 1))).rejects.toThrow("it is aborted");
 });
 
 test("what cannot be signed for one cluster puts that one aside, and the others get theirs", async () => {

@@ -10,7 +10,7 @@ export type Known = {
   readonly id: number;
   /** Cumulative percentages, and by cluster: its lane. */
   readonly lanes: readonly number[];
-  readonly laneOf: ReadonlyMap<string, number>;
+  readonly laneOf: Map<string, number>;
   readonly canaries: ReadonlySet<string>;
   readonly soakMs: number;
   readonly waitMs: number;
@@ -68,12 +68,14 @@ type Member = {
   readonly phase: string;
   readonly code: string | null;
 };
+type Placed = { readonly rollout: number; readonly cluster: string; readonly lane: number };
 export type Seen = {
   /** How each cluster of the newest rollout is, for what is told of a violation. */
   readonly how: ReadonlyMap<string, string>;
   readonly rollouts: readonly Row[];
   readonly fresh: readonly New[];
   readonly members: readonly Member[];
+  readonly lanes: readonly Placed[];
   readonly states: ReadonlyMap<string, string>;
 };
 export type Judge = ReturnType<typeof judgeOf>;
@@ -162,6 +164,21 @@ export function judgeOf(at: { now(): number; wall(): number; model(cluster: stri
         `rollout ${rollout.id}: lane ${below} after ${waited / 1000} s, and ${cluster} of lane ${lane} is not well: ${latest(rollout, cluster)?.said ?? "nothing said"}, ${how.get(cluster)}`,
       );
     }
+  }
+
+  /** One cluster of a later lane, when nobody of those so far is well: all have failed, or cannot act and were waited for. */
+  function widened(rollout: Known, { cluster, lane }: Placed): void {
+    const since = rollout.since[rollout.lane] ?? at.now();
+    for (const [other, of] of rollout.laneOf) {
+      if (of > rollout.lane || rollout.failed.has(other)) continue;
+      if (rollout.healthy.has(other)) violate("lanes", `${cluster} comes into lane ${lane}, and ${other} is well`);
+      if (!parked(rollout, other) || at.now() - since < rollout.waitMs)
+        violate("lanes", `${cluster} comes into lane ${lane}, and ${other} is not done with`);
+    }
+    if (rollout.phase !== "forward" || rollout.state !== "running" || lane !== rollout.lane)
+      violate("lanes", `${cluster} comes into lane ${lane} of rollout ${rollout.id}`);
+    rollout.laneOf.set(cluster, lane);
+    rollout.since[lane] = at.now();
   }
 
   function limit(rollout: Known): number {
@@ -275,6 +292,9 @@ export function judgeOf(at: { now(): number; wall(): number; model(cluster: stri
       return {
         rollouts: await sql.rows<Row>("select id, state, phase, lane, open from rollouts order by id"),
         fresh,
+        lanes: await sql.rows<Placed>(
+          "select m.rollout as rollout, m.cluster as cluster, m.lane as lane from rollout_clusters m join rollouts r on r.id = m.rollout where r.open = 1",
+        ),
         members: await sql.rows<Member>(
           "select m.rollout as rollout, m.cluster as cluster, m.state as state, m.phase as phase, m.code as code from rollout_clusters m join rollouts r on r.id = m.rollout and r.phase = m.phase where m.state in ('healthy', 'failed')",
         ),
@@ -305,11 +325,14 @@ export function judgeOf(at: { now(): number; wall(): number; model(cluster: stri
           if (state === "failed" && (code === "no-outcome" || code === "silent")) rollout.failed.add(cluster);
           if (state === "healthy" && !rollout.healthy.has(cluster)) becameHealthy(rollout, cluster);
         }
+        for (const placed of seen.lanes)
+          if (placed.rollout === row.id && placed.lane !== rollout.laneOf.get(placed.cluster)) widened(rollout, placed);
         if (row.lane < rollout.lane) violate("lanes", `rollout ${row.id} goes back to lane ${row.lane}`);
         if (row.lane > rollout.lane + 1) violate("lanes", `rollout ${row.id} skips a lane`);
         if (row.lane > rollout.lane) {
           rollout.lane = row.lane;
-          if (rollout.phase === "forward" && rollout.healthy.size === 0)
+          const empty = ![...rollout.laneOf.values()].some((lane) => lane >= row.lane);
+          if (rollout.phase === "forward" && rollout.healthy.size === 0 && !empty)
             violate("lanes", `rollout ${row.id}: lane ${row.lane}, and nobody is well with it`);
           mayGo(rollout, row.lane, seen);
           rollout.since[row.lane] = at.now();

@@ -30,7 +30,6 @@ const START = Date.UTC(2026, 10, 2, 6);
 /** A rollout that is open after so long never ends. */
 const LAST_MS = 8 * 86_400_000;
 const RUN_MS = 600_000;
-const PATIENCE_MS = 3 * 3600_000;
 /** Drivers look every few seconds. */
 const STEP_MS = 10_000;
 const MAX_WAIT_MS = 3000;
@@ -255,7 +254,6 @@ async function play(world: World): Promise<void> {
   await operator(world, "resume");
   while (judge.violations.length === 0 && (await openOnes(world)).length > 0) {
     await time.run(time.now() + RUN_MS);
-    if (await nobodyIsWell(world)) await operator(world, "abort");
     if (time.now() - START > LAST_MS) judge.violate("ends", `it is open after ${LAST_MS / 86_400_000} days`);
   }
   if (judge.violations.length === 0) await settled(time, lookAround(world));
@@ -266,21 +264,6 @@ async function openOnes({ store, time }: World): Promise<RolloutRow[]> {
     time,
     store.transaction((sql) => sql.rows<RolloutRow>("select * from rollouts where open = 1 order by id")),
   );
-}
-
-/** A lane waits until one is well with it. Where everybody has failed or is left behind an operator gives it up, after a while. */
-async function nobodyIsWell({ store, time }: World): Promise<boolean> {
-  const rows = await settled(
-    time,
-    store.transaction((sql) =>
-      sql.rows(
-        `select id from rollouts r where open = 1 and state = 'running' and phase = 'forward' and elapsed > lane_since + wait_ms + ${PATIENCE_MS}
-         and not exists (select 1 from rollout_clusters m where m.rollout = r.id and m.lane <= r.lane
-           and (m.state in ('pending', 'sent', 'soaking', 'healthy') or m.code = 'silent' and m.state = 'cut-off'))`,
-      ),
-    ),
-  );
-  return rows.length > 0;
 }
 
 async function happen(world: World, happening: Happening): Promise<void> {
