@@ -70,7 +70,6 @@ async function watchUntilOver(store: Store, id: number, json: boolean, drive: ()
     tell.show(summary);
     const exit = exitOfRollout(summary);
     if (exit !== null || told.aborted) {
-      tell.end();
       process.exitCode = exit ?? 8;
       return;
     }

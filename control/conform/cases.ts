@@ -5,6 +5,7 @@ import { ENDING_CASES } from "./cases/endings.ts";
 import { ENROL_CASES } from "./cases/enrol.ts";
 import { HEAD_CASES } from "./cases/heads.ts";
 import { LIMIT_CASES } from "./cases/limits.ts";
+import { OPTIONAL_CASES } from "./cases/optional.ts";
 import { POLL_CASES } from "./cases/polls.ts";
 import { RENEWAL_CASES } from "./cases/renewals.ts";
 import { REPORT_CASES } from "./cases/reports.ts";
@@ -25,5 +26,6 @@ export const CASES: readonly Case[] = [
   ...RENEWAL_CASES,
   ...COPY_CASES,
   ...LIMIT_CASES,
+  ...OPTIONAL_CASES,
   ...AGENT_CASES,
 ];

@@ -28,6 +28,8 @@ export type Driver = {
   /** Signs the cluster's next trust statement, with one more command key; its version. */
   rotate(cluster: string): Promise<number>;
   unfence(cluster: string, epoch: number): Promise<void>;
+  /** Keeps a signed manifest of this cluster, for its agent to ask for. */
+  manifest(cluster: string, note: string): Promise<void>;
 };
 
 const Answers = {
@@ -57,6 +59,8 @@ export function programDriver(command: string): Driver {
     cancel: async (id) => void (await ask(Answers.nothing, ["cancel", id])),
     rotate: async (cluster) => (await ask(Answers.rotate, ["rotate", cluster])).version,
     unfence: async (cluster, epoch) => void (await ask(Answers.nothing, ["unfence", cluster, String(epoch)])),
+    manifest: async (cluster, note) =>
+      void (await ask(Answers.nothing, ["manifest", cluster], `${JSON.stringify({ note })}\n`)),
   };
 }
 

@@ -3,6 +3,8 @@ import type { Asked } from "../../policy/asked.ts";
 import { signerFor } from "../commands/signing.ts";
 import { unfence } from "../epoch.ts";
 import { fileSigner, folderKey, folderKids, initKey } from "../keyFolder.ts";
+import { readManifestNote } from "../manifest/file.ts";
+import { storeManifest } from "../manifest/inventory.ts";
 import { rotate } from "../rotate.ts";
 import { cancel, readCommand, send } from "../send.ts";
 import type { Store } from "../store.ts";
@@ -45,5 +47,9 @@ export function ownDriver(store: Store, dir: string, keys: string): Driver {
       return done.statement.version;
     },
     unfence: async (cluster, epoch) => void (await unfence(store, cluster, epoch, "conform", "conform")),
+    async manifest(_cluster, note) {
+      const read = readManifestNote(note, "read the manifest of a case");
+      await store.transaction((sql) => storeManifest(sql, read));
+    },
   };
 }

@@ -6,6 +6,8 @@ import { isNoteKey } from "../../policy/keys.ts";
 import type { Signer } from "../signer.ts";
 import { Complaint } from "../terminal.ts";
 
+const HINT = "It is what `reeve-control manifest create` wrote, byte for byte.";
+
 export type ManifestFile = {
   readonly manifest: Manifest;
   /** `sha256:…`: what a command names it by. */
@@ -20,14 +22,17 @@ export type ManifestFile = {
 export function readManifestFile(path: string): ManifestFile {
   const bytes = readFileSync(path);
   const cannot = `read the manifest ${path}`;
-  const hint = "It is what `reeve-control manifest create` wrote, byte for byte.";
   if (bytes.length > MAX_MANIFEST_BYTES)
-    throw new Complaint(3, cannot, `it has over ${MAX_MANIFEST_BYTES} bytes`, hint);
-  const note = bytes.toString("utf8");
+    throw new Complaint(3, cannot, `it has over ${MAX_MANIFEST_BYTES} bytes`, HINT);
+  return readManifestNote(bytes.toString("utf8"), cannot);
+}
+
+/** Reads a manifest's note. Throws a Complaint that begins with `cannot` for anything else. */
+export function readManifestNote(note: string, cannot: string): ManifestFile {
   const parsed = parseNote(note, MAX_MANIFEST_BYTES);
-  if (parsed === null) throw new Complaint(3, cannot, "it is no signed note (c2sp.org/signed-note)", hint);
+  if (parsed === null) throw new Complaint(3, cannot, "it is no signed note (c2sp.org/signed-note)", HINT);
   const read = readManifest(parsed.text);
-  if ("fault" in read) throw new Complaint(3, cannot, read.fault, hint);
+  if ("fault" in read) throw new Complaint(3, cannot, read.fault, HINT);
   return { ...read, note, signers: parsed.signatures.map(({ name }) => name) };
 }
 

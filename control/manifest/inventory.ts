@@ -14,6 +14,9 @@ export const MANIFEST_SCHEMA: readonly string[] = [
   "create index if not exists manifests_by_checksum on manifests (checksum)",
 ];
 
+/** Packages in one statement: nobody else writes meanwhile, and each statement is a journey to the database. */
+const MAX_ROWS_AT_ONCE = 64;
+
 type Kept = Pick<ManifestFile, "manifest" | "digest" | "note">;
 
 /** Keeps a manifest, so that it is found by its digest; what its cluster is at does not change. */
@@ -79,18 +82,20 @@ export async function declare(
 export async function keepPackages(sql: Sql, checksum: string, manifest: Manifest): Promise<void> {
   const known = await sql.rows("select purl from manifest_packages where checksum = $1 limit 1", checksum);
   if (known.length > 0) return;
-  for (const { name: image, packages } of manifest.content.images)
-    for (const text of packages) {
+  const rows = manifest.content.images.flatMap(({ name: image, packages }) =>
+    packages.map((text) => {
       const read = readPurl(text);
-      await sql.run(
-        "insert into manifest_packages (checksum, image, name, version, purl) values ($1, $2, $3, $4, $5)",
-        checksum,
-        image,
-        read?.name ?? text,
-        read?.version ?? "",
-        text,
-      );
-    }
+      return [checksum, image, read?.name ?? text, read?.version ?? "", text];
+    }),
+  );
+  // By powers of two, so that there are few statements to be prepared.
+  for (let at = 0; at < rows.length; ) {
+    const some = rows.slice(at, at + 2 ** Math.floor(Math.log2(Math.min(rows.length - at, MAX_ROWS_AT_ONCE))));
+    const places = some.map((row, n) => `(${row.map((_, column) => `$${n * row.length + column + 1}`).join(", ")})`);
+    const text = `insert into manifest_packages (checksum, image, name, version, purl) values ${places.join(", ")}`;
+    await sql.run(text, ...some.flat());
+    at += some.length;
+  }
 }
 
 export async function noteOf(sql: Sql, digest: string): Promise<string | null> {

@@ -2,8 +2,8 @@ import type { Sql } from "../store.ts";
 import type { MemberRow, RolloutRow } from "./schema.ts";
 
 /**
- * Where several drivers meet. A transaction of theirs names no cluster, so it is alone (store.ts), in SQLite and in PostgreSQL; rows that another
- * has in hand are passed over all the same.
+ * Where several drivers meet. A transaction of theirs names no cluster, so it is alone (store.ts), in SQLite and in PostgreSQL: that keeps them from
+ * each other's clusters. Nobody else has rows in hand meanwhile, so SKIP LOCKED passes none over; it would were steps to run side by side.
  */
 export async function holdRollout(sql: Sql, id: number): Promise<RolloutRow | null> {
   const [row] = await sql.rows<RolloutRow>("select * from rollouts where id = $1", id);

@@ -13,7 +13,7 @@ export async function troublesOf(sql: Sql, rollout: RolloutRow): Promise<Trouble
     rollout.phase,
   );
   const [begun] = await sql.rows<{ count: number }>(
-    "select sum(clusters) as count from rollout_lanes where rollout = $1 and lane <= $2",
+    "select cast(sum(clusters) as bigint) as count from rollout_lanes where rollout = $1 and lane <= $2",
     rollout.id,
     rollout.lane,
   );

@@ -31,6 +31,8 @@ const MISTAKES = [
   ["same-key-renewed", ["renew-key-used"]],
   ["copy-unnoticed", ["copy-process", "report-changed"]],
   ["shorter-taken", ["copy-shorter", "copy-shorter-late"]],
+  ["inventory-of-any-policy", ["optional-inventory"]],
+  ["others-manifest", ["optional-manifest"]],
 ] as const;
 
 test.each(MISTAKES)(

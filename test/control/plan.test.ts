@@ -1,29 +1,21 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import fc from "fast-check";
 import { judge, matchAt } from "../../control/judge.ts";
 import { type Planned, plan, type Question } from "../../control/plan.ts";
 import { exitOfPlan, planText, sumOf } from "../../control/planText.ts";
-import { openSqlite } from "../../control/sqlite.ts";
 import type { Store } from "../../control/store.ts";
 import { type Asked, type Found, type History, NOBODY } from "../../policy/asked.ts";
 import { authorize } from "../../policy/authorize.ts";
 import { parsePolicy } from "../../policy/parse.ts";
 import { isRefusal } from "../../policy/refusal.ts";
+import { newStore } from "../fleet/engine.ts";
 import { addCluster, type ClusterLike, done, handIn, policyText, RULE } from "./planWorld.ts";
 
-let folder: string;
 let store: Store;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "reeve-plan-"));
-  store = await openSqlite(join(folder, "state.db"));
+  store = await newStore();
 });
-afterEach(() => {
-  store.close();
-  rmSync(folder, { recursive: true });
-});
+afterEach(() => store.close());
 
 const scale = (count: number): Asked => ({ action: "scale", args: { group: "brokers", count } });
 const ask = (asked: Asked, more: Partial<Question> = {}): Promise<Planned[]> =>

@@ -1,28 +1,20 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Entry } from "../../agent/audit/entry.ts";
 import { checksumOf, Manifest, manifestText, readManifest } from "../../agent/wire/manifest.ts";
 import { holders, keepManifest, storeManifest } from "../../control/manifest/inventory.ts";
 import { clusterAt } from "../../control/revisions/at.ts";
 import { revisionsOf } from "../../control/revisions/read.ts";
 import { historyText, stateText } from "../../control/revisions/text.ts";
-import { openSqlite } from "../../control/sqlite.ts";
 import type { Store } from "../../control/store.ts";
+import { newStore } from "../fleet/engine.ts";
 import { handIn } from "./planWorld.ts";
 
 const HOUR = 3_600_000;
-let folder: string;
 let store: Store;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "reeve-revisions-"));
-  store = await openSqlite(join(folder, "state.db"));
+  store = await newStore();
 });
-afterEach(() => {
-  store.close();
-  rmSync(folder, { recursive: true });
-});
+afterEach(() => store.close());
 
 type Kept = { readonly manifest: Manifest; readonly digest: string; readonly note: string };
 function release(says: string, image: string, libssl: string): Kept {

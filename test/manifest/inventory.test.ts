@@ -1,22 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Manifest } from "../../agent/wire/manifest.ts";
 import { holders, isVersion, keepManifest } from "../../control/manifest/inventory.ts";
-import { openSqlite } from "../../control/sqlite.ts";
 import type { Store } from "../../control/store.ts";
+import { newStore } from "../fleet/engine.ts";
 
-let folder: string;
 let store: Store;
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "reeve-inventory-"));
-  store = await openSqlite(join(folder, "state.db"));
+  store = await newStore();
 });
-afterAll(() => {
-  store.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => store.close());
 
 function manifest(cluster: string, packages: readonly string[]): Manifest {
   const image = { name: "broker", digest: `sha256:${"0".repeat(64)}`, packages: [...packages].sort() };

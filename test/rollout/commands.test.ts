@@ -28,8 +28,9 @@ const results = new Map<string, "succeeded" | "failed">();
 const at = (name: string): string => join(folder, name);
 
 type Ran = { readonly code: number | null; readonly out: string; readonly err: string };
-function start(...args: string[]): { readonly child: ChildProcess; readonly done: Promise<Ran> } {
-  const child = spawn(CONTROL, args, { env: ENV, stdio: ["ignore", "pipe", "pipe"] });
+type Started = { readonly child: ChildProcess; readonly done: Promise<Ran>; said(): string };
+function started(program: string, args: readonly string[]): Started {
+  const child = spawn(program, args, { env: ENV, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);
   let [out, err] = ["", ""];
   child.stdout?.on("data", (chunk: Buffer) => (out += chunk.toString()));
@@ -38,8 +39,9 @@ function start(...args: string[]): { readonly child: ChildProcess; readonly done
     child.once("error", reject);
     child.once("close", (code) => resolve({ code, out, err }));
   });
-  return { child, done };
+  return { child, done, said: () => out };
 }
+const start = (...args: string[]): Started => started(CONTROL, args);
 const control = (...args: string[]): Promise<Ran> => start(...args).done;
 const rollout = (verb: string, ...args: string[]): Promise<Ran> => control("rollout", verb, "--dir", at("d"), ...args);
 const begin = (manifest: string, ...args: string[]): Promise<Ran> =>
@@ -223,6 +225,64 @@ test("a driver with another release key drives nothing, says so once, and goes o
   expect(driven.err.split(refusal)).toHaveLength(2);
   expect((await rollout("abort", "3")).out).toBe("rollout 3: aborted\n");
 }, 120_000);
+
+test("watched on a terminal it is one table that goes on in its place; in a pipe plain lines, one for each change", async () => {
+  expect((await begin("3.0.0.manifest", "--lanes", "50,100", "--soak", "1s", "--detach")).code).toBe(0);
+  expect((await rollout("pause", "4")).code).toBe(0);
+  const words = `rollout watch 4 --dir ${at("d")}`;
+  // The line with the checksum is wider than this.
+  const live = started("script", ["-qec", `stty cols ${COLUMNS} rows 40; ${CONTROL} ${words}`, "/dev/null"]);
+  const piped = start(...words.split(" "));
+  await until(async () => [live, piped].every(({ said }) => said().includes("rollout") && said().includes("paused")));
+  const driving = start("rollout", "run", "--dir", at("d"), "--keys", at("keys"));
+  expect((await rollout("resume", "4")).code).toBe(0);
+  const [onTerminal, inPipe] = await Promise.all([live.done, piped.done]);
+  driving.child.kill("SIGTERM");
+  await driving.done;
+
+  expect([onTerminal.code, inPipe.code, inPipe.err]).toEqual([0, 0, ""]);
+  const screens = screensOf(onTerminal.out);
+  const heads = screens.map((rows) => rows[0]);
+  expect(heads[0]).toBe("rollout   4: paused");
+  expect(heads.at(-1)).toBe("rollout   4: finished");
+  // Each lane in its turn: the second is not begun while the first soaks.
+  expect(screens.some((rows) => rows.some((row) => /^> 50 % .* 2 (sent|soaking)$/.test(row)))).toBe(true);
+  expect(screens.some((rows) => rows.some((row) => /^> 100 % .* 2 (sent|soaking)$/.test(row)))).toBe(true);
+  for (const rows of screens) expect(rows.filter((row) => row.includes("rollout "))).toHaveLength(1);
+  // What stands there at the end is what `status` prints, and nothing of what stood there before.
+  const status = (await rollout("status", "4")).out;
+  expect(screens.at(-1)).toEqual(wrapped(status));
+
+  expect(inPipe.out).not.toContain("\u001b");
+  const lines = inPipe.out.trimEnd().split("\n");
+  expect(lines.filter((line) => !/^rollout 4: [a-z]+; lane [12] of 2 \((50|100) %\); /.test(line))).toEqual([]);
+  expect(lines.filter((line, n) => line === lines[n - 1])).toEqual([]);
+  expect(lines[0]).toBe("rollout 4: paused; lane 1 of 2 (50 %); 4 pending");
+  expect(lines.at(-1)).toBe("rollout 4: finished; lane 2 of 2 (100 %); 4 healthy");
+  expect(lines.length).toBeGreaterThanOrEqual(4);
+}, 240_000);
+
+const COLUMNS = 80;
+function wrapped(text: string): string[] {
+  return text
+    .slice(0, -1)
+    .split("\n")
+    .flatMap((line) => (line === "" ? [""] : (line.match(new RegExp(`.{1,${COLUMNS}}`, "gu")) ?? [])));
+}
+
+/** What stood on a terminal each time before something of it was taken away, and at the end. It knows CPL and ED (ECMA-48) and nothing else. */
+function screensOf(said: string): string[][] {
+  const screens: string[][] = [];
+  let rows: string[] = [];
+  for (const [, up, text = ""] of said.replaceAll("\r\n", "\n").matchAll(/(?:\u001b\[(\d+)F\u001b\[J)?([^\u001b]+)/g)) {
+    if (up !== undefined) {
+      screens.push(rows);
+      rows = rows.slice(0, Math.max(0, rows.length - Number(up)));
+    }
+    rows = [...rows, ...wrapped(text)];
+  }
+  return [...screens, rows];
+}
 
 async function elapsed(milliseconds: number): Promise<boolean> {
   const [row] = await store.transaction((sql) =>

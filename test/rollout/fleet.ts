@@ -1,3 +1,4 @@
+import { onTestFinished } from "bun:test";
 import { keepManifest } from "../../control/manifest/inventory.ts";
 import { settle } from "../../control/report.ts";
 import { type Driver, makeDriver } from "../../control/rollout/driver.ts";
@@ -5,12 +6,12 @@ import type { MemberRow } from "../../control/rollout/schema.ts";
 import type { Keys } from "../../control/rollout/sign.ts";
 import { type RolloutWish, startRollout } from "../../control/rollout/start.ts";
 import type { Signer } from "../../control/signer.ts";
-import { openSqlite } from "../../control/sqlite.ts";
 import { signStatement } from "../../control/statement.ts";
 import { ensureCluster, nowSeconds, type Store } from "../../control/store.ts";
+import { newStore } from "../fleet/engine.ts";
 import { AS, filed, manifestOf, newSigner } from "../simulation/rollouts/world.ts";
 
-/** A store in memory, with clusters that have a manifest, a trust statement and an agent that was just heard from; time is the test's. */
+/** An empty state of the engine in use, with clusters that have a manifest, a trust statement and an agent that was just heard from; time is the test's. */
 export type Fleet = {
   readonly store: Store;
   readonly command: Signer;
@@ -31,7 +32,8 @@ const STEP_MS = 3600_000;
 
 export async function newFleet(names: readonly string[]): Promise<Fleet> {
   const [command, release] = [newSigner("cmd-test"), newSigner("release-test")];
-  const store = await openSqlite(":memory:");
+  const store = await newStore();
+  onTestFinished(() => store.close());
   for (const name of names)
     await store.transaction(async (sql) => {
       await ensureCluster(sql, name);

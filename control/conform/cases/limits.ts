@@ -1,7 +1,5 @@
-import { createHash } from "node:crypto";
 import { ReportAnswer } from "../../../agent/wire/protocol.ts";
-import { started } from "../book.ts";
-import { type Case, must, refused, taken, Unseen } from "../case.ts";
+import { type Case, must, refused, taken } from "../case.ts";
 import { handshake } from "../line.ts";
 import { trustDomainOf } from "../speaker.ts";
 
@@ -52,41 +50,6 @@ export const LIMIT_CASES: readonly Case[] = [
       } finally {
         for (const socket of silent) socket.destroy();
       }
-    },
-  },
-  {
-    id: "optional-witness",
-    section: "Agents' listener (client certificate required)",
-    expects: "`/v1/witness` cosigns a head of what was handed in, or is not there (`not-available`, `not-found`)",
-    core: false,
-    async run(world) {
-      const speaker = await world.begun();
-      const line = await speaker.line();
-      const checkpoint = speaker.book.head();
-      const answer = await line.ask("/v1/witness", { checkpoint, receipts: null, refused: [] });
-      if (answer.status !== 200) throw new Unseen(refused(answer, "not-available", "not-found"));
-      const ahead = speaker.book.add(started(speaker.newProcess()));
-      const later = await line.ask("/v1/witness", {
-        checkpoint: speaker.book.head(ahead + 1),
-        receipts: null,
-        refused: [],
-      });
-      return `cosigned; ${refused(later, "unavailable")} of one that is ahead`;
-    },
-  },
-  {
-    id: "optional-shared",
-    section: "Agents' listener (client certificate required)",
-    expects: "`/v1/shared` takes no policy that no entry names (`conflict`), or is not there (`not-found`)",
-    core: false,
-    async run(world) {
-      const speaker = await world.begun();
-      const text = "version: 1\n";
-      const digest = `sha256:${createHash("sha256").update(text).digest("hex")}`;
-      const answer = await (await speaker.line()).ask("/v1/shared", { kind: "policy", digest, text });
-      const seen = refused(answer, "conflict", "not-found", "not-available");
-      if (seen !== "409 conflict") throw new Unseen(seen);
-      return seen;
     },
   },
 ];

@@ -21,7 +21,7 @@ type adminAsk struct {
 // drive is the driver: it passes its words on, prints the answer's line, and exits with 0, 1 (cannot) or 3 (does not do this).
 func drive(socket string, words []string) {
 	input := ""
-	if len(words) > 0 && words[0] == "send" {
+	if len(words) > 0 && (words[0] == "send" || words[0] == "manifest") {
 		data, err := io.ReadAll(os.Stdin)
 		must(err)
 		input = string(data)
@@ -111,6 +111,8 @@ func (p *plane) drove(ask adminAsk) (int, interface{}) {
 		c.agents[epoch].fenced = false
 		p.takeOver(c, epoch)
 		return 0, map[string]string{}
+	case "manifest":
+		return p.keepManifest(word(1), ask.Input)
 	}
 	return 3, "not a word that this driver knows"
 }

@@ -20,6 +20,7 @@ type entry struct {
 	Digest  string `json:"digest"`
 	Result  string `json:"result"`
 	Code    string `json:"code"`
+	Policy  string `json:"policy"`
 	Origin  string `json:"origin"`
 	LogKeys []struct {
 		Key  string `json:"key"`
@@ -97,8 +98,11 @@ func (p *plane) takeKey(by *certificate, would *agent, e entry, key string, from
 	return true
 }
 
-// became says what an entry makes of the command that it names.
+// became says what an entry makes of the command that it names, or of what the policy shares.
 func (p *plane) became(c *cluster, a *agent, e entry) {
+	if e.Kind == "policy" {
+		a.inForce(e)
+	}
 	for _, one := range c.sent {
 		if one.epoch != a.epoch || (one.id != e.Command && !(e.Kind == "rejected" && one.digest == e.Digest)) {
 			continue

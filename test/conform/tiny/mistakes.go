@@ -10,7 +10,7 @@ var mistakes = map[string]bool{
 	"take-ignored": true, "hold-ignored": true, "cancel-forgotten": true, "changed-entry-taken": true, "forged-checkpoint-taken": true,
 	"root-not-compared": true, "gap-taken": true, "half-a-report": true, "older-certificate-served": true, "same-key-renewed": true,
 	"copy-unnoticed": true, "shorter-taken": true, "wrong-status": true, "redirects": true, "binding-not-checked": true,
-	"foreign-client": true,
+	"foreign-client": true, "others-manifest": true, "inventory-of-any-policy": true,
 }
 
 func broken(name string) bool {

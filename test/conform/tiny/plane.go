@@ -38,6 +38,9 @@ type agent struct {
 	longest   int
 	longestAt int
 	held      []head
+	// policy is the digest of the one in force, as the newest entry names it; "" for none. groups is what it shares; nil for nothing.
+	policy string
+	groups []group
 	// heard is what a process was told, so that it ends no held poll again.
 	heard map[string]bool
 }
@@ -68,6 +71,8 @@ type cluster struct {
 	trust  []string
 	extra  []*signer
 	sent   []*command
+	// manifests are signed notes, by the SHA-256 of their line in hex.
+	manifests map[string]string
 }
 
 // burnt is a token that was used.
@@ -122,7 +127,7 @@ func (p *plane) wake() {
 func (p *plane) cluster(name string) *cluster {
 	c, there := p.clusters[name]
 	if !there {
-		c = &cluster{name: name, agents: map[int]*agent{}, keys: map[string]bool{}}
+		c = &cluster{name: name, agents: map[int]*agent{}, keys: map[string]bool{}, manifests: map[string]string{}}
 		p.clusters[name] = c
 		p.state(c)
 	}

@@ -87,17 +87,23 @@ func (p *plane) serveAgents(l net.Listener) {
 		config.ClientAuth = tls.RequestClientCert
 	}
 	mux := p.routes(map[string]http.HandlerFunc{
-		"POST /v1/renew":    p.renew,
-		"POST /v1/commands": p.poll,
-		"POST /v1/reports":  p.report,
-		"POST /v1/witness":  func(w http.ResponseWriter, _ *http.Request) { say(w, &fault{code: "not-available"}) },
+		"POST /v1/renew":       p.renew,
+		"POST /v1/commands":    p.poll,
+		"POST /v1/reports":     p.report,
+		"POST /v1/shared":      p.shared,
+		"GET " + manifestsPath: p.manifest,
+		"POST /v1/witness":     func(w http.ResponseWriter, _ *http.Request) { say(w, &fault{code: "not-available"}) },
 	})
 	must(p.server(mux, config).ServeTLS(l, "", ""))
 }
 
 func (p *plane) routes(paths map[string]http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler, there := paths[r.Method+" "+r.URL.Path]
+		path := r.URL.Path
+		if strings.HasPrefix(path, manifestsPath) {
+			path = manifestsPath
+		}
+		handler, there := paths[r.Method+" "+path]
 		if there {
 			handler(w, r)
 		} else if broken("redirects") {
