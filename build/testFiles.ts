@@ -27,6 +27,10 @@ const LONGEST_FIRST = [
   "test/evidence/damage",
   "test/witness/",
   "test/simulation/worldsFirst",
+  "test/fleet/onPostgres",
+  "test/simulation/interleavings",
+  "test/pages/shown",
+  "test/permissions/lint",
   "test/ui/checked",
 ];
 
