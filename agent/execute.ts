@@ -9,13 +9,14 @@ import { CallFailed, type Errand, type Executed, type Gate, Halted } from "../pr
 import { type Seen, type Unseen, type Work, workFor } from "./action.ts";
 import { writeDetails } from "./audit/details.ts";
 import type { Operation } from "./audit/entry.ts";
-import type { WaitingEntry } from "./audit/memory.ts";
+import type { IntentEntry, WaitingEntry } from "./audit/memory.ts";
 import { stopOnBreach } from "./breach.ts";
 import { worksIn } from "./config.ts";
 import { asksBody, consentNow, tooMany, waitingBody } from "./consent.ts";
 import { deadlineIn } from "./deadline.ts";
 import { COMMAND_DEADLINE_SECONDS, DEPLOY_DEADLINE_SECONDS } from "./limits.ts";
 import type { OwnersFolder } from "./owner/folder.ts";
+import { ruleStands, stillPermits } from "./permitted.ts";
 import { readGate } from "./readGate.ts";
 import { type Asking, asking, outcomeBody, refusedBody, rejectedBody } from "./record.ts";
 import { decisionTime, type Road, recordNewer, write } from "./road.ts";
@@ -50,22 +51,37 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
   // Nothing is awaited from here until the intent is durable: what was judged is still the case when it is written.
   const intended = intend(observed, road, waited);
   if (intended === null) return;
-  const unseen = await seenByOthers(intended, road);
-  const outcome = unseen === null ? await call(intended, road) : notBegun(intended, unseen, road);
+  const heard = await seenByOthers(intended, road);
+  const outcome = "because" in heard ? notBegun(intended, heard, road) : await call(heard, road);
   // If we stop here, and where there is none, the intent is open: the next start finishes it.
   if (outcome !== null) write(road, outcome);
 }
 
-type NotSeen = { readonly code: "head-unwritten" | "intent-unheard"; readonly because: string };
+declare const heard: unique symbol;
+/** An intent that others have seen and that is permitted yet: `rule` is as the policy has it now. Only `seenByOthers` makes one. */
+type Heard = Intended & { readonly entry: IntentEntry; readonly [heard]: true };
+type NotBegun = {
+  readonly code: "head-unwritten" | "intent-unheard" | "suspended" | "no-longer-permitted";
+  readonly because: string;
+};
 
 /**
  * The intent is where a copy of this agent would have had to put its own, before anything is changed: in the control plane's copy of the
- * log, and in the head in the owner's bucket, which the next machine counts by. Of two agents one is stopped here.
+ * log, and in the head in the owner's bucket, which the next machine counts by. Of two agents one is stopped here. How long that takes is
+ * others' to say, up to INTENT_HEARD_SECONDS: so that they cannot choose the moment of the call, the owner is asked once more.
  */
-async function seenByOthers({ intent }: Intended, road: Road): Promise<NotSeen | null> {
+async function seenByOthers(intended: Intended, road: Road): Promise<Heard | NotBegun> {
+  const { command, intent, seen } = intended;
   const [head, heard] = await Promise.all([road.head.put(), road.heard(intent)]);
   if (head !== null) return { code: "head-unwritten", because: head };
-  return heard === null ? null : { code: "intent-unheard", because: heard };
+  if (heard !== null) return { code: "intent-unheard", because: heard };
+  await road.owner.refresh();
+  // Nothing is awaited from here until the call begins.
+  const entry = road.log.memory.open.get(command.claims.jti);
+  if (entry?.index !== intent) throw new Error("an intent that was just written is not open");
+  const rule = stillPermits(entry, command.claims, (policy) => seen.judge(policy).found, road);
+  if (!isRefusal(rule)) return { ...intended, entry, rule } as Heard;
+  return { code: rule.code === "verify.suspended" ? "suspended" : "no-longer-permitted", because: rule.because };
 }
 
 function verifyNow(command: Command, road: Road, waited: WaitingEntry | null): Verified | Refusal {
@@ -277,7 +293,7 @@ function noSpace(cannot: string): Refusal {
 /** Nothing is called. */
 function notBegun(
   { command, intent }: Intended,
-  { code, because }: NotSeen,
+  { code, because }: NotBegun,
   road: Road,
 ): ReturnType<typeof outcomeBody> {
   const none = { result: "failed", code, changed: [], certificate: null, words: because } as const;
@@ -288,18 +304,19 @@ function notBegun(
  * The permitted call. Whatever happens in it becomes exactly one outcome; only a breach of the gate and our own mistakes throw. Null: this
  * process is to end, and the next start goes on with it under the same intent.
  */
-async function call(intended: Intended, road: Road): Promise<ReturnType<typeof outcomeBody> | null> {
-  const { command, work, seen, rule } = intended;
+async function call(heard: Heard, road: Road): Promise<ReturnType<typeof outcomeBody> | null> {
+  const { command, entry, work, seen, rule } = heard;
   const id = command.claims.jti;
   const operations: Operation[] = [];
   const deadline = deadlineIn(road.host.clock, deadlineSeconds(command.asked));
+  const stands = () => ruleStands(entry, command.claims, (policy) => seen.judge(policy).found, road);
   const gate = makeGate({
     table: work.operations,
     places: work.places,
     beside: work.beside,
     resource: work.resource,
     phase: "all",
-    beforeChange: () => beforeChange(road, deadline.signal, work.resumes),
+    beforeChange: () => beforeChange(road, deadline.signal, work.resumes ? stands : null),
     now: () => road.host.clock.monotonic(),
     record: (operation) => operations.push(operation),
   });
@@ -315,7 +332,7 @@ async function call(intended: Intended, road: Road): Promise<ReturnType<typeof o
     deadline.end();
   }
   if (work.resumes && leftForNext(executed, road, deadline.signal)) return null;
-  return outcomeBody(id, intended.intent, executed, "answer", operations, keepWords(executed.words, road));
+  return outcomeBody(id, entry.index, executed, "answer", operations, keepWords(executed.words, road));
 }
 
 /** What the permitting rule says to the execution itself. */
@@ -338,15 +355,19 @@ export function leftForNext(
   return stopped && road.stopping() && !road.halted() && !deadline.aborted;
 }
 
-/** What is looked at right before each change. `resumes`: it need not be finished by a process that is to end. Throws Halted. */
+/**
+ * What is looked at right before each change. `stands`: of what takes its time, change after change, and need not be finished by a process
+ * that is to end: whether its rule stands yet; null of anything else, which is finished by the rule that it began by. Throws Halted.
+ */
 export function beforeChange(
   road: Pick<Road, "halted" | "suspended" | "stopping">,
   deadline: AbortSignal,
-  resumes: boolean,
+  stands: (() => boolean) | null,
 ): void {
-  if (road.halted() || (resumes && road.stopping())) throw new Halted("stopped");
+  if (road.halted() || (stands !== null && road.stopping())) throw new Halted("stopped");
   if (road.suspended() !== null) throw new Halted("suspended");
   if (deadline.aborted) throw new Halted("deadline");
+  if (stands !== null && !stands()) throw new Halted("no-longer-permitted");
 }
 
 /** The owner's folder is read anew before each change begins; the gate looks at what was read, at each of its moments. */

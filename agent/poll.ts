@@ -221,7 +221,7 @@ export type Poller = {
   heldBack(): string | null;
   /** Something waits for people: the next poll is a short one. */
   waits(): boolean;
-  /** After an answer: what has its approvals now, at most so many. Never without contact, so that one firewall rule ends all change. */
+  /** After an answer: what has its approvals now, at most so many. Never without contact, so that one firewall rule lets nothing begin. */
   approved(most: number): readonly WaitingEntry[];
 };
 
@@ -254,7 +254,7 @@ export async function poll(to: Contact, dispatch: Dispatcher, reports: Reporter,
       await pause(to, wait.next());
       continue;
     }
-    // A rule that drops only what we send lets the answer in that we wait for. Without one more round trip it would not end all change.
+    // A rule that drops only what we send lets the answer in that we wait for. Without one more round trip something would still begin.
     const late = to.host.clock.monotonic() - asked > CONTACT_FRESH_SECONDS * 1000;
     if (late && (answer.ok.commands.length > 0 || agent.waits())) {
       const again = await to.post("/v1/commands", () => ({ ...body(), take: 0, hold: 0 }), PollAnswer, {

@@ -308,7 +308,7 @@ async function serve(
     reporting: (works: boolean) => (works ? heart.beat("report") : heart.rest("report")),
     contact(reason: string | null) {
       if (reason !== null && lost === null)
-        say("warn", "no contact with the control plane; nothing is changed until there is", { reason });
+        say("warn", "no contact with the control plane; nothing is begun until there is", { reason });
       if (reason === null && lost !== null)
         say("info", "in contact with the control plane again", { since: lost.since });
       if (reason === null) lastContact = timeText(host.clock.now());

@@ -1,6 +1,7 @@
 import { type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
 import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS } from "./limits.ts";
+import { timeOfId } from "./wire/names.ts";
 import type { Command } from "./wire/parse.ts";
 
 /** What `verify` is told about the agent. Times in seconds unless said; nothing here is read by it. */
@@ -73,6 +74,13 @@ export function verify(command: Command, at: AgentState): Verified | Refusal {
     );
   if (claims.iat < at.enrolledAt - CLOCK_SKEW_SECONDS)
     return no("verify.before-enrolment", "it was issued before this agent was enrolled", "Send it again.");
+  // So nobody can use an id again once it was forgotten: by then each command that may have it has expired (agent/audit/memory.ts).
+  if (Math.abs(timeOfId(claims.jti) - claims.iat * 1000) > CLOCK_SKEW_SECONDS * 1000)
+    return no(
+      "verify.id-time",
+      "its id was made at another time than its `iat` says",
+      "Make the id, a UUIDv7, when the command is signed.",
+    );
   if (!at.clockAgrees)
     return no(
       "verify.clock",

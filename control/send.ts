@@ -89,11 +89,13 @@ export async function signCommand(
 
 type Claims = { readonly jti: string; readonly exp: number; readonly epoch: number };
 function claimsOf(wish: Words, cluster: string, trustDomain: string, epoch: number): Claims {
-  const iat = nowSeconds();
+  // Of one reading of the clock: an agent takes no id that is of another time than `iat`.
+  const now = Date.now();
+  const iat = Math.floor(now / 1000);
   return {
     iss: trustDomain,
     aud: spiffeId(trustDomain, cluster),
-    jti: Bun.randomUUIDv7(),
+    jti: Bun.randomUUIDv7("hex", now),
     iat,
     exp: iat + wish.lifetime,
     epoch,

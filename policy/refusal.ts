@@ -24,6 +24,7 @@ export const REFUSAL_CODES = [
   "verify.before-enrolment",
   "verify.replayed",
   "verify.id-reused",
+  "verify.id-time",
   "verify.suspended",
   "verify.clock",
   "verify.intake",

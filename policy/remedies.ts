@@ -132,6 +132,12 @@ export const REMEDIES: Readonly<Record<RefusalCode, Remedy>> = {
     vendor: "Give each command an id of its own (a UUIDv7). Find out what made two with the same.",
     owner: "Ask the vendor for the reason: it is a mistake there, or worse.",
   },
+  "verify.id-time": {
+    cause:
+      "The time in the command's id, a UUIDv7, is more than 60 seconds from its `iat`. An id is remembered for as long as a command of its time could live; so none can be used twice.",
+    vendor: "Make the id when the command is signed, by the same clock as `iat`, as `reeve-control send` does.",
+    owner: NOTHING,
+  },
   "verify.suspended": {
     cause: "The owner's switch is off, cannot be read, or others could write it. The reason stands in the words.",
     vendor: "Wait until the customer turns it on again, then send it again.",

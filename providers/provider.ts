@@ -53,9 +53,9 @@ export class GateBreach extends Error {
     this.name = "GateBreach";
   }
 }
-/** The owner suspended, or the deadline passed, before a changing call; what came before it stands. */
+/** The owner suspended or took the rule out, or the deadline passed, before a changing call; what came before it stands. */
 export class Halted extends Error {
-  constructor(readonly why: "suspended" | "deadline" | "stopped") {
+  constructor(readonly why: "suspended" | "no-longer-permitted" | "deadline" | "stopped") {
     super(why);
     this.name = "Halted";
   }

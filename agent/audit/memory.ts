@@ -1,8 +1,9 @@
 import type { History } from "../../policy/asked.ts";
 import { shortDigest } from "../../policy/names.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
-import { CLOCK_SKEW_SECONDS, LOG_KEPT_MIN_MS } from "../limits.ts";
+import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS, LOG_KEPT_MIN_MS } from "../limits.ts";
 import type { Json } from "../wire/canonical.ts";
+import { timeOfId } from "../wire/names.ts";
 import type { Entry, EntryKind } from "./entry.ts";
 import { keyOfEpoch, type LogKeyRange } from "./logKeys.ts";
 import { timeOf } from "./time.ts";
@@ -37,7 +38,7 @@ export type Recent = {
 /** All that the agent must know of its past: a fold over the entries, so that it is what the log says and nothing else. */
 export type Memory = {
   readonly history: History;
-  /** Ids by the first entry that named them, until `exp` and the skew have passed, whatever the log's retention. */
+  /** Ids by the first entry that named them, for as long as any command may have them, whatever the log's retention. */
   readonly ids: ReadonlyMap<string, Decided>;
   /** Intents without an outcome, by command id. */
   readonly open: ReadonlyMap<string, IntentEntry>;
@@ -69,8 +70,11 @@ export type Memory = {
   readonly counts: ReadonlyMap<EntryKind, number>;
 };
 
-/** Ids are kept a second skew longer than needed: forgetting late is harmless. */
-const ID_KEPT_SECONDS = 2 * CLOCK_SKEW_SECONDS;
+/**
+ * `verify` takes no command whose id is of another time than its `iat`, by more than the skew, and none lives longer than a day: so much later
+ * each command that may have the id has expired, whatever the first one said of itself. Kept a second skew longer than needed.
+ */
+const ID_KEPT_MS = (COMMAND_LIFETIME_MAX_SECONDS + 2 * CLOCK_SKEW_SECONDS) * 1000;
 /** Only this module changes a memory; everybody else sees it read-only. */
 type Fold = {
   history: { intents: Map<string, number[]>; since: number | null; revision: number };
@@ -251,13 +255,13 @@ function subjectOf({ action, asked }: Noted): string {
   );
 }
 
-/** Whether an id that expires at `exp` (seconds) may be forgotten at `now` (milliseconds): verify refuses it as expired by then. */
-export function isOver(exp: number, now: number): boolean {
-  return now > (exp + ID_KEPT_SECONDS) * 1000;
+/** Whether an id may be forgotten at `now` (milliseconds). Nor is one kept that is as far ahead: of these none was ever taken. */
+function isForgotten(id: string, now: number): boolean {
+  return Math.abs(now - timeOfId(id)) > ID_KEPT_MS;
 }
 
 function forget(into: Fold): void {
-  for (const [id, { exp }] of into.ids) if (isOver(exp, into.newest)) into.ids.delete(id);
+  for (const id of into.ids.keys()) if (isForgotten(id, into.newest)) into.ids.delete(id);
   for (const [rule, times] of into.history.intents) {
     const kept = times.filter((time) => time >= into.newest - LOG_KEPT_MIN_MS);
     if (kept.length === 0) into.history.intents.delete(rule);

@@ -11,6 +11,10 @@ export const TrustDomain = z
 export const KeyId = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "a key's id: letters, digits, . _ -");
 /** RFC 9562 UUIDv7, lower case. */
 export const CommandId = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+/** When a command's id was made, as it says itself: milliseconds since 1970 (RFC 9562, section 5.7). */
+export function timeOfId(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+}
 export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in lower-case hex: 64 characters");
 /** SHA-256 of something whose bytes lie elsewhere. */
 export const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, "sha256: and 64 hex digits");

@@ -86,3 +86,15 @@ test("what the owner does not permit any more is not gone on with: the outcome s
   expect(running(s)).toEqual(stands);
   expect(stands).toContain(next.image);
 }, 240_000);
+
+test("what the owner takes out of the policy in the middle stops it before the next change, and it says where it stands", async () => {
+  newRules(s, 3);
+  const { id, next } = await halfway();
+  newRules(s, 4, { version: "{ min: 1.5.0, max: 1.9.9 }" });
+  await finished(id);
+  const changed = [{ what: "web image", to: expect.stringContaining(`1 of ${next.image}`) }];
+  expect(outcomes(id)).toMatchObject([{ result: "failed", code: "no-longer-permitted", changed }]);
+  expect(running(s)).toHaveLength(2);
+  expect(running(s)).toContain(next.image);
+  expect(running(s)).not.toEqual(both(next));
+}, 240_000);

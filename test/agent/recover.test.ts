@@ -1,8 +1,8 @@
-/** What an interrupted execution left is taken away under the same conditions as any change: the owner's bucket knows, and the policy is no older one. */
+/** What an interrupted execution left is taken away under the same conditions as any change: others know, and the policy is no older one. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import type { EntryBody } from "../../agent/audit/entry.ts";
-import { COMMAND_DEADLINE_SECONDS } from "../../agent/limits.ts";
+import { COMMAND_DEADLINE_SECONDS, INTENT_HEARD_SECONDS } from "../../agent/limits.ts";
 import { recover } from "../../agent/recover.ts";
 import type { Road } from "../../agent/road.ts";
 import { parsePolicy } from "../../policy/parse.ts";
@@ -35,17 +35,35 @@ const intent = {
   signed: `x.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`,
 } as unknown as Parameters<typeof recover>[0];
 
+type Around = {
+  /** Whether the required witness has cosigned what is on record, each time that is waited for; the last goes on. */
+  readonly cosigned?: readonly boolean[];
+  /** What the owner does while the control plane is waited for. */
+  readonly meanwhile?: "takes the rule out" | "suspends";
+};
 /** `heads`: what putting the head says, in turn; the last goes on. `revision`: the highest that the log has seen. */
-async function recovered(heads: readonly (string | null)[], revision: number) {
+async function recovered(heads: readonly (string | null)[], revision: number, around: Around = {}) {
   const came: string[] = [];
   let highest = revision;
   const written: EntryBody[] = [];
   let mono = 0;
   let puts = 0;
-  const sleep = (milliseconds: number, signal?: AbortSignal): Promise<void> => {
-    // A command's deadline does not come here.
-    if (milliseconds === COMMAND_DEADLINE_SECONDS * 1000)
-      return new Promise((resolve) => signal?.addEventListener("abort", () => resolve()));
+  let waits = 0;
+  let before = true;
+  const stop = new AbortController().signal;
+  const { cosigned = [true], meanwhile } = around;
+  const sleep = (milliseconds: number, signal: AbortSignal): Promise<void> => {
+    // A command's deadline does not come here; that of waiting for others comes once nothing else goes on.
+    if (signal !== stop)
+      return new Promise((resolve) => {
+        signal.addEventListener("abort", () => resolve());
+        if (milliseconds === COMMAND_DEADLINE_SECONDS * 1000) return;
+        expect(milliseconds).toBe(INTENT_HEARD_SECONDS * 1000);
+        setTimeout(() => {
+          if (!signal.aborted) mono += milliseconds;
+          resolve();
+        });
+      });
     mono += milliseconds;
     return Promise.resolve();
   };
@@ -74,11 +92,23 @@ async function recovered(heads: readonly (string | null)[], revision: number) {
         }
       },
     },
-    heard: () => Promise.resolve(null),
+    async cleared() {
+      if (cosigned[Math.min(waits++, cosigned.length - 1)] ?? true) return;
+      came.push("waits");
+      await new Promise(() => undefined);
+    },
+    heard() {
+      before = false;
+      return Promise.resolve(null);
+    },
     appended: () => undefined,
-    suspended: () => null,
+    suspended: () => (!before && meanwhile === "suspends" ? "maintenance" : null),
     halted: () => false,
-    readPolicy: () => ({ policy, digest: `sha256:${"a".repeat(64)}` }),
+    stopping: () => false,
+    readPolicy: () => ({
+      policy: !before && meanwhile === "takes the rule out" ? { ...policy, rules: [], index: new Map() } : policy,
+      digest: `sha256:${"a".repeat(64)}`,
+    }),
     history: () => ({ intents: new Map(), since: null, revision: highest }),
     head: {
       put: async () => {
@@ -87,7 +117,7 @@ async function recovered(heads: readonly (string | null)[], revision: number) {
       },
     },
   } as unknown as Road;
-  await recover(intent, road, new AbortController().signal);
+  await recover(intent, road, stop);
   expect(written.filter(({ kind }) => kind !== "policy")).toMatchObject([
     { kind: "outcome", command: COMMAND, intent: 3, code: "not-done" },
   ]);
@@ -117,4 +147,20 @@ test("a newer policy than the log has seen is on record, once, before anything i
   expect(await recovered([null], policy.revision - 1)).toEqual(["policy", "put", "clear", "reconcile"]);
   const again = await recovered(["away", null], policy.revision - 1);
   expect(again).toEqual(["policy", "put", "put", "clear", "reconcile"]);
+});
+
+test("what the owner did not permit any more while others were waited for is not taken away", async () => {
+  for (const meanwhile of ["takes the rule out", "suspends"] as const)
+    expect(await recovered([null], policy.revision, { meanwhile })).toEqual(["put", "reconcile"]);
+});
+
+test("nothing is taken away before the required witness has seen what is on record", async () => {
+  const came = await recovered([null], policy.revision, { cosigned: [false, false, true] });
+  expect(came).toEqual(["waits", "waits", "put", "clear", "reconcile"]);
+});
+
+test("a required witness that stays away for an hour leaves it, and the outcome is written", async () => {
+  const came = await recovered([null], policy.revision, { cosigned: [false] });
+  expect(new Set(came.slice(0, -1))).toEqual(new Set(["waits"]));
+  expect(came.at(-1)).toBe("reconcile");
 });

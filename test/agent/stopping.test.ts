@@ -40,7 +40,7 @@ const POLICY = {
 const CLAIMS = {
   iss: "vendor.example",
   aud: AGENT,
-  jti: "01936d00-0000-7000-8000-000000000001",
+  jti: "01a3185c-5000-7000-8000-000000000001",
   iat: NOW - 10,
   exp: NOW + 600,
   epoch: 1,

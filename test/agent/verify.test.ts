@@ -1,11 +1,22 @@
 import { describe, expect, test } from "bun:test";
+import type { Entry, EntryBody } from "../../agent/audit/entry.ts";
+import { emptyMemory, fold } from "../../agent/audit/memory.ts";
+import { timeText } from "../../agent/audit/time.ts";
 import { type AgentState, verify } from "../../agent/verify.ts";
 import type { Command } from "../../agent/wire/parse.ts";
 import { isRefusal } from "../../policy/refusal.ts";
+import { intent, outcome, started } from "../audit/world.ts";
 
 const NOW = 1_800_000_000;
-const ID = "01936d00-0000-7000-8000-000000000001";
+const ID = idAt(NOW);
 const AGENT = "spiffe://vendor.example/cluster/prod-eu-1/agent";
+
+function idAt(seconds: number): string {
+  const time = Math.round(seconds * 1000)
+    .toString(16)
+    .padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000001`;
+}
 
 function command(claims: Record<string, unknown> = {}, digest = `sha256:${"a".repeat(64)}`): Command {
   const whole = {
@@ -59,6 +70,10 @@ describe("verify", () => {
     ["expired at this second", { exp: NOW }, {}, "verify.expired"],
     ["one more second than a day", { iat: NOW, exp: NOW + 86_401 }, {}, "verify.lifetime"],
     ["an end before its beginning", { iat: NOW, exp: NOW - 1 }, {}, "verify.lifetime"],
+    ["an id that is 60 s older than `iat`", { jti: idAt(NOW - 70) }, {}, "verified"],
+    ["an id that is older than that", { jti: idAt(NOW - 70.001) }, {}, "verify.id-time"],
+    ["an id that is 60 s newer than `iat`", { jti: idAt(NOW + 50) }, {}, "verified"],
+    ["an id that is newer than that", { jti: idAt(NOW + 50.001) }, {}, "verify.id-time"],
     ["61 s in the future", { iat: NOW + 61, exp: NOW + 600 }, {}, "verify.not-yet-valid"],
     ["60 s in the future", { iat: NOW + 60, exp: NOW + 600 }, {}, "verified"],
     ["issued before the enrolment", { iat: NOW - 1061 }, {}, "verify.before-enrolment"],
@@ -86,4 +101,26 @@ describe("verify", () => {
   for (const [what, claims, at, expected] of cases) {
     test(`${what}: ${expected}`, () => expect(code(command(claims), state(at))).toBe(expected));
   }
+});
+
+test("an id is not taken again by another command, however soon the first one expired and however long the log has become", () => {
+  const memory = emptyMemory(null);
+  let index = 0;
+  const add = (body: EntryBody, at: number): void => {
+    const entry = { ...body, v: 1, index: index++, cluster: "c", epoch: 3, time: timeText(at * 1000) };
+    fold(memory, entry as Entry);
+  };
+  add({ ...intent(ID), exp: NOW + 60 } as EntryBody, NOW);
+  add(outcome(ID, 0), NOW);
+  const said = new Set<string>();
+  for (let at = NOW + 121; at < NOW + 3 * 86_400; at += 1800) {
+    for (let entries = 0; entries < 2048; entries++) add(started, at);
+    // Any `iat` that could let it be taken: its own time, the earliest that has not expired yet, the latest.
+    for (const iat of [NOW, NOW + 60, at - 86_400, at, at + 60]) {
+      const other = command({ iat, exp: iat + 86_400 }, `sha256:${"b".repeat(64)}`);
+      said.add(code(other, state({ now: at, enrolledAt: NOW - 86_400, ids: memory.ids })));
+    }
+  }
+  expect(said).toEqual(new Set(["verify.id-reused", "verify.expired", "verify.id-time"]));
+  expect(memory.ids.size).toBe(0);
 });

@@ -19,14 +19,25 @@ test("the first entry that names an id decides it; a rejected one names none", (
   expect(memory.ids.get(ONE)).toMatchObject({ index: 1, kind: "refused" });
 });
 
-test("an id is kept until its exp and the skew have passed, and forgotten some time after", () => {
+test("an id is kept for as long as a command of its time may live, whatever the first one's exp, and forgotten some time after", () => {
   const memory = emptyMemory(null);
-  fold(memory, entry(refused(ONE), 1));
-  const exp = soon() * 1000;
-  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2, exp + 59_000));
-  expect(memory.ids.has(ONE)).toBe(true);
-  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2102, exp + 300_000));
-  expect(memory.ids.has(ONE)).toBe(false);
+  const day = 24 * 3600 * 1000;
+  fold(memory, entry(intent(ONE), 1));
+  fold(memory, entry({ ...refused(TWO), exp: Number.MAX_SAFE_INTEGER } as EntryBody, 2));
+  expect(soon() * 1000).toBeLessThan(START + day);
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 3, START + day + 60_000));
+  expect([...memory.ids.keys()]).toEqual([ONE, TWO]);
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2103, START + day + 180_000));
+  expect([...memory.ids.keys()]).toEqual([]);
+});
+
+test("ids of another time, of which none is taken, are not kept for ever", () => {
+  const memory = emptyMemory(null);
+  for (const id of ["ffffffff-ffff-7000-8000-000000000000", "00000000-0000-7000-8000-000000000000"])
+    fold(memory, entry(refused(id), 1));
+  expect(memory.ids.size).toBe(2);
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2));
+  expect(memory.ids.size).toBe(0);
 });
 
 test("times of intents are kept by rule for more than the longest window, a week, and not for ever", () => {

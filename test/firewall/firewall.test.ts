@@ -51,7 +51,7 @@ test.skipIf(unable !== null)(
     expect(lost?.reason).toBe("timeout");
     expect(Date.parse(lost?.since ?? "")).toBeGreaterThanOrEqual(cut - 1000);
     expect(s.statusText()).toMatch(/^contact +none since \S+: timeout, last /m);
-    expect(s.said.agent).toContain("no contact with the control plane; nothing is changed until there is");
+    expect(s.said.agent).toContain("no contact with the control plane; nothing is begun until there is");
     console.log(
       `      ${SECONDS} s behind the rule: ${during.served - served} requests served, lost ${during.lost}, changes ${changes}`,
     );

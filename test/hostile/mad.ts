@@ -51,6 +51,7 @@ export function madCommands(key: CommandKey): { readonly text: string; readonly 
     of("verify.expired", { iat: now - 7200, exp: now - 3600 }),
     of("verify.not-yet-valid", { iat: now + 7200, exp: now + 10_000 }),
     of("verify.lifetime", { iat: now, exp: now + 25 * 3600 }),
+    of("verify.id-time", { jti: "01930000-0000-7000-8000-000000000001" }),
     of("parse.action", { action: "exec", args: { command: "/bin/sh" } }),
     of("parse.claims", { sudo: true }),
     { text: command(commandKey(key.kid)), code: "open.signature" },

@@ -1,7 +1,8 @@
+import { CLOCK_SKEW_SECONDS } from "../../limits.ts";
 import { approvedFault, signatureFault, unfencedFault } from "../approved.ts";
 import type { Entry } from "../entry.ts";
 import { misplaced } from "../load.ts";
-import { isOver, type Memory } from "../memory.ts";
+import type { Memory } from "../memory.ts";
 import { timeOf } from "../time.ts";
 import type { Progress } from "./verdict.ts";
 
@@ -50,7 +51,7 @@ function enteredFault(
   const goesOn = entry.kind === "intent" && waited !== undefined && waited.digest === entry.digest;
   if (known !== undefined && !goesOn)
     return { what: "id", because: `command ${entry.command} was decided in entry ${known.index} already` };
-  if (isOver(entry.exp, timeOf(entry.time) ?? 0))
+  if ((timeOf(entry.time) ?? 0) > (entry.exp + 2 * CLOCK_SKEW_SECONDS) * 1000)
     return { what: "expired", because: `command ${entry.command} had expired by then` };
   return null;
 }

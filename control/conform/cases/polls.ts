@@ -1,6 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { CLOCK_SKEW_SECONDS } from "../../../agent/limits.ts";
 import { CommandClaims } from "../../../agent/wire/command.ts";
 import { open } from "../../../agent/wire/envelope.ts";
+import { timeOfId } from "../../../agent/wire/names.ts";
 import { parse } from "../../../agent/wire/parse.ts";
 import type { PollAnswer } from "../../../agent/wire/protocol.ts";
 import { isRefusal } from "../../../policy/refusal.ts";
@@ -71,7 +73,7 @@ export const POLL_CASES: readonly Case[] = [
     id: "poll-command-form",
     section: "Commands",
     expects:
-      "a command is a JWS of the one form, canonical, for this agent and epoch, by a key that the statements name",
+      "a command is a JWS of the one form, canonical, for this agent and epoch, with an id of its own time, by a key that the statements name",
     core: true,
     async run(world) {
       const { speaker, line, process } = await polling(world);
@@ -93,6 +95,8 @@ export const POLL_CASES: readonly Case[] = [
       );
       const lifetime = claims.exp - claims.iat;
       must(lifetime > 0 && lifetime <= 24 * 3600, `it lives ${lifetime} s`);
+      const apart = Math.abs(timeOfId(claims.jti) / 1000 - claims.iat);
+      must(apart <= CLOCK_SKEW_SECONDS, `its id was made ${Math.round(apart)} s from its iat`);
       return `${claims.action}, good for ${lifetime} s`;
     },
   },
