@@ -23,12 +23,13 @@ beforeAll(async () => {
   s = await stage(moto, { releases: true });
   images = await withImage(s.cloud);
   const { cloud, machine, start, kill, deploy } = s;
-  // Less than the agent waits between two looks.
-  cloud.scaling.launchMilliseconds = 300;
   killable = {
     ...{ machine, start, kill, deploy },
     calls: () => cloud.calls.filter(({ operation }) => operation !== "GetCallerIdentity"),
     at: (operation, moment, then) => cloud.at(operation, moment, then),
+    takes(milliseconds) {
+      cloud.scaling.launchMilliseconds = milliseconds;
+    },
     drop: (operation, when, skip) => cloud.fault(operation, { kind: "drop", when }, { skip }),
     once: new Set(["CreateLaunchTemplateVersion"]),
   };

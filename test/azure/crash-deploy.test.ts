@@ -6,13 +6,15 @@ import { type Stage, stage } from "./stage.ts";
 let s: Stage;
 let killable: Killable;
 beforeAll(async () => {
-  // Less than the agent waits between two looks.
-  s = await stage({ releases: true, takesMs: 300 });
+  s = await stage({ releases: true });
   const { cloud, machine, start, kill, deploy } = s;
   killable = {
     ...{ machine, start, kill, deploy },
     calls: () => cloud.calls.map((made) => ({ ...made, operation: made.action })),
     at: (action, moment, then) => cloud.at(action, moment, then),
+    takes(milliseconds) {
+      cloud.group.switches.takesMs = milliseconds;
+    },
     drop: (action, when, skip) => cloud.fault(action, { kind: "drop", when }, { skip }),
     // Azure takes no token: the model and the machines say what was done.
     once: new Set(),

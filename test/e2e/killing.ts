@@ -1,6 +1,7 @@
 /**
- * kill -9 of the compiled agent while a call of a deploy is on its way: the cloud has done it or has not, and nobody hears which. Started
- * again, the agent goes on under the same intent: one outcome, the group at the manifest or back at what it ran, and nothing done twice.
+ * kill -9 of the compiled agent while a call of a deploy is on its way: the cloud has done it, or has not, or does it when the agent is back
+ * already, and nobody hears which. Started again, the agent goes on under the same intent: one outcome, the group at the manifest or back at
+ * what it ran, and nothing done twice.
  */
 import { expect } from "bun:test";
 import { sample } from "../crash/sample.ts";
@@ -22,6 +23,8 @@ export type Killable = {
   calls(): readonly Call[];
   /** Runs once, at the next such call. */
   at(operation: string, moment: Moment, then: () => Promise<void>): void;
+  /** How long the cloud takes to bring a machine, in milliseconds. */
+  takes(milliseconds: number): void;
   /** The answer of such a call is lost, and before: the call itself. */
   drop(operation: string, moment: Moment, skip: number): { readonly hits: number };
   start(): Promise<void>;
@@ -50,12 +53,17 @@ type Shown = {
   readonly known_by?: string;
   readonly operations?: readonly { readonly operation: string }[];
 };
-/** A call to be killed at: the nth of this operation since the command was sent. */
-type Point = { readonly operation: string; readonly nth: number; readonly moment: Moment };
+/** A call to be killed at: the nth of this operation since the command was sent. "late": the cloud has it only some time later. */
+type Point = { readonly operation: string; readonly nth: number; readonly moment: Moment | "late" };
 
-/** Points that only read, of those a run takes so many at most; `--all` takes each. Those that change are always tried. */
-const MAX_READS = 4;
+/** A run takes so many of the points that are not late, at most; `--all` takes each. */
+const MAX_POINTS = 3;
 const PATIENCE_SECONDS = 120;
+/** By then the agent is back, and less than a change may be on its way. */
+const LATE_MILLISECONDS = 3_000;
+/** Less than the agent waits between two looks; and so long that it is back before a machine is. */
+const QUICK_MILLISECONDS = 300;
+const SLOW_MILLISECONDS = 6_000;
 
 async function entriesOf({ machine }: Killable, command: string): Promise<readonly Shown[]> {
   const shown = await running(REEVE, "audit", "show", "--config", machine.config, "--json");
@@ -95,30 +103,33 @@ async function leftAlone(s: Killable, way: Way) {
     ...{ operation, changed, behind: own.slice(0, at).filter((other) => other.changed).length },
     nth: own.slice(0, at).filter((other) => other.operation === operation).length,
   }));
-  const points = all.slice(first).filter(({ behind }) => behind >= way.after);
-  const reads = points.filter(({ changed }) => !changed).map((one): Point => ({ ...one, moment: "after" }));
-  const changes = points
-    .filter(({ changed }) => changed)
-    .flatMap((one): Point[] => [
-      { ...one, moment: "before" },
-      { ...one, moment: "after" },
-    ]);
-  return { points: [...changes, ...sample(reads, MAX_READS)], changes: changesOf(s, command) };
+  const tried = all.slice(first).filter(({ behind }) => behind >= way.after);
+  const at = (moment: Point["moment"], one: (typeof all)[number]): Point => ({ ...one, moment });
+  const changes = tried.filter(({ changed }) => changed);
+  const others = [...changes.map((one) => at("before", one)), ...tried.map((one) => at("after", one))];
+  const points = [...changes.map((one) => at("late", one)), ...sample(others, MAX_POINTS)];
+  return { points, changes: changesOf(s, command) };
 }
 
-/** Kills the agent while this call is at the cloud, before or after its effect; its answer is lost either way. Returns the command's id. */
+/** Kills the agent while this call is at the cloud; its answer is lost in any case. Returns the command's id. */
 async function killedAt(s: Killable, image: string, { operation, nth, moment }: Point): Promise<string> {
+  const [isLate, when] = [moment === "late", moment === "after" ? moment : "before"] as const;
   let came = 0;
   let died = false;
   const strike = async (): Promise<void> => {
-    if (came++ < nth) return s.at(operation, moment, strike);
+    if (came++ < nth) return s.at(operation, when, strike);
     await s.kill();
     died = true;
+    if (!isLate) return;
+    // What it begins takes long, and nothing after it.
+    s.at(operation, "after", async () => s.takes(QUICK_MILLISECONDS));
+    await Bun.sleep(LATE_MILLISECONDS);
   };
-  s.at(operation, moment, strike);
-  const lost = s.drop(operation, moment, nth);
+  s.at(operation, when, strike);
+  s.takes(isLate ? SLOW_MILLISECONDS : QUICK_MILLISECONDS);
+  const lost = isLate ? null : s.drop(operation, when, nth);
   const { command } = await s.deploy(image);
-  for (const end = Date.now() + PATIENCE_SECONDS * 1000; !died || lost.hits === 0; await Bun.sleep(50))
+  for (const end = Date.now() + PATIENCE_SECONDS * 1000; !died || lost?.hits === 0; await Bun.sleep(50))
     if (Date.now() > end) throw new Error(`it never died ${moment} ${operation} ${nth + 1}`);
   return command;
 }
@@ -146,8 +157,9 @@ async function survived(s: Killable, way: Way, point: Point, changes: readonly s
 
 /** Kills it at each of the way's calls that is tried. */
 export async function killedOnItsWay(s: Killable, way: Way): Promise<void> {
+  s.takes(QUICK_MILLISECONDS);
   const { points, changes } = await leftAlone(s, way);
-  expect(points.filter(({ moment }) => moment === "before").length).toBeGreaterThan(0);
+  expect(points.filter(({ moment }) => moment === "late").length).toBeGreaterThan(0);
   const lines: string[] = [];
   for (const point of points) lines.push(await survived(s, way, point, changes));
   console.log(lines.join("\n"));

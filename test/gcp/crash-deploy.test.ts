@@ -8,12 +8,13 @@ let killable: Killable;
 beforeAll(async () => {
   s = await stage({ releases: true });
   const { cloud, machine, start, kill, deploy } = s;
-  // Less than the agent waits between two looks.
-  cloud.scaling.launchMilliseconds = 300;
   killable = {
     ...{ machine, start, kill, deploy },
     calls: () => cloud.calls,
     at: (operation, moment, then) => cloud.at(operation, moment, then),
+    takes(milliseconds) {
+      cloud.scaling.launchMilliseconds = milliseconds;
+    },
     drop: (operation, when, skip) => cloud.fault(operation, { kind: "drop", when }, { skip }),
     once: new Set(["compute.instanceTemplates.insert", "compute.instanceGroupManagers.patch"]),
   };
