@@ -10,6 +10,7 @@ import {
 import { type AwsContext, awsCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
 import { readGroup } from "./group.ts";
+import { IN_FLIGHT_MS } from "./limits.ts";
 import { runningOf, stateOf, unfit } from "./machines.ts";
 import { DEPLOY_OPERATIONS } from "./operations.ts";
 import type { Own } from "./own.ts";
@@ -51,6 +52,8 @@ export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string)
         : { state: stateOf(found.running) };
     },
     ...deploysBy(async (gate, args, found, errand, resumed) => {
+      // A change that was on its way when the agent stopped is seen before another is made.
+      if (resumed) await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal);
       const work = workOf(gate, args, errand);
       const before = await readOther(work);
       return before === null ? failed("missing") : roll(work, before, found, resumed);

@@ -10,6 +10,7 @@ import {
 import { type GcpContext, gcpCalls } from "./call.ts";
 import { placesOf } from "./endpoints.ts";
 import { unfit } from "./image.ts";
+import { IN_FLIGHT_MS } from "./limits.ts";
 import { readManager } from "./manager.ts";
 import { groupName } from "./names.ts";
 import { DEPLOY_OPERATIONS } from "./operations.ts";
@@ -64,6 +65,8 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
         : { state: await stateOf(work, found.manager) };
     },
     ...deploysBy(async (gate, args, found, errand, resumed) => {
+      // A change that was on its way when the agent stopped is seen before another is made.
+      if (resumed) await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal);
       const work = workOf(gate, args, errand);
       const before = await readOther(work, resumed ? "resume" : "execute");
       return before === null || work === null ? failed("missing") : roll(work, before, found, resumed);

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cloudRules } from "../e2e/cloud.ts";
+import { releases } from "../e2e/releases.ts";
 import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, ran, running } from "../e2e/world.ts";
 import type { Moto } from "./world/moto.ts";
 import { makeRequest } from "./world/requests.ts";
@@ -39,6 +40,8 @@ export type Stage = {
   scale(count: number, wait?: boolean): ReturnType<Stage["send"]>;
   certificate(wait?: boolean): ReturnType<Stage["send"]>;
   record(change: "create" | "replace" | "delete", value: string, wait?: boolean): ReturnType<Stage["send"]>;
+  /** Sends a deploy of the group to the image and does not wait; only on a stage that takes releases. */
+  deploy(image: string): ReturnType<Stage["send"]>;
   readonly recordName: string;
   entries(): readonly Shown[];
   outcomeOf(command: string): Shown | null;
@@ -80,15 +83,22 @@ export type StageBucket = {
   put(policy: string): Promise<void>;
 };
 
+const GROUP = { min: 1, max: 9, desired: 2 };
+
 export async function stage(
   moto: Moto,
-  options: WorldOptions & { readonly bucket?: StageBucket } = {},
+  options: WorldOptions & { readonly bucket?: StageBucket; readonly releases?: true } = {},
 ): Promise<Stage> {
-  const cloud = await startWorld(moto, { iam: true, group: { min: 1, max: 9, desired: 2 }, ...options });
+  const cloud = await startWorld(moto, { iam: true, group: GROUP, ...options });
   const place = `{ cloud: aws, account: "${cloud.account}", region: ${cloud.region} }`;
   const { bucket } = options;
+  const named = { cloud: "aws", account: cloud.account, region: cloud.region };
+  const count = (options.group ?? GROUP).desired;
+  const vendor = options.releases === true ? await releases(named, cloud.group.name, count) : null;
+  const rules = [rulesFor(cloud), ...(vendor === null ? [] : [vendor.options.rules])].join("\n");
   const machine = await machineWorld({
-    rules: rulesFor(cloud),
+    ...vendor?.options,
+    rules,
     place,
     provider: providerLines(cloud),
     ...(bucket === undefined ? {} : { owner: bucket.owner, config: bucket.config }),
@@ -138,11 +148,16 @@ export async function stage(
       const valued = change === "delete" ? [] : ["--value", value];
       return self.send(wait, "update-dns", ...named, ...valued, "--ttl", "60s");
     },
+    async deploy(image) {
+      if (vendor === null) throw new Error("this stage takes no releases");
+      return self.send(false, "deploy", "--group", cloud.group.name, "--manifest", await vendor.of(image));
+    },
     entries: () => machine.entries() as Shown[],
     outcomeOf: (command) =>
       self.entries().find((entry) => entry.kind === "outcome" && entry.command === command) ?? null,
     async end() {
       await machine.end();
+      vendor?.end();
       await cloud.stop();
     },
   };

@@ -8,6 +8,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeRequest } from "../aws/world/requests.ts";
 import { cloudRules } from "../e2e/cloud.ts";
+import { releases } from "../e2e/releases.ts";
 import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE, running } from "../e2e/world.ts";
 import type { Assignment } from "./world/rights.ts";
 import { GROUP, LOCATION, SUBSCRIPTION, startWorld, TENANT, type World, type WorldOptions } from "./world/world.ts";
@@ -49,6 +50,8 @@ export type Stage = {
   scale(count: number, wait?: boolean): ReturnType<Stage["send"]>;
   certificate(wait?: boolean): ReturnType<Stage["send"]>;
   record(change: "create" | "replace" | "delete", value: string, wait?: boolean): ReturnType<Stage["send"]>;
+  /** Sends a deploy of the set to the image and does not wait; only on a stage that takes releases. */
+  deploy(image: string): ReturnType<Stage["send"]>;
   entries(): Promise<readonly Shown[]>;
   outcomeOf(command: string): Promise<Shown | null>;
   until(what: string, holds: () => Promise<boolean> | boolean): Promise<void>;
@@ -90,13 +93,16 @@ export function assigned(
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
-export async function stage(options: WorldOptions = {}): Promise<Stage> {
+export async function stage(options: WorldOptions & { readonly releases?: true } = {}): Promise<Stage> {
   const cloud = await startWorld(options);
   const place = `{ cloud: azure, subscription: ${SUBSCRIPTION}, resource_group: ${GROUP} }`;
   const chain = join(process.env["TMPDIR"] ?? "/tmp", `reeve-azure-ca-${cloud.vault.version}.pem`);
   writeFileSync(chain, cloud.vault.certificate);
   const names = { group: "brokers", authority: cloud.vault.authority, zone: cloud.zone.name, below: cloud.zone.name };
-  const machine = await machineWorld({ rules: cloudRules(names), place, provider: providerLines(cloud, chain) });
+  const named = { cloud: "azure", account: SUBSCRIPTION, region: GROUP };
+  const vendor = options.releases === true ? await releases(named, names.group, cloud.group.set.capacity) : null;
+  const rules = [cloudRules(names), ...(vendor === null ? [] : [vendor.options.rules])].join("\n");
+  const machine = await machineWorld({ ...vendor?.options, rules, place, provider: providerLines(cloud, chain) });
   const policy = join(machine.owner, "policy.yaml");
   const rendered = await running(REEVE, "policy", "permissions", policy, "--format", "azure");
   if (rendered.code !== 0) throw new Error(rendered.stderr);
@@ -136,6 +142,10 @@ export async function stage(options: WorldOptions = {}): Promise<Stage> {
       const valued = change === "delete" ? [] : ["--value", value];
       return self.send(wait, "update-dns", ...named, ...valued, "--ttl", "60s");
     },
+    async deploy(image) {
+      if (vendor === null) throw new Error("this stage takes no releases");
+      return self.send(false, "deploy", "--group", names.group, "--manifest", await vendor.of(image));
+    },
     async entries() {
       const shown = await self.reeve(["audit", "show"], "--json");
       if (shown.code !== 0) throw new Error(`audit show: ${shown.stderr}`);
@@ -156,6 +166,7 @@ export async function stage(options: WorldOptions = {}): Promise<Stage> {
     },
     async end() {
       await machine.end();
+      vendor?.end();
       await cloud.stop();
       rmSync(chain, { force: true });
     },

@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Shown } from "../aws/stage.ts";
 import { makeRequest } from "../aws/world/requests.ts";
+import { releases } from "../e2e/releases.ts";
 import { CONTROL, type World as Machine, world as machineWorld, type Ran, REEVE } from "../e2e/world.ts";
 import { groupOf, zoneOf } from "./account.ts";
 import type { Binding } from "./world/iam.ts";
@@ -29,6 +30,8 @@ export type Stage = {
   scale(count: number, wait?: boolean): ReturnType<Stage["send"]>;
   certificate(wait?: boolean): ReturnType<Stage["send"]>;
   record(change: "create" | "replace" | "delete", value: string, wait?: boolean): ReturnType<Stage["send"]>;
+  /** Sends a deploy of the group to the image and does not wait; only on a stage that takes releases. */
+  deploy(image: string): ReturnType<Stage["send"]>;
   readonly recordName: string;
   entries(): readonly Shown[];
   outcomeOf(command: string): Shown | null;
@@ -110,10 +113,14 @@ export function granted(cloud: World, { roles, bindings }: Rendered, without: st
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 const PATIENCE_MS = 90_000;
 
-export async function stage(options: WorldOptions = {}): Promise<Stage> {
+export async function stage(options: WorldOptions & { readonly releases?: true } = {}): Promise<Stage> {
   const cloud = await startWorld(options);
   const place = `{ cloud: gcp, project: ${cloud.project}, region: ${cloud.region} }`;
-  const machine = await machineWorld({ rules: rulesFor(cloud), place, provider: providerLines(cloud) });
+  const named = { cloud: "gcp", account: cloud.project, region: cloud.region };
+  const count = cloud.look.group().machines;
+  const vendor = options.releases === true ? await releases(named, groupOf(cloud), count) : null;
+  const rules = [rulesFor(cloud), ...(vendor === null ? [] : [vendor.options.rules])].join("\n");
+  const machine = await machineWorld({ ...vendor?.options, rules, place, provider: providerLines(cloud) });
   const policy = join(machine.owner, "policy.yaml");
   const printed = await running(REEVE, "policy", "permissions", policy, "--format", "gcp");
   if (printed.code !== 0) throw new Error(printed.stderr);
@@ -158,6 +165,10 @@ export async function stage(options: WorldOptions = {}): Promise<Stage> {
       const valued = change === "delete" ? [] : ["--value", value];
       return self.send(wait, "update-dns", ...named, ...valued, "--ttl", "60s");
     },
+    async deploy(image) {
+      if (vendor === null) throw new Error("this stage takes no releases");
+      return self.send(false, "deploy", "--group", groupOf(cloud), "--manifest", await vendor.of(image));
+    },
     entries: () => machine.entries() as Shown[],
     outcomeOf: (command) =>
       self.entries().find((entry) => entry.kind === "outcome" && entry.command === command) ?? null,
@@ -170,6 +181,7 @@ export async function stage(options: WorldOptions = {}): Promise<Stage> {
     },
     async end() {
       await machine.end();
+      vendor?.end();
       await cloud.stop();
     },
   };
