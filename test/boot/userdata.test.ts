@@ -155,6 +155,30 @@ test("the rendered file is valid by cloud-init's schema, for every provider and 
   }
 }, 120_000);
 
+test("only user-data for the first machine says so, and for as long as its token is good", async () => {
+  const local = ["--provider", "local", "--policy", path("local.policy")];
+  const token = ["--token", path("token"), "--trust-sha256", pin];
+  const says = (made: Ran): number | undefined => {
+    const read = parseConfig(filesOf(made.stdout)["reeve.yaml"] ?? "");
+    if (!("config" in read)) throw new Error(made.stderr);
+    return read.config.first_until;
+  };
+  const { exp } = JSON.parse(
+    Buffer.from(readFileSync(path("token"), "utf8").split(".")[1] ?? "", "base64url").toString(),
+  );
+  expect(says(await render(...BASE, ...token, ...local, "--first"))).toBe(exp * 1000);
+  expect(says(await render(...BASE, ...token, ...local))).toBeUndefined();
+  const enrol = ["--enrol", "https://control.example:8443", "--root-sha256", "ab".repeat(32), "--trust-sha256", pin];
+  const aws = ["--provider", "aws", "--config", path("aws.yaml"), "--policy", path("aws.policy"), "--first"];
+  const alone = await render(...BASE, ...enrol, ...aws);
+  expect([alone.code, alone.stderr]).toEqual([2, expect.stringContaining("--first goes with a join token")]);
+  const bucket = await render(...BASE, ...token, "--provider", "aws", "--config", path("bucket.yaml"), "--first");
+  expect([bucket.code, bucket.stderr]).toEqual([
+    3,
+    expect.stringContaining("log/head in the bucket says who was before"),
+  ]);
+}, 120_000);
+
 test("the parts in deploy/cloud-init are valid too", async () => {
   const parts = readdirSync(join(ROOT, "deploy", "cloud-init"));
   expect(parts.length).toBeGreaterThan(0);

@@ -1,3 +1,4 @@
+import { firstUntil } from "../firstUntil.ts";
 import { VENDOR } from "./files.ts";
 
 /** What each customer of the fleet writes, and what the vendor says of its images. */
@@ -29,7 +30,7 @@ control_plane:
 state: ${folder}/state
 runtime: ${folder}/runtime
 owner: { directory: ${folder}/owner, uid: ${at.uid} }
-token: { file: ${folder}/token }
+${firstUntil()}token: { file: ${folder}/token }
 provider: local
 artifacts: { control_plane: true, directory: ${at.scratch}/artifacts, uid: ${at.uid} }
 local: ${JSON.stringify(local)}

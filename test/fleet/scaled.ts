@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { firstUntil } from "../firstUntil.ts";
 import type { Customer, CustomerFiles, Wiring } from "./fleet.ts";
 
 /** Customers whose group may be scaled, and whose processes write down that they were started. */
@@ -38,7 +39,7 @@ control_plane: { enrol: "https://${enrol}", trust_sha256: ${trust} }
 state: ${path("state")}
 runtime: ${path("runtime")}
 owner: { directory: ${path("owner")}, uid: ${process.getuid?.() ?? 0} }
-csr: ${path("csr")}
+${firstUntil()}csr: ${path("csr")}
 token: { file: ${path("token")} }
 provider: local
 local:

@@ -7,6 +7,7 @@ import { parseNote } from "../../agent/audit/note.ts";
 import type { Json } from "../../agent/wire/canonical.ts";
 import { PollRequest, ReportRequest, WitnessRequest } from "../../agent/wire/protocol.ts";
 import { type Ran, REEVE, running } from "../e2e/world.ts";
+import { firstUntil } from "../firstUntil.ts";
 import {
   AGENT,
   CLUSTER,
@@ -112,7 +113,7 @@ control_plane: { enrol: "${plane.url}", trust_sha256: ${pinOf(plane.first)} }
 state: ${path("state")}
 runtime: ${path("runtime")}
 owner: { directory: ${path("owner")}, uid: ${process.getuid?.() ?? 0} }
-csr: ${path("csr")}
+${firstUntil()}csr: ${path("csr")}
 token: { file: ${path("token")} }
 provider: local
 local:
