@@ -177,7 +177,7 @@ function openEpoch(agent: Started, identity: Identity, before: string | null): L
   const since = knowsSince(identity, config);
   if (identity.epoch === 1 && since !== null && host.clock.now() - since < HEAD_INTENTS_MS)
     say("warn", "rates count as used up until their window has passed since this machine joined", {
-      hint: "If no machine of this cluster acted before it, write first_until into the config (OPERATIONS, The config), and start again.",
+      hint: "It joined by its platform alone, without a join token. If no machine of this cluster acted before it, write first_until into the config (OPERATIONS, The config), and start again.",
     });
   const key = identity.logKeys.current;
   const vouch = (binding: Uint8Array) => ({

@@ -61,6 +61,7 @@ export async function storedOf(answer: EnrolAnswer, asked: Asked): Promise<Store
     root_sha256: before?.root_sha256 ?? digestOf(root),
     root: before?.root ?? rootText,
     token_sha256: joining.tokenSha256,
+    by_token: joining.byToken,
     log_key: newLogKeyPem(),
     next_log_key: null,
     trust: [...statements],

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { TOKEN_LIFETIME_MAX_SECONDS } from "../../agent/limits.ts";
 import { writeDurably } from "../files.ts";
 import { clusterName } from "../statement.ts";
 import { Complaint } from "../terminal.ts";
@@ -57,7 +58,7 @@ export function addUserdata(top: Command): void {
       .option("--on", "turn the owner's switch on, in that directory; without it a new machine is suspended")
       .option(
         "--first",
-        "it is the cluster's first machine, if it joins while the token is good: its rates are all free",
+        "it is the cluster's first machine, if it joins within a day: its rates are all free (one with a join token needs no such word)",
       )
       .option("--out <file>", "write it there, mode 0600, instead of stdout"),
   ).action(render);
@@ -72,8 +73,7 @@ async function render(options: Options): Promise<void> {
   const more = options.config === undefined ? null : read(options.config).toString("utf8");
   const policy = options.policy === undefined ? null : read(options.policy);
   const join = await joinOf(options, cluster);
-  const { claims } = join;
-  const { trustSha256 } = join;
+  const { claims, trustSha256 } = join;
   const firstUntil = options.first === true ? firstWhile(join) : null;
   const { text, config } = machineConfig({ cluster, provider, claims, trustSha256, firstUntil, more });
   const owner = ownersPath(config);
@@ -96,14 +96,14 @@ async function render(options: Options): Promise<void> {
   );
 }
 
-/** A first machine joins by a token; what its template gives to those that come later is worth nothing by then. */
+/** Unix seconds. What its template gives to machines that come later is worth nothing by then. */
 function firstWhile({ until }: Join): number {
-  if (until !== null) return until;
+  if (until === null) return Math.floor(Date.now() / 1000) + TOKEN_LIFETIME_MAX_SECONDS;
   throw new Complaint(
     2,
     CANNOT,
-    "--first goes with a join token",
-    "A machine that joins by its platform alone replaces another: leave --first out.",
+    "--first is for a machine that joins by its platform alone",
+    "With a join token it is the first while the token is good: leave --first out.",
   );
 }
 

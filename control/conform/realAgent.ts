@@ -5,13 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { ed25519Public } from "../../agent/audit/note.ts";
-import { timeText } from "../../policy/duration.ts";
 import { Unmet } from "./case.ts";
 import { jsonOf } from "./line.ts";
 
 const UNTIL_MS = 60_000;
-/** A first machine joins within this. */
-const FIRST_MS = 12 * 3_600_000;
 const ENVIRONMENT = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
 
 export type EntryRead = Readonly<Record<string, unknown>>;
@@ -107,7 +104,6 @@ state: ${path("state")}
 runtime: ${path("runtime")}
 owner: { directory: ${path("owner")}, uid: ${uid} }
 token: { file: ${path("token")} }
-first_until: ${timeText(Date.now() + FIRST_MS)}
 key_rotation: automatic
 provider: local
 local:

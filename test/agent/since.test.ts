@@ -7,7 +7,7 @@ const DIRECTORY = { directory: "/etc/reeve/owner", uid: 0 };
 const BUCKET = { bucket: "gs://owner-bucket/prod" };
 const at = (ahead: number): number => JOINED + ahead;
 const since = (epoch: number, first_until: number | undefined, owner: typeof DIRECTORY | typeof BUCKET = DIRECTORY) =>
-  knowsSince({ epoch, enrolledAtMs: JOINED }, { owner, first_until });
+  knowsSince({ epoch, enrolledAtMs: JOINED, byToken: false }, { owner, first_until });
 
 test("that its epoch is the first gives a machine no rates: the control plane says that", () => {
   expect(since(1, undefined)).toBe(JOINED);
@@ -21,6 +21,11 @@ test("who joins before the moment that the owner named is the first; at it, afte
     JOINED,
     JOINED,
   ]);
+});
+
+test("who joined by a token that was good is the first, unless its epoch says that it is not", () => {
+  const by = (epoch: number) => knowsSince({ epoch, enrolledAtMs: JOINED, byToken: true }, { owner: DIRECTORY });
+  expect([by(1), by(2)]).toEqual([null, JOINED]);
 });
 
 test("a machine of a later epoch is not the first, whatever the owner named", () => {

@@ -1,5 +1,3 @@
-import { firstUntil } from "../firstUntil.ts";
-
 /** The two files that the customer writes for the demo. */
 
 export const CLUSTER = "prod-eu-1";
@@ -44,7 +42,7 @@ control_plane:
 state: ${at.folder}/state
 runtime: ${at.folder}/runtime
 owner: { directory: ${at.folder}/owner, uid: ${at.uid} }
-${firstUntil()}token: { file: ${at.folder}/token }
+token: { file: ${at.folder}/token }
 provider: local
 local: ${JSON.stringify(local)}
 `;

@@ -1,4 +1,3 @@
-import { firstUntil } from "../firstUntil.ts";
 import { VENDOR } from "./files.ts";
 
 /** What each customer of the fleet writes, and what the vendor says of its images. */
@@ -30,7 +29,7 @@ control_plane:
 state: ${folder}/state
 runtime: ${folder}/runtime
 owner: { directory: ${folder}/owner, uid: ${at.uid} }
-${firstUntil()}token: { file: ${folder}/token }
+token: { file: ${folder}/token }
 provider: local
 artifacts: { control_plane: true, directory: ${at.scratch}/artifacts, uid: ${at.uid} }
 local: ${JSON.stringify(local)}

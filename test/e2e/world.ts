@@ -13,7 +13,6 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { runHardened } from "../../build/hardened/hardened.ts";
-import { firstUntil } from "../firstUntil.ts";
 
 /** The compiled executables, started as their users would: with an environment of their own. */
 const DIST = resolve(import.meta.dir, "../../dist");
@@ -346,7 +345,7 @@ control_plane: { enrol: "https://${control.enrol}", trust_sha256: ${control.pin}
 state: ${of.state}
 runtime: ${runtime}
 owner: ${options.owner ?? `{ directory: ${of.owner}, uid: ${process.getuid?.() ?? 0} }`}
-${options.owner === undefined ? firstUntil() : ""}csr: ${path("csr")}
+csr: ${path("csr")}
 token: { file: ${of.token} }
 ${options.rotation === undefined ? "" : `key_rotation: ${options.rotation}\n`}${options.provider ?? localProvider(path)}${options.config ?? ""}`;
 }

@@ -4,7 +4,6 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CONTROL, type Ran, REEVE, ran } from "../e2e/world.ts";
-import { firstUntil } from "../firstUntil.ts";
 import { cable, type Namespace, namespace, removeAll } from "./namespaces.ts";
 
 /** Addresses: each cable is a network of its own, so that nobody but the agent reaches the control plane. */
@@ -334,7 +333,7 @@ control_plane: { enrol: "https://${CONTROL_NAME}:${PORTS.enrol}", trust_sha256: 
 state: ${path("state")}
 runtime: ${path("runtime")}
 owner: { directory: ${path("owner")}, uid: ${process.getuid?.() ?? 0} }
-${firstUntil()}csr: ${path("csr")}
+csr: ${path("csr")}
 token: { file: ${path("token")} }
 provider: local
 local: ${JSON.stringify(local)}

@@ -1,6 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { firstUntil } from "../firstUntil.ts";
 import type { Customer, CustomerFiles, Wiring } from "./fleet.ts";
 
 /** Customers whose group may be scaled, and whose processes write down that they were started. */
@@ -39,7 +38,7 @@ control_plane: { enrol: "https://${enrol}", trust_sha256: ${trust} }
 state: ${path("state")}
 runtime: ${path("runtime")}
 owner: { directory: ${path("owner")}, uid: ${process.getuid?.() ?? 0} }
-${firstUntil()}csr: ${path("csr")}
+csr: ${path("csr")}
 token: { file: ${path("token")} }
 provider: local
 local:

@@ -7,7 +7,6 @@ import { parseNote } from "../../agent/audit/note.ts";
 import type { Json } from "../../agent/wire/canonical.ts";
 import { PollRequest, ReportRequest, WitnessRequest } from "../../agent/wire/protocol.ts";
 import { type Ran, REEVE, running } from "../e2e/world.ts";
-import { firstUntil } from "../firstUntil.ts";
 import {
   AGENT,
   CLUSTER,
@@ -113,7 +112,7 @@ control_plane: { enrol: "${plane.url}", trust_sha256: ${pinOf(plane.first)} }
 state: ${path("state")}
 runtime: ${path("runtime")}
 owner: { directory: ${path("owner")}, uid: ${process.getuid?.() ?? 0} }
-${firstUntil()}csr: ${path("csr")}
+csr: ${path("csr")}
 token: { file: ${path("token")} }
 provider: local
 local:

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AGENT, CONTROL, type Ran, REEVE, ran, type World } from "../e2e/world.ts";
-import { firstUntil } from "../firstUntil.ts";
 
 /** Another cluster of the same vendor: a machine of its own with the compiled agent on it. */
 export type Customer = {
@@ -44,7 +43,7 @@ control_plane: { enrol: "https://${plane?.enrol ?? w.ports.enrol}", trust_sha256
 state: ${path("state")}
 runtime: ${path("runtime")}
 owner: { directory: ${path("owner")}, uid: ${process.getuid?.() ?? 0} }
-${firstUntil()}token: { file: ${path("token")} }
+token: { file: ${path("token")} }
 provider: local
 local: { groups: { brokers: { command: [${w.folder}/workload, "{n}"], stop_seconds: 2 } } }
 `,

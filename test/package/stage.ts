@@ -50,7 +50,6 @@ cat > /etc/reeve/reeve.yaml <<END
 version: 1
 cluster: prod-eu-1
 control_plane: { enrol: "https://$enrol", trust_sha256: $thumbprint }
-first_until: $(date --utc --date "12 hours" +%Y-%m-%dT%H:%M:%SZ)
 token: { credential: reeve-token }
 provider: local
 local: { groups: { brokers: { command: [/usr/local/bin/reeve-workload, "{n}"], stop_seconds: 2 } } }

@@ -195,7 +195,12 @@ test("a real Prometheus that scrapes a fleet with one cluster in each state fire
   await until("it is scraped", async () => (await watching.query("up", "job")).get("reeve-control") === 1);
   await until("the alerts fire", async () => (await firing()) === expected);
   const pages = await watching.query('ALERTS{alertstate="firing",severity="page"}', "alertname");
-  expect([...pages.keys()].sort()).toEqual(["ReeveAlarmStands", "ReeveClusterFenced", "ReeveRolloutSilences", "ReeveRolloutStopped"]);
+  expect([...pages.keys()].sort()).toEqual([
+    "ReeveAlarmStands",
+    "ReeveClusterFenced",
+    "ReeveRolloutSilences",
+    "ReeveRolloutStopped",
+  ]);
   expect((await watching.query("scrape_samples_scraped", "job")).get("reeve-control")).toBeGreaterThan(60);
   // Without the control plane it is one alert, once those of its clusters have ended.
   await served.stop();

@@ -3,7 +3,6 @@ import { Complaint } from "../../agent/commands/config.ts";
 import { runCommand } from "../../agent/commands/run.ts";
 import { DiskError, type Host } from "../../agent/host/host.ts";
 import type { Machine as Surroundings } from "../../agent/host/machine.ts";
-import { timeText } from "../../policy/duration.ts";
 import type { Cloud } from "./cloud.ts";
 import { diskOf, type Point } from "./disk.ts";
 import { isSegment } from "./entries.ts";
@@ -88,17 +87,11 @@ export type Surrounding = {
   trace(what: string): void;
 };
 
-/** `first`: until when whoever joins is the cluster's first machine. */
-export function configText(
-  pin: string,
-  first: number,
-  log: { readonly segmentAge: string; readonly retention: string },
-): string {
+export function configText(pin: string, log: { readonly segmentAge: string; readonly retention: string }): string {
   return `version: 1
 cluster: ${CLUSTER}
 control_plane: { enrol: "${ENROL_URL}", trust_sha256: ${pin} }
 owner: { directory: ${OWNER}, uid: 0 }
-first_until: ${timeText(first)}
 token: { file: /etc/reeve/token }
 provider: local
 log: { retention: ${log.retention}, segment: 16MiB, segment_age: ${log.segmentAge} }

@@ -16,8 +16,6 @@ import { installClock, type Pending, virtualTime } from "./time.ts";
 import { vendorOf } from "./vendor.ts";
 
 export const START = Date.UTC(2026, 10, 2, 6);
-/** The first machine joins within this. */
-const FIRST_MS = 23 * 3_600_000;
 
 /** What all worlds of a process share. */
 export type Shared = { readonly keys: VendorKeys; readonly people: People; readonly crypto: Pending };
@@ -98,7 +96,7 @@ export async function runWorld(plan: Plan, shared: Shared): Promise<Ran> {
       clones: new Set(),
       say,
       async add() {
-        const config = configText(shared.keys.pin, START + FIRST_MS, plan.log);
+        const config = configText(shared.keys.pin, plan.log);
         const token = await plane.newToken(86_400);
         const machine = begin({ config, token });
         owner.settle(machine);
