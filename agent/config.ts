@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Policy } from "../policy/policy.ts";
+import { type Policy, Time } from "../policy/policy.ts";
 import { strictYaml } from "../policy/yaml.ts";
 import { placeName, placeOf } from "./host/socket.ts";
 import { LOG_KEPT_MIN_MS } from "./limits.ts";
@@ -77,6 +77,8 @@ export const Config = z
     state: AbsolutePath.default("/var/lib/reeve"),
     runtime: AbsolutePath.default("/run/reeve"),
     owner: OwnerConfig.default({ directory: "/etc/reeve/owner", uid: 0 }),
+    /** Who joins before this is the cluster's first machine (since.ts). */
+    first_until: Time.optional(),
     csr: AbsolutePath.optional(),
     token: z.union([
       z.strictObject({ credential: z.string().regex(/^[A-Za-z0-9._-]+$/) }),
@@ -113,6 +115,8 @@ export const Config = z
       if (config.provider === name && !given) issue("provider", `${name} needs the field ${name}`);
       if (config.provider !== name && given && canBeAbsent(name)) issue(name, "the provider is another one");
     }
+    if (config.first_until !== undefined && "bucket" in config.owner)
+      issue("first_until", "log/head in the bucket says who was before: leave it out");
     const needs = providerOfOwner(config.owner);
     if (needs !== null && needs !== config.provider) issue("owner", `this bucket needs the provider ${needs}`);
   });

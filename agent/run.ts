@@ -15,7 +15,7 @@ import type { Clock, Host } from "./host/host.ts";
 import { type EnrolmentFault, isEnrolmentFault } from "./identity/fault.ts";
 import type { Identity } from "./identity/identity.ts";
 import { inventorist } from "./inventory.ts";
-import { BUCKET_LOOK_SECONDS, LOOK_SECONDS, MAX_CANCELLED, MAX_COMMANDS_PER_HOUR } from "./limits.ts";
+import { BUCKET_LOOK_SECONDS, HEAD_INTENTS_MS, LOOK_SECONDS, MAX_CANCELLED, MAX_COMMANDS_PER_HOUR } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { type MetricsFile, metricsFile } from "./metrics.ts";
 import { observeGroup } from "./observe.ts";
@@ -31,6 +31,7 @@ import { renew } from "./renewOften.ts";
 import { resting } from "./rest.ts";
 import { type Road, write } from "./road.ts";
 import { sharer } from "./share.ts";
+import { knowsSince } from "./since.ts";
 import { remembered, type Status, statusFile } from "./status.ts";
 import { recordTrust, takeTrust, trustIntake, unfence } from "./takeTrust.ts";
 import { watchWaits } from "./waiting.ts";
@@ -170,9 +171,14 @@ async function leftByEpochBefore(
 
 /** The log of this epoch: a former epoch's was put aside, entry 0 vouches for the log's key. */
 function openEpoch(agent: Started, identity: Identity, before: string | null): Log {
-  const { host, config } = agent;
+  const { host, config, say } = agent;
   const folder = `${config.state}/audit`;
   const origin = logOrigin(identity.agentId, identity.epoch);
+  const since = knowsSince(identity, config);
+  if (identity.epoch === 1 && since !== null && host.clock.now() - since < HEAD_INTENTS_MS)
+    say("warn", "rates count as used up until their window has passed since this machine joined", {
+      hint: "It joined by its platform alone, without a join token. If no machine of this cluster acted before it, write first_until into the config (OPERATIONS, The config), and start again.",
+    });
   const key = identity.logKeys.current;
   const vouch = (binding: Uint8Array) => ({
     chain: identity.chain(),
@@ -198,8 +204,7 @@ function openEpoch(agent: Started, identity: Identity, before: string | null): L
     segmentAgeMs: milliseconds(config.log.segment_age),
     retentionMs: milliseconds(config.log.retention),
     first,
-    // A later epoch's machine has no memory: rates count as used up until their window has passed.
-    since: identity.epoch === 1 ? null : identity.enrolledAtMs,
+    since,
   });
 }
 

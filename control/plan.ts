@@ -144,7 +144,7 @@ async function seenBy(sql: Sql, row: ClusterRow, asked: Asked): Promise<{ found:
   return seen === null || seen.state === null ? null : { found: seen.state, entry: seen.position };
 }
 
-/** The history as the agent's own log has it: intents of the rules that matched, and where its memory begins. */
+/** The history as the agent's own log has it: intents of the rules that matched, and where its memory begins. Whether its owner calls it the first machine is not known here. */
 async function readHistory(sql: Sql, row: ClusterRow, matched: Matched, now: number): Promise<History> {
   const intents = new Map<string, readonly number[]>();
   for (const rule of matched.rules)

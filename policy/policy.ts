@@ -22,7 +22,8 @@ const Duration = z
   .string()
   .regex(DURATION, "a duration: an integer and s, m, h or d, such as 30d")
   .transform(durationSeconds);
-const Time = z.string().transform((text, context) => {
+/** A moment in UTC, as milliseconds since 1970. */
+export const Time = z.string().transform((text, context) => {
   const at = parseTime(text);
   if (at !== null) return at;
   context.addIssue({ code: "custom", message: "a time such as 2026-11-24T09:00:00Z" });

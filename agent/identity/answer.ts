@@ -33,7 +33,11 @@ export async function storedOf(answer: EnrolAnswer, asked: Asked): Promise<Store
     chain ??
     (/^https:\/\/[a-zA-Z0-9.[\]:-]+:\d{1,5}$/.test(answer.agents_url) ? null : "agents_url is not https://HOST:PORT");
   if (bad !== null) return badAnswer(bad);
-  const trust = await walkTrust(answer.trust, { cluster, trustDomain, pin: trust_sha256 });
+  const { before } = joining;
+  if (before !== null && !beginsWith(answer.trust, before.trust)) return otherTrust(before.trust.length);
+  // Later ones than were accepted here come with the polls, where the owner is asked.
+  const statements = before?.trust ?? answer.trust;
+  const trust = await walkTrust(statements, { cluster, trustDomain, pin: trust_sha256 });
   if (isRefusal(trust)) return enrolmentFault("trust", `Cannot enrol: ${trust.because}.`, trust.hint);
   const rootText = Buffer.from(root).toString("base64");
   if (trust.newest !== null && !trust.newest.roots.includes(rootText)) {
@@ -43,7 +47,6 @@ export async function storedOf(answer: EnrolAnswer, asked: Asked): Promise<Store
       "Ask the vendor for a join token made with a current root.",
     );
   }
-  const { before } = joining;
   return {
     v: 1,
     cluster,
@@ -58,13 +61,27 @@ export async function storedOf(answer: EnrolAnswer, asked: Asked): Promise<Store
     root_sha256: before?.root_sha256 ?? digestOf(root),
     root: before?.root ?? rootText,
     token_sha256: joining.tokenSha256,
+    by_token: joining.byToken,
     log_key: newLogKeyPem(),
     next_log_key: null,
-    trust: [...answer.trust],
+    trust: [...statements],
     current: { key: pending.asking.key, chain: [...answer.chain] },
     next: null,
     asking: null,
   };
+}
+
+function beginsWith(statements: readonly string[], accepted: readonly string[]): boolean {
+  return accepted.every((statement, at) => statements[at] === statement);
+}
+
+/** A machine that has a past does not walk from the pin again: a key that was dropped could sign the chain anew from where it still counted. */
+function otherTrust(accepted: number): EnrolmentFault {
+  return enrolmentFault(
+    "trust",
+    `Cannot enrol anew: the control plane's trust statements do not begin with the ${accepted} that this agent has accepted.`,
+    "It would bring back keys that were dropped, or bring in some that nobody approved. Nothing was taken over. Ask the vendor whether a backup was put back; on a machine that is not trusted any more: reeve leave.",
+  );
 }
 
 function badAnswer(what: string): EnrolmentFault {

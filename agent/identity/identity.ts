@@ -38,6 +38,8 @@ export type Identity = {
   readonly epoch: number;
   /** Machine clock, when this epoch's enrolment began: no command of this epoch was made before. */
   readonly enrolledAtMs: number;
+  /** Whether it joined by a token that was good by this machine's clock. */
+  readonly byToken: boolean;
   /** The newest certificate's chain as base64 DER, leaf first, root last. */
   chain(): readonly string[];
   /** When the newest certificate ends, in milliseconds since 1970. */

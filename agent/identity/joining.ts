@@ -10,6 +10,8 @@ export type Joining = {
   readonly token: string | null;
   /** SHA-256 of the token that lay there, good or not: its file goes once this machine has joined. */
   readonly tokenSha256: string | null;
+  /** Whether there is a token that has not expired, by this machine's clock: somebody placed it within the day. */
+  readonly byToken: boolean;
   /** SHA-256 in hex of the roots that the server may show. */
   readonly pins: readonly string[];
   /** Null: the control plane says it, and the pinned trust statement must say the same. */
@@ -33,10 +35,11 @@ export function joiningBy(
   proves: boolean,
 ): Joining | EnrolmentFault {
   const { enrol: url, root_sha256: wanted } = config.control_plane;
-  const alone = { token: null, pins: wanted === undefined ? [] : [wanted], trustDomain: null, before: null };
+  const pins = wanted === undefined ? [] : [wanted];
+  const byPlatform = { token: null, byToken: false, pins, trustDomain: null, before: null };
   if (typeof text !== "string") {
     if (text.fault !== "token-missing" || !proves) return text;
-    return wanted === undefined ? withoutPin(text) : { ...alone, tokenSha256: null };
+    return wanted === undefined ? withoutPin(text) : { ...byPlatform, tokenSha256: null };
   }
   const claims = readToken(text, { cluster: config.cluster, url, now: Math.floor(now / 1000) });
   if ("fault" in claims) {
@@ -47,7 +50,7 @@ export function joiningBy(
     // It goes along if it is this control plane's: by a clock that is right, it may be good.
     const form = readTokenForm(text);
     const token = "fault" in form || form.sha !== wanted ? null : text;
-    return { ...alone, token, tokenSha256: digestOf(text) };
+    return { ...byPlatform, token, tokenSha256: digestOf(text) };
   }
   if (wanted !== undefined && wanted !== claims.sha) {
     return enrolmentFault(
@@ -56,7 +59,14 @@ export function joiningBy(
       "Ask the vendor which is theirs. Nothing was sent.",
     );
   }
-  return { token: text, tokenSha256: digestOf(text), pins: [claims.sha], trustDomain: claims.iss, before: null };
+  return {
+    token: text,
+    tokenSha256: digestOf(text),
+    byToken: true,
+    pins: [claims.sha],
+    trustDomain: claims.iss,
+    before: null,
+  };
 }
 
 function withoutPin({ fault, message }: EnrolmentFault): EnrolmentFault {

@@ -112,6 +112,7 @@ async function notPastGrace(enrolling: Enrolling, usable: Usable): Promise<Usabl
   const anew = await enrol(enrolling, {
     token: null,
     tokenSha256: stored.token_sha256,
+    byToken: false,
     pins: roots.map(digestOf),
     trustDomain: stored.trust_domain,
     before: stored,
@@ -244,6 +245,7 @@ function identityOf(
     cluster: stored.cluster,
     epoch: stored.epoch,
     enrolledAtMs: stored.enrolled_at_ms,
+    byToken: stored.by_token,
     chain: () => newestSlot(stored).chain,
     certificateUntilMs: () => leafOf(newestSlot(stored)).notAfterMs,
     roots,

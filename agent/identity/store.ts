@@ -47,6 +47,8 @@ const Stored = z.strictObject({
   root_sha256: Sha256Hex,
   root: Base64,
   token_sha256: Sha256Hex.nullable(),
+  /** Whether it joined by a token that was good by this machine's clock. A file of an older agent does not say. */
+  by_token: z.boolean().default(false),
   /** Ed25519, PKCS #8. */
   log_key: Pem,
   /** The next segment's, from just before its first line is written until this one has taken over. */

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { TOKEN_LIFETIME_MAX_SECONDS } from "../../agent/limits.ts";
 import { writeDurably } from "../files.ts";
 import { clusterName } from "../statement.ts";
 import { Complaint } from "../terminal.ts";
@@ -7,7 +8,7 @@ import { type MachineConfig, machineConfig, machinePolicy, ownersPath } from "..
 import { binaryPlace, installScript, localGroupsText, unitText } from "../userdata/script.ts";
 import { withSigner } from "./signing.ts";
 import { out } from "./state.ts";
-import { type JoinOptions, joinOf, read } from "./userdataJoin.ts";
+import { type Join, type JoinOptions, joinOf, read } from "./userdataJoin.ts";
 
 const CANNOT = "render user-data";
 const AFTER = `
@@ -22,6 +23,7 @@ type Options = JoinOptions & {
   config?: string;
   policy?: string;
   on?: boolean;
+  first?: boolean;
   out?: string;
 };
 
@@ -54,6 +56,10 @@ export function addUserdata(top: Command): void {
       .option("--config <file>", "further fields of reeve.yaml: the provider's own, owner, egress, witnesses, …")
       .option("--policy <file>", "the policy, where the owner's folder is a directory of the machine")
       .option("--on", "turn the owner's switch on, in that directory; without it a new machine is suspended")
+      .option(
+        "--first",
+        "it is the cluster's first machine, if it joins within a day: its rates are all free (one with a join token needs no such word)",
+      )
       .option("--out <file>", "write it there, mode 0600, instead of stdout"),
   ).action(render);
 }
@@ -67,8 +73,9 @@ async function render(options: Options): Promise<void> {
   const more = options.config === undefined ? null : read(options.config).toString("utf8");
   const policy = options.policy === undefined ? null : read(options.policy);
   const join = await joinOf(options, cluster);
-  const { claims } = join;
-  const { text, config } = machineConfig({ cluster, provider, claims, trustSha256: join.trustSha256, more });
+  const { claims, trustSha256 } = join;
+  const firstUntil = options.first === true ? firstWhile(join) : null;
+  const { text, config } = machineConfig({ cluster, provider, claims, trustSha256, firstUntil, more });
   const owner = ownersPath(config);
   const groups = provider === "local" && Object.keys(config.local.groups).length > 0;
   const rendered = userdata({
@@ -86,6 +93,17 @@ async function render(options: Options): Promise<void> {
   const until = new Date(join.until * 1000).toISOString();
   process.stderr.write(
     `warning: it holds a join token for ${cluster}, which whoever reads it can use once, until ${until}; so can what runs on the machine\n`,
+  );
+}
+
+/** Unix seconds. What its template gives to machines that come later is worth nothing by then. */
+function firstWhile({ until }: Join): number {
+  if (until === null) return Math.floor(Date.now() / 1000) + TOKEN_LIFETIME_MAX_SECONDS;
+  throw new Complaint(
+    2,
+    CANNOT,
+    "--first is for a machine that joins by its platform alone",
+    "With a join token it is the first while the token is good: leave --first out.",
   );
 }
 

@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import { type Config, parseConfig, worksIn } from "../../agent/config.ts";
 import type { TokenClaims } from "../../agent/wire/protocol.ts";
+import { timeText } from "../../policy/duration.ts";
 import { loadPolicy } from "../../policy/parse.ts";
 import { strictYaml } from "../../policy/yaml.ts";
 import { Complaint } from "../terminal.ts";
@@ -10,7 +11,7 @@ export type MachineConfig = Config;
 
 const CANNOT = "render user-data";
 /** What the unit and the join decide, and no file of the customer's. */
-const OURS = ["version", "cluster", "control_plane", "state", "runtime", "token"];
+const OURS = ["version", "cluster", "control_plane", "state", "runtime", "token", "first_until"];
 
 export type Asked = {
   readonly cluster: string;
@@ -18,6 +19,8 @@ export type Asked = {
   readonly claims: Pick<TokenClaims, "url" | "sha">;
   /** RFC 7638 thumbprint of the first command key. */
   readonly trustSha256: string;
+  /** Until when the machine that joins is the cluster's first, in Unix seconds; null: it is not. */
+  readonly firstUntil: number | null;
   /** YAML of the other fields; null: none. */
   readonly more: string | null;
 };
@@ -34,6 +37,7 @@ export function machineConfig(asked: Asked): { readonly text: string; readonly c
     version: 1,
     cluster: asked.cluster,
     control_plane: { enrol: asked.claims.url, trust_sha256: asked.trustSha256, root_sha256: asked.claims.sha },
+    ...(asked.firstUntil === null ? {} : { first_until: timeText(asked.firstUntil * 1000) }),
     token: { file: "/var/lib/reeve/join-token" },
     provider: asked.provider,
     ...more,

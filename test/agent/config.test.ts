@@ -62,7 +62,21 @@ describe("the config", () => {
       credentials_file,
     });
   });
+  test("until when the first machine joins is a moment in UTC", () => {
+    for (const moment of ["2026-11-29T18:00:00Z", "2026-11-29T18:00Z"])
+      expect(parseConfig(`${GOOD}first_until: ${moment}\n`)).toMatchObject({
+        config: { first_until: Date.UTC(2026, 10, 29, 18) },
+      });
+  });
   const bad: [string, string, RegExp][] = [
+    ["a first machine for ever", `${GOOD}first_until: always\n`, /^6:\d+: first_until: a time such as/],
+    ["a day without a time", `${GOOD}first_until: 2026-11-29\n`, /^6:\d+: first_until: a time such as/],
+    ["a moment that is none", `${GOOD}first_until: 2026-02-30T12:00:00Z\n`, /^6:\d+: first_until: a time such as/],
+    [
+      "a first machine beside a bucket",
+      `${AWS}owner: { bucket: "s3://owner-bucket/prod", region: eu-west-1 }\nfirst_until: 2026-11-29T18:00:00Z\n`,
+      /first_until: log\/head in the bucket says who was before/,
+    ],
     ["an unknown field", `${GOOD}keyrotation: automatic\n`, /^6:1: .*keyrotation/i],
     ["a field twice", `${GOOD}provider: local\n`, /unique|twice|duplicate/i],
     ["an anchor", GOOD.replace("prod-eu-1", "&a prod-eu-1"), /anchor/],

@@ -155,6 +155,30 @@ test("the rendered file is valid by cloud-init's schema, for every provider and 
   }
 }, 120_000);
 
+test("user-data for a first machine that joins by its platform alone says so, for a day; with a token nobody need", async () => {
+  const says = (made: Ran): number | undefined => {
+    const read = parseConfig(filesOf(made.stdout)["reeve.yaml"] ?? "");
+    if (!("config" in read)) throw new Error(made.stderr);
+    return read.config.first_until;
+  };
+  const enrol = ["--enrol", "https://control.example:8443", "--root-sha256", "ab".repeat(32), "--trust-sha256", pin];
+  const aws = ["--provider", "aws", "--config", path("aws.yaml"), "--policy", path("aws.policy")];
+  const before = Date.now();
+  const until = says(await render(...BASE, ...enrol, ...aws, "--first")) ?? 0;
+  expect(until).toBeGreaterThan(before + 24 * 3_600_000 - 2000);
+  expect(until).toBeLessThanOrEqual(Date.now() + 24 * 3_600_000);
+  expect(says(await render(...BASE, ...enrol, ...aws))).toBeUndefined();
+  const token = ["--token", path("token"), "--trust-sha256", pin];
+  const local = ["--provider", "local", "--policy", path("local.policy")];
+  const made = await render(...BASE, ...token, ...local, "--first");
+  expect([made.code, made.stderr]).toEqual([2, expect.stringContaining("leave --first out")]);
+  const bucket = await render(...BASE, ...enrol, "--provider", "aws", "--config", path("bucket.yaml"), "--first");
+  expect([bucket.code, bucket.stderr]).toEqual([
+    3,
+    expect.stringContaining("log/head in the bucket says who was before"),
+  ]);
+}, 120_000);
+
 test("the parts in deploy/cloud-init are valid too", async () => {
   const parts = readdirSync(join(ROOT, "deploy", "cloud-init"));
   expect(parts.length).toBeGreaterThan(0);

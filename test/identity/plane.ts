@@ -202,9 +202,16 @@ export async function startPlane(now: () => number = Date.now) {
   }
   const fault = (code: string, message = "no"): Reply => ({ status: 403, body: { code, message } });
 
-  async function enroll(body: { token: string; csr: string }): Promise<Reply> {
+  /** What is given for a token, or for a proof alone: that is the next epoch's. */
+  async function given(body: { token: string | null; csr: string }): Promise<Reply | null> {
     const spki = Buffer.from(new Pkcs10CertificateRequest(body.csr).publicKey.rawData).toString("base64");
     plane.enrolKeys.add(spki);
+    if (body.token === null) {
+      if (plane.current?.spki !== spki) plane.epoch++;
+      plane.current = await issue(body.csr);
+      plane.next = null;
+      return null;
+    }
     const claims = JSON.parse(Buffer.from(body.token.split(".")[1] ?? "", "base64url").toString());
     if (claims.exp * 1000 < now()) return fault("token-expired");
     const by = burnt.get(claims.jti);
@@ -219,6 +226,11 @@ export async function startPlane(now: () => number = Date.now) {
       plane.next = null;
       plane.used = false;
     }
+    return null;
+  }
+  async function enroll(body: { token: string | null; csr: string }): Promise<Reply> {
+    const refused = await given(body);
+    if (refused !== null) return refused;
     return {
       status: 200,
       body: {
