@@ -28,6 +28,8 @@ export const Image = z.strictObject({
   name: Id,
   /** Of the image's own bytes (an OCI image's digest, a disk image's SHA-256), or of its list of files. */
   digest: Digest,
+  /** Of the list of its files; absent where it was made from an SBOM, which has none: its files can then be compared with nothing. */
+  files: Digest.optional(),
   /** Every package in it, transitive ones too. */
   packages: z.array(Purl).max(100_000).refine(ascending, ORDER),
 });
