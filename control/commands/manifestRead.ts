@@ -6,7 +6,7 @@ import { difference } from "../manifest/diff.ts";
 import { readManifestFile, signedBy } from "../manifest/file.ts";
 import { imagesOf, manifestOf } from "../manifest/inventory.ts";
 import { holdsTo, matches } from "../manifest/matches.ts";
-import { differenceText, manifestText, matchedText, verifiedText } from "../manifest/text.ts";
+import { differenceText, manifestText, matchedText, unreadText, verifiedText } from "../manifest/text.ts";
 import { newestRevision } from "../revisions/read.ts";
 import { whenText } from "../revisions/text.ts";
 import { clusterName } from "../statement.ts";
@@ -101,6 +101,7 @@ function verifyFile(file: string, options: VerifyFlags): void {
   const roots = options.root.map(([image, folder]) =>
     compareRoot(read.manifest.content, image, folder, options.files ?? null),
   );
+  for (const { image, unread } of roots) process.stderr.write(unreadText(image, unread));
   const holds = signed.length > 0 && roots.every(({ same }) => same);
   out(
     options.json

@@ -5,7 +5,7 @@ import type { Content, Image } from "../../agent/wire/manifest.ts";
 import { Complaint } from "../terminal.ts";
 import { type Changed, packageDifferences } from "./diff.ts";
 import { splitLine } from "./rootfs/mtree.ts";
-import { scanRoot } from "./rootfs/scan.ts";
+import { scanRoot, type Unread } from "./rootfs/scan.ts";
 
 /** How a root file system compares with an image of a manifest: its libraries always, its files where the manifest holds the digest of their list. */
 export type Compared = {
@@ -15,6 +15,8 @@ export type Compared = {
   /** Of the root's own files. */
   readonly digest: string;
   readonly packages: readonly Changed[];
+  /** Files of the root that claim to name packages and do not parse. */
+  readonly unread: readonly Unread[];
   /** Null: they were not compared. */
   readonly same_files: boolean | null;
   /** Why the files were not compared; null where they were. */
@@ -23,7 +25,7 @@ export type Compared = {
   readonly files: readonly string[] | null;
 };
 
-const UNCOMPARED = "the manifest holds no list of them, for it was made from an SBOM";
+const UNCOMPARED = "the manifest holds no list of them (an SBOM has none)";
 
 /** Reads a root and holds it to an image. `lists`: the folder of lists that `create --files` kept, to name each file. Throws a Complaint. */
 export function compareRoot(content: Content, name: string, folder: string, lists: string | null): Compared {
@@ -44,6 +46,7 @@ export function compareRoot(content: Content, name: string, folder: string, list
     same: sameFiles !== false && packages.length === 0,
     digest: root.digest,
     packages,
+    unread: root.unread,
     same_files: sameFiles,
     uncompared: sameFiles === null ? UNCOMPARED : null,
     files: list === null ? null : fileDifferences(list, root.list),

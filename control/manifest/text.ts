@@ -6,6 +6,7 @@ import type { ManifestFile } from "./file.ts";
 import type { Holding } from "./inventory.ts";
 import { type GroupMatch, holdsTo } from "./matches.ts";
 import { readPurl } from "./purl.ts";
+import type { Unread } from "./rootfs/scan.ts";
 
 /** A manifest for a person: what it is, where it runs, its images and how many packages of which kind. `all`: every package. */
 export function manifestText({ manifest, digest, signers }: ManifestFile, all: boolean): string {
@@ -68,6 +69,14 @@ export function holdersText(rows: readonly Holding[]): string {
     [["CLUSTER", "IMAGE", "PACKAGE"], ...rows.map(({ cluster, image, purl }) => [cluster, image, purl])],
     [`${clusters} cluster${clusters === 1 ? "" : "s"}`],
   );
+}
+
+/** A line a file that claims to name packages and does not parse. */
+export function unreadText(image: string, unread: readonly Unread[]): string {
+  return unread
+    .map(({ path, why }) => printable(`warning: ${image}: ${path} does not say which package it is of: ${why}`))
+    .map((line) => `${line}\n`)
+    .join("");
 }
 
 const MAX_FILES_SHOWN = 50;

@@ -178,6 +178,24 @@ describe("a manifest from an SBOM", () => {
   });
 });
 
+test("of a root file system, what claims to name a package and does not parse is warned of by `create` and `verify`, and is in their JSON", () => {
+  mkdirSync(at("torn/node_modules/torn"), { recursive: true });
+  writeFileSync(at("torn/node_modules/torn/package.json"), '{"name":"torn","ver');
+  const flags = ["--parameters", at("eu.yaml"), "--says", "x", "--version", "4.1.0", ...signed, at("keys")];
+  const image = ["--image", `broker=${at("torn")}`];
+  const made = control("manifest", "create", ...image, ...flags, "--out", at("torn.manifest"), "--json");
+  const why = "it is no JSON with the name and the version of a package";
+  const path = "node_modules/torn/package.json";
+  const warning = `warning: broker: ${path} does not say which package it is of: ${why}\n`;
+  expect([made.code, made.err]).toEqual([0, warning]);
+  expect(JSON.parse(made.out)).toMatchObject({ unread: [{ image: "broker", path, why }] });
+  const key = good("manifest", "signer", ...signed, at("keys")).trim();
+  const root = ["--signer-verifier", key, "--root", `broker=${at("torn")}`, "--json"];
+  const held = control("manifest", "verify", at("torn.manifest"), ...root);
+  expect([held.code, held.err]).toEqual([0, warning]);
+  expect(JSON.parse(held.out)).toMatchObject({ roots: [{ same: true, unread: [{ path, why }] }] });
+});
+
 describe("two manifests", () => {
   test("a copy elsewhere has the same checksum, and `diff` says which parameters are its own", () => {
     good(
@@ -303,7 +321,7 @@ describe("verify", () => {
     cpSync(at("project"), at(`${name}/node_modules/app`), { recursive: true });
     return at(name);
   }
-  const UNCOMPARED = "its files were not compared: the manifest holds no list of them, for it was made from an SBOM";
+  const UNCOMPARED = "its files were not compared: the manifest holds no list of them (an SBOM has none)";
 
   test("a root file system is held to a manifest made from an SBOM by its libraries alone, and it says so", () => {
     const folder = projectRoot("sbom-root");
