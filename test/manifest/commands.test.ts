@@ -513,5 +513,20 @@ test("the control plane knows who holds a library, since when, and what a cluste
   expect(good("manifest", "at", now, "--cluster", "prod-eu-1", "--dir", dir, "--note")).toBe(
     readFileSync(at("new.manifest"), "utf8"),
   );
+  type At = { revision: { digest: string }; checksum: string; state: object; manifest: Record<string, unknown> };
+  const whole = JSON.parse(good("manifest", "at", now, "--cluster", "prod-eu-1", "--dir", dir, "--json")) as At;
+  const {
+    signers: _,
+    digest,
+    checksum,
+    ...document
+  } = JSON.parse(good("manifest", "show", "--json", at("new.manifest"))) as Record<string, unknown>;
+  expect(whole).toMatchObject({
+    revision: { digest },
+    checksum,
+    state: { groups: { "prod-eu-1-brokers": { count: 3 } } },
+  });
+  expect(whole.manifest).toEqual(document);
+  expect(JSON.stringify(whole.manifest)).toContain('"pkg:npm/hono@5.0.0"');
   expect(control("manifest", "at", "yesterday", "--cluster", "prod-eu-1", "--dir", dir).code).toBe(2);
 });
