@@ -35,6 +35,12 @@ function parameters(name: string, cluster: string, region: string): void {
   writeFileSync(at(name), text);
 }
 
+/** An SBOM whose components lie in each other. */
+function nested(levels: number): string {
+  const component = '{"type":"library","name":"a","components":[';
+  return `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[${component.repeat(levels)}${"]}".repeat(levels)}]}`;
+}
+
 /** SBOMs of a small project by npm itself. */
 function sboms(): void {
   mkdirSync(at("project/node_modules"), { recursive: true });
@@ -131,6 +137,7 @@ describe("a manifest from an SBOM", () => {
       ["", "not JSON"],
       ['{"bomFormat":"CycloneDX","specVersion":"1.2","components":[]}', "specVersion"],
       ['{"spdxVersion":"SPDX-2.3"}', "packages"],
+      [nested(20_000), "it is nested over 256 levels"],
     ] as const) {
       writeFileSync(at("bad.json"), text);
       const refused = control(
