@@ -2,7 +2,7 @@ import { z } from "zod";
 import { DNS_NAME, ID } from "../../policy/names.ts";
 import { VERSION, VERSION_FORM } from "../../policy/version.ts";
 import { MAX_MANIFEST_DEPTH } from "../limits.ts";
-import { canonical, type Json, parseCanonical } from "./canonical.ts";
+import { canonical, type Json, namesPrototype, parseCanonical } from "./canonical.ts";
 import { digestOf } from "./envelope.ts";
 import { ClusterName, Count, Digest, ResourceName, Words } from "./names.ts";
 
@@ -28,6 +28,8 @@ export const Image = z.strictObject({
   name: Id,
   /** Of the image's own bytes (an OCI image's digest, a disk image's SHA-256), or of its list of files. */
   digest: Digest,
+  /** Of the list of its files; absent where it was made from an SBOM, which has none: its files can then be compared with nothing. */
+  files: Digest.optional(),
   /** Every package in it, transitive ones too. */
   packages: z.array(Purl).max(100_000).refine(ascending, ORDER),
 });
@@ -103,6 +105,8 @@ export function readManifest(text: string): ReadManifest {
   const line = text.slice(0, -1);
   const parsed = text.endsWith("\n") ? parseCanonical(line, MAX_MANIFEST_DEPTH) : { fault: "no newline" };
   if ("fault" in parsed) return { fault: "its text is not one line of canonical JSON (RFC 8785)" };
+  // Seldom looked for: a line has no such word but in a name or in what somebody said.
+  if (line.includes("__proto__") && namesPrototype(parsed.value)) return { fault: "it has a field __proto__" };
   const manifest = Manifest.safeParse(parsed.value);
   if (manifest.success) return { manifest: manifest.data, digest: digestOf(line) };
   const issue = manifest.error.issues[0];

@@ -5,6 +5,7 @@ import { checksumOf, type Manifest } from "../../agent/wire/manifest.ts";
 import { VERSION, VERSION_FORM } from "../../policy/version.ts";
 import { agentOf, type Found, type ImageSource, makeManifest, readImage, readParameters } from "../manifest/create.ts";
 import { readManifestFile, signerKey, signManifest } from "../manifest/file.ts";
+import { unreadText } from "../manifest/text.ts";
 import type { SignerOptions } from "../signer.ts";
 import { Complaint } from "../terminal.ts";
 import { addKept } from "./manifestKept.ts";
@@ -81,16 +82,19 @@ function addCreate(manifest: Command): void {
         "Give both the same name.",
       );
     const found = sources.map(readImage);
-    for (const { image, nameless } of found)
+    for (const { image, nameless, unread } of found) {
       if (nameless.length > 0)
         process.stderr.write(
           `warning: ${image.name}: ${nameless.length} components have no package URL and are left out: ${nameless.slice(0, 5).join(", ")}${nameless.length > 5 ? ", …" : ""}\n`,
         );
+      process.stderr.write(unreadText(image.name, unread));
+    }
     if (options.files !== undefined) keepLists(options.files, found);
     const agent = options.agent === undefined ? null : agentOf(...options.agent);
     const images = found.map(({ image }) => image);
     const content = { agent, images, version: options.version };
-    write(makeManifest(options.says, content, readParameters(options.parameters)), options);
+    const unread = found.flatMap(({ image, unread: files }) => files.map((file) => ({ image: image.name, ...file })));
+    write(makeManifest(options.says, content, readParameters(options.parameters)), options, { unread });
   });
 }
 
@@ -113,7 +117,8 @@ function addCopy(manifest: Command): void {
   });
 }
 
-function write(made: Manifest, options: SignFlags): void {
+/** `more`: what `--json` says beside it. */
+function write(made: Manifest, options: SignFlags, more: object = {}): void {
   const note = signManifest(made, options.as, needSigner(options));
   if (options.out === undefined) {
     out(note);
@@ -124,7 +129,7 @@ function write(made: Manifest, options: SignFlags): void {
   const checksum = checksumOf(made.content);
   out(
     options.json
-      ? `${JSON.stringify({ digest, checksum, file: options.out })}\n`
+      ? `${JSON.stringify({ digest, checksum, file: options.out, ...more })}\n`
       : `digest    ${digest}\nchecksum  ${checksum}\n`,
   );
 }

@@ -58,7 +58,7 @@ function addAt(manifest: Command): void {
     .requiredOption("--cluster <name>", "the cluster")
     .requiredOption("--dir <folder>", "the control plane's folder")
     .option("--note", "print the manifest itself, as its signed file")
-    .option("--json", "print JSON")
+    .option("--json", "print JSON: all of that, and the manifest down to its libraries")
     .action(async (time: string, options: { dir: string; cluster: string; note?: boolean; json?: boolean }) => {
       const cluster = clusterName(options.cluster);
       const at = secondsOf(time);
@@ -66,10 +66,10 @@ function addAt(manifest: Command): void {
       const hint = `See \`reeve-control fleet history ${cluster}\`.`;
       if (found === null) throw new Complaint(1, `show ${cluster}`, `nothing of it was known at ${time}`, hint);
       if (!options.note) {
-        const { newest, checksum, state } = found;
+        const { newest, checksum, state, manifest } = found;
         out(
           options.json
-            ? `${JSON.stringify({ revision: newest, checksum, state })}\n`
+            ? `${JSON.stringify({ revision: newest, checksum, state, manifest })}\n`
             : stateText(newest, checksum, state),
         );
         return;

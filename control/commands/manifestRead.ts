@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
 import { checksumOf } from "../../agent/wire/manifest.ts";
 import { readInventory } from "../inventories.ts";
@@ -8,7 +6,7 @@ import { difference } from "../manifest/diff.ts";
 import { readManifestFile, signedBy } from "../manifest/file.ts";
 import { imagesOf, manifestOf } from "../manifest/inventory.ts";
 import { holdsTo, matches } from "../manifest/matches.ts";
-import { differenceText, manifestText, matchedText, verifiedText } from "../manifest/text.ts";
+import { differenceText, manifestText, matchedText, unreadText, verifiedText } from "../manifest/text.ts";
 import { newestRevision } from "../revisions/read.ts";
 import { whenText } from "../revisions/text.ts";
 import { clusterName } from "../statement.ts";
@@ -74,7 +72,7 @@ function addVerify(manifest: Command): void {
     .option("--signer-verifier <key>", "a release signer's verifier key, NAME+ID+KEY; may be given again", gather, [])
     .option(
       "--root <named>",
-      "IMAGE=FOLDER, a root file system that should be this image; may be given again",
+      "IMAGE=FOLDER, a root file system that should be this image: its libraries, and its files where the manifest holds their list; may be given again",
       pair,
       [],
     )
@@ -101,8 +99,9 @@ function verifyFile(file: string, options: VerifyFlags): void {
   const read = readManifestFile(file);
   const signed = signedBy(read.note, options.signerVerifier);
   const roots = options.root.map(([image, folder]) =>
-    compareRoot(read.manifest.content, image, folder, listFile(options.files, image)),
+    compareRoot(read.manifest.content, image, folder, options.files ?? null),
   );
+  for (const { image, unread } of roots) process.stderr.write(unreadText(image, unread));
   const holds = signed.length > 0 && roots.every(({ same }) => same);
   out(
     options.json
@@ -143,10 +142,6 @@ async function compareCluster(sql: Sql, cluster: string) {
     at: whenText(inventory.at),
     groups: matches(kept.manifest, inventory.groups, (location) => images.get(location) ?? null),
   };
-}
-
-function listFile(folder: string | undefined, image: string): string | null {
-  return folder === undefined ? null : readFileSync(join(folder, `${image}.mtree`), "utf8");
 }
 
 function gather(text: string, before: string[]): string[] {

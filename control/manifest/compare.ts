@@ -1,23 +1,34 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { digestOf } from "../../agent/wire/envelope.ts";
-import type { Content } from "../../agent/wire/manifest.ts";
+import type { Content, Image } from "../../agent/wire/manifest.ts";
 import { Complaint } from "../terminal.ts";
 import { type Changed, packageDifferences } from "./diff.ts";
 import { splitLine } from "./rootfs/mtree.ts";
-import { scanRoot } from "./rootfs/scan.ts";
+import { scanRoot, type Unread } from "./rootfs/scan.ts";
 
-/** How a root file system compares with an image of a manifest. */
+/** How a root file system compares with an image of a manifest: its libraries always, its files where the manifest holds the digest of their list. */
 export type Compared = {
   readonly image: string;
+  /** The libraries, and the files where they were compared. */
   readonly same: boolean;
   /** Of the root's own files. */
   readonly digest: string;
   readonly packages: readonly Changed[];
+  /** Files of the root that claim to name packages and do not parse. */
+  readonly unread: readonly Unread[];
+  /** Null: they were not compared. */
+  readonly same_files: boolean | null;
+  /** Why the files were not compared; null where they were. */
+  readonly uncompared: string | null;
   /** `+`, `-` or `~` and the path; null where no list of the image's files was given. */
   readonly files: readonly string[] | null;
 };
 
-/** Reads a root and holds it to an image. `list`: the files of that image, as `create --files` kept them. Throws a Complaint. */
-export function compareRoot(content: Content, name: string, folder: string, list: string | null): Compared {
+const UNCOMPARED = "the manifest holds no list of them (an SBOM has none)";
+
+/** Reads a root and holds it to an image. `lists`: the folder of lists that `create --files` kept, to name each file. Throws a Complaint. */
+export function compareRoot(content: Content, name: string, folder: string, lists: string | null): Compared {
   const image = content.images.find((one) => one.name === name);
   if (image === undefined)
     throw new Complaint(
@@ -26,22 +37,33 @@ export function compareRoot(content: Content, name: string, folder: string, list
       `the manifest has no image ${name}`,
       `It has ${content.images.map((one) => one.name).join(", ")}.`,
     );
-  if (list !== null && digestOf(list) !== image.digest)
-    throw new Complaint(
-      3,
-      "verify",
-      `the list of files is not that of the image ${name}`,
-      "Give the folder that `manifest create --files` wrote with this manifest.",
-    );
+  const list = lists === null ? null : listOf(image, lists);
   const root = scanRoot(folder);
   const packages = packageDifferences(image.packages, root.packages);
+  const sameFiles = image.files === undefined ? null : root.digest === image.files;
   return {
     image: name,
-    same: root.digest === image.digest && packages.length === 0,
+    same: sameFiles !== false && packages.length === 0,
     digest: root.digest,
     packages,
+    unread: root.unread,
+    same_files: sameFiles,
+    uncompared: sameFiles === null ? UNCOMPARED : null,
     files: list === null ? null : fileDifferences(list, root.list),
   };
+}
+
+/** The image's list of files, which must be the very one that the manifest holds the digest of; null where it holds none. */
+function listOf({ name, files }: Image, folder: string): string | null {
+  if (files === undefined) return null;
+  const list = readFileSync(join(folder, `${name}.mtree`), "utf8");
+  if (digestOf(list) === files) return list;
+  throw new Complaint(
+    3,
+    "verify",
+    `the list of files is not that of the image ${name}`,
+    "Give the folder that `manifest create --files` wrote with this manifest.",
+  );
 }
 
 function fileDifferences(from: string, to: string): string[] {

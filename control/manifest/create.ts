@@ -5,20 +5,22 @@ import { type Content, Image, Manifest, Parameters } from "../../agent/wire/mani
 import { Digest } from "../../agent/wire/names.ts";
 import { readStrict } from "../strictFile.ts";
 import { Complaint } from "../terminal.ts";
-import { scanRoot } from "./rootfs/scan.ts";
+import { scanRoot, type Unread } from "./rootfs/scan.ts";
 import { readSbom } from "./sbom.ts";
 
 export type ImageSource = {
   readonly name: string;
   /** An SBOM's file, or the folder of a root file system. */
   readonly path: string;
-  /** Of the image's own bytes. Needed with an SBOM; of a root file system its list of files has one. */
+  /** Of the image's own bytes. Needed with an SBOM; of a root file system its list of files has one, too. */
   readonly digest: string | null;
 };
 export type Found = {
   readonly image: Image;
   /** Software without a package URL, which is therefore not in the manifest. */
   readonly nameless: readonly string[];
+  /** Files of a root that claim to name packages and do not parse; likewise. */
+  readonly unread: readonly Unread[];
   /** What is in a root, as mtree(5) has it; null for an SBOM. */
   readonly list: string | null;
 };
@@ -28,7 +30,7 @@ export function readImage(source: ImageSource): Found {
   const cannot = `read the image ${source.name}`;
   const folder = statSync(source.path).isDirectory();
   const found = folder ? ofRoot(source.path) : ofSbom(source.path, cannot);
-  const digest = source.digest ?? found.digest;
+  const digest = source.digest ?? found.files;
   if (digest === null)
     throw new Complaint(
       2,
@@ -36,21 +38,22 @@ export function readImage(source: ImageSource): Found {
       "an SBOM does not say which bytes it is of",
       `Give --digest ${source.name}=sha256:… of the image.`,
     );
-  const image = Image.safeParse({ name: source.name, digest, packages: [...found.packages] });
+  const files = found.files === null ? {} : { files: found.files };
+  const image = Image.safeParse({ name: source.name, digest, ...files, packages: [...found.packages] });
   if (!image.success) throw new Complaint(3, cannot, fieldOf(image.error), "See docs/MANIFEST.md.");
-  return { image: image.data, nameless: found.nameless, list: found.list };
+  return { image: image.data, nameless: found.nameless, unread: found.unread, list: found.list };
 }
 
 function ofRoot(path: string) {
-  const { packages, digest, list } = scanRoot(path);
-  return { packages, digest, list, nameless: [] };
+  const { packages, unread, digest, list } = scanRoot(path);
+  return { packages, files: digest, list, nameless: [], unread };
 }
 
 function ofSbom(path: string, cannot: string) {
   const sbom = readSbom(readFileSync(path, "utf8"));
   if ("fault" in sbom)
     throw new Complaint(3, cannot, `${path}: ${sbom.fault}`, "Make it by a scanner such as syft or trivy.");
-  return { packages: sbom.packages, digest: null, list: null, nameless: sbom.nameless };
+  return { packages: sbom.packages, files: null, list: null, nameless: sbom.nameless, unread: [] };
 }
 
 const ParametersFile = Parameters.extend({ policy: Digest.nullable().default(null) });

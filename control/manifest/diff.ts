@@ -7,6 +7,8 @@ export type ImageDifference = {
   readonly image: string;
   readonly from: string | null;
   readonly to: string | null;
+  /** Digests of the lists of files where they differ; null in it: none is held. */
+  readonly files: readonly [string | null, string | null] | null;
   readonly packages: readonly Changed[];
 };
 export type Difference = {
@@ -41,8 +43,9 @@ function imageDifferences(a: Content, b: Content): ImageDifference[] {
   return names.flatMap((name) => {
     const [from, to] = [a, b].map((content) => content.images.find((image) => image.name === name));
     const packages = packageDifferences(from?.packages ?? [], to?.packages ?? []);
-    if (from?.digest === to?.digest && packages.length === 0) return [];
-    return [{ image: name, from: from?.digest ?? null, to: to?.digest ?? null, packages }];
+    const files = from?.files === to?.files ? null : ([from?.files ?? null, to?.files ?? null] as const);
+    if (from?.digest === to?.digest && files === null && packages.length === 0) return [];
+    return [{ image: name, from: from?.digest ?? null, to: to?.digest ?? null, files, packages }];
   });
 }
 

@@ -39,6 +39,18 @@ const Spdx = z.object({
   ),
 });
 
+/** Levels of JSON: far more than components lie in each other, far fewer than the stack holds. */
+const MAX_SBOM_DEPTH = 256;
+
+function isTooDeep(value: unknown): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_SBOM_DEPTH) return true;
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+  }
+  return false;
+}
+
 export type Sbom = {
   readonly format: string;
   readonly packages: readonly string[];
@@ -54,6 +66,7 @@ export function readSbom(text: string): Sbom | { readonly fault: string } {
   } catch {
     return { fault: "it is not JSON" };
   }
+  if (isTooDeep(value)) return { fault: `it is nested over ${MAX_SBOM_DEPTH} levels` };
   const cyclone = CycloneDx.safeParse(value);
   if (cyclone.success) return ofCycloneDx(cyclone.data);
   const spdx = Spdx.safeParse(value);

@@ -6,6 +6,7 @@ import type { ManifestFile } from "./file.ts";
 import type { Holding } from "./inventory.ts";
 import { type GroupMatch, holdsTo } from "./matches.ts";
 import { readPurl } from "./purl.ts";
+import type { Unread } from "./rootfs/scan.ts";
 
 /** A manifest for a person: what it is, where it runs, its images and how many packages of which kind. `all`: every package. */
 export function manifestText({ manifest, digest, signers }: ManifestFile, all: boolean): string {
@@ -25,7 +26,7 @@ export function manifestText({ manifest, digest, signers }: ManifestFile, all: b
   return table(head, [...(groups.length === 0 ? [] : ["groups", ...groups]), ...images]);
 }
 
-function imageLines({ name, digest, packages }: Image, all: boolean): string[] {
+function imageLines({ name, digest, files, packages }: Image, all: boolean): string[] {
   const kinds = new Map<string, number>();
   for (const purl of packages) {
     const type = readPurl(purl)?.type ?? "other";
@@ -34,6 +35,7 @@ function imageLines({ name, digest, packages }: Image, all: boolean): string[] {
   const counts = [...kinds].sort(([a], [b]) => (a < b ? -1 : 1)).map(([type, count]) => `${count} ${type}`);
   return [
     `image ${name} ${digest}`,
+    `  files: ${files ?? "no list of them"}`,
     `  packages: ${counts.join(", ") || "none"}`,
     ...(all ? packages.map((purl) => `  ${purl}`) : []),
   ];
@@ -44,6 +46,7 @@ export function differenceText(of: Difference): string {
   if (of.agent !== null) lines.push(`agent: ${of.agent[0] ?? "not said"} -> ${of.agent[1] ?? "not said"}`);
   for (const image of of.images) {
     lines.push(`image ${image.image}: ${image.from ?? "not there"} -> ${image.to ?? "not there"}`);
+    if (image.files !== null) lines.push(`  files: ${image.files.map((digest) => digest ?? "no list").join(" -> ")}`);
     lines.push(...changedLines(image.packages));
   }
   for (const { path, from, to } of of.parameters)
@@ -68,18 +71,41 @@ export function holdersText(rows: readonly Holding[]): string {
   );
 }
 
+/** A line a file that claims to name packages and does not parse. */
+export function unreadText(image: string, unread: readonly Unread[]): string {
+  return unread
+    .map(({ path, why }) => printable(`warning: ${image}: ${path} does not say which package it is of: ${why}`))
+    .map((line) => `${line}\n`)
+    .join("");
+}
+
 const MAX_FILES_SHOWN = 50;
 
 /** What `manifest verify` found. `signed`: the verifier keys that signed it. */
 export function verifiedText(signed: readonly string[], roots: readonly Compared[]): string {
   const names = signed.map((key) => key.split("+")[0]).join(", ");
   const lines = [signed.length > 0 ? `signed by ${names}` : "signed by none of these signers"];
-  for (const { image, same, digest, packages, files } of roots) {
-    lines.push(same ? `${image} is what it says` : `${image} is not what it says: its files have ${digest}`);
-    lines.push(...changedLines(packages), ...(files ?? []).slice(0, MAX_FILES_SHOWN).map((line) => `  file ${line}`));
-    if (files !== null && files.length > MAX_FILES_SHOWN) lines.push(`  … and ${files.length - MAX_FILES_SHOWN} files`);
-  }
-  return lines.map((line) => `${printable(line)}\n`).join("");
+  return [...lines, ...roots.flatMap(comparedLines)].map((line) => `${printable(line)}\n`).join("");
+}
+
+function comparedLines(root: Compared): string[] {
+  const { image, same, packages, files } = root;
+  const whole = root.uncompared === null ? "is what it says" : "has the libraries that it says";
+  const lines = [`${image} ${same ? whole : `is not what it says: ${faultText(root)}`}`];
+  if (root.uncompared !== null) lines.push(`  its files were not compared: ${root.uncompared}`);
+  lines.push(...changedLines(packages), ...(files ?? []).slice(0, MAX_FILES_SHOWN).map((line) => `  file ${line}`));
+  if (files !== null && files.length > MAX_FILES_SHOWN) lines.push(`  … and ${files.length - MAX_FILES_SHOWN} files`);
+  if (root.same_files === false && files === null)
+    lines.push("  give --files, the folder of `create --files`, to see which");
+  return lines;
+}
+
+function faultText({ same_files: files, digest, packages }: Compared): string {
+  const parts = [
+    ...(packages.length > 0 ? ["it has other libraries"] : []),
+    ...(files === false ? [`its files have ${digest}`] : []),
+  ];
+  return parts.join(", and ");
 }
 
 /** How a cluster's groups compare with its manifest. `at`: when its agent said so. */

@@ -32,7 +32,7 @@ function cosignedView({ witnessed: { cosigned } }: ClusterPage): Html | string {
 }
 
 function manifestView({ manifest, libraries, standing }: ClusterPage): Html {
-  if (manifest === null) return html`<p>None was kept: <code>reeve-control manifest keep</code>.</p>`;
+  if (manifest === null) return html`<p>None was kept: <code>reeve-control manifest import</code>.</p>`;
   const { revision } = manifest;
   return html`${factsView([
     ["Version", manifest.version],

@@ -1,4 +1,4 @@
-import { checksumOf } from "../../agent/wire/manifest.ts";
+import { checksumOf, type Manifest } from "../../agent/wire/manifest.ts";
 import { manifestOf } from "../manifest/inventory.ts";
 import type { Sql } from "../store.ts";
 import { type Revision, revisionsUntil } from "./read.ts";
@@ -9,6 +9,8 @@ export type ClusterAt = {
   readonly state: ClusterState;
   /** Of the manifest that the cluster was at; null: none is kept here. */
   readonly checksum: string | null;
+  /** Down to its libraries; null likewise. */
+  readonly manifest: Manifest | null;
   readonly note: string | null;
 };
 
@@ -17,11 +19,12 @@ export async function clusterAt(sql: Sql, cluster: string, at: number): Promise<
   const line = await revisionsUntil(sql, cluster, at);
   const newest = line.at(-1);
   if (newest === undefined) return null;
-  const manifest = newest.digest === null ? null : await manifestOf(sql, newest.digest);
+  const kept = newest.digest === null ? null : await manifestOf(sql, newest.digest);
   return {
     newest,
     state: stateAfter(line),
-    checksum: manifest === null ? null : checksumOf(manifest.manifest.content),
-    note: manifest?.note ?? null,
+    checksum: kept === null ? null : checksumOf(kept.manifest.content),
+    manifest: kept?.manifest ?? null,
+    note: kept?.note ?? null,
   };
 }

@@ -80,6 +80,8 @@ test("whatever a control plane answers instead is no manifest, and nothing of it
   expect(await wrapped(noteOf("{}\n"))).toBe("malformed");
   expect(await wrapped(noteOf(TEXT.replace('"1.2.3"', '"01.2.3"')))).toBe("malformed");
   expect(await wrapped(noteOf(TEXT.replace('{"content"', '{ "content"')))).toBe("malformed");
+  // What would be read without it is not what was signed.
+  expect(await wrapped(noteOf(TEXT.replace('"groups":{}', '"groups":{"__proto__":1}')))).toBe("malformed");
   expect(await wrapped(noteOf(`${TEXT}${TEXT}`))).toBe("malformed");
   expect(await asked(ok(TEXT))).toBe("malformed");
   expect(await asked(ok("x".repeat(1_000_001)))).toBe("malformed");

@@ -216,6 +216,36 @@ test("records that were set and taken away, and certificates that were issued, a
   expect(found).toMatchObject({ checksum: null, note: null, newest: { digest: null } });
 });
 
+test("a scale, a record and a certificate are revisions of the same signed content, and each of them has it whole, down to its libraries", async () => {
+  const one = release("one", "1", "3.0.11");
+  await store.transaction((sql) => keepManifest(sql, one, "ops", "first"));
+  const begin = Date.now();
+  const changes: readonly Pick<Done, "action" | "asked">[] = [
+    { action: "scale", asked: { group: "brokers", count: 5 } },
+    {
+      action: "update-dns",
+      asked: { zone: "z", name: "a.example.com", type: "A", change: "create", values: ["10.0.0.1"], ttl: 60 },
+    },
+    {
+      action: "issue-certificate",
+      asked: { authority: "ca", csr_sha256: "0".repeat(64), usages: ["server"], validity: 60 },
+    },
+  ];
+  for (const [n, { action, asked }] of changes.entries()) {
+    const to = { what: action, from: null, to: "x" };
+    await hand(10 + 2 * n, { action, asked, changed: [to], at: begin });
+    const found = await store.transaction((sql) => clusterAt(sql, "c", Math.floor(Date.now() / 1000)));
+    expect(found?.newest).toMatchObject({ action, position: n + 2, digest: one.digest });
+    expect(found).toMatchObject({ manifest: one.manifest, checksum: checksumOf(one.manifest.content) });
+  }
+  const { state } = (await store.transaction((sql) => clusterAt(sql, "c", Math.floor(Date.now() / 1000)))) ?? {};
+  expect(state).toMatchObject({
+    groups: { brokers: { count: 5 } },
+    records: { "z/a.example.com A": { values: ["10.0.0.1"] } },
+    certificates: { ca: { issued: 1 } },
+  });
+});
+
 test("a deploy that was taken back is a revision that leaves the groups as they were; one that was never begun is none", async () => {
   await store.transaction((sql) => keepManifest(sql, release("one", "1", "3.0.11"), "ops", "first"));
   const failed = {

@@ -35,6 +35,12 @@ function parameters(name: string, cluster: string, region: string): void {
   writeFileSync(at(name), text);
 }
 
+/** An SBOM whose components lie in each other. */
+function nested(levels: number): string {
+  const component = '{"type":"library","name":"a","components":[';
+  return `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[${component.repeat(levels)}${"]}".repeat(levels)}]}`;
+}
+
 /** SBOMs of a small project by npm itself. */
 function sboms(): void {
   mkdirSync(at("project/node_modules"), { recursive: true });
@@ -131,6 +137,7 @@ describe("a manifest from an SBOM", () => {
       ["", "not JSON"],
       ['{"bomFormat":"CycloneDX","specVersion":"1.2","components":[]}', "specVersion"],
       ['{"spdxVersion":"SPDX-2.3"}', "packages"],
+      [nested(20_000), "it is nested over 256 levels"],
     ] as const) {
       writeFileSync(at("bad.json"), text);
       const refused = control(
@@ -178,6 +185,24 @@ describe("a manifest from an SBOM", () => {
   });
 });
 
+test("of a root file system, what claims to name a package and does not parse is warned of by `create` and `verify`, and is in their JSON", () => {
+  mkdirSync(at("torn/node_modules/torn"), { recursive: true });
+  writeFileSync(at("torn/node_modules/torn/package.json"), '{"name":"torn","ver');
+  const flags = ["--parameters", at("eu.yaml"), "--says", "x", "--version", "4.1.0", ...signed, at("keys")];
+  const image = ["--image", `broker=${at("torn")}`];
+  const made = control("manifest", "create", ...image, ...flags, "--out", at("torn.manifest"), "--json");
+  const why = "it is no JSON with the name and the version of a package";
+  const path = "node_modules/torn/package.json";
+  const warning = `warning: broker: ${path} does not say which package it is of: ${why}\n`;
+  expect([made.code, made.err]).toEqual([0, warning]);
+  expect(JSON.parse(made.out)).toMatchObject({ unread: [{ image: "broker", path, why }] });
+  const key = good("manifest", "signer", ...signed, at("keys")).trim();
+  const root = ["--signer-verifier", key, "--root", `broker=${at("torn")}`, "--json"];
+  const held = control("manifest", "verify", at("torn.manifest"), ...root);
+  expect([held.code, held.err]).toEqual([0, warning]);
+  expect(JSON.parse(held.out)).toMatchObject({ roots: [{ same: true, unread: [{ path, why }] }] });
+});
+
 describe("two manifests", () => {
   test("a copy elsewhere has the same checksum, and `diff` says which parameters are its own", () => {
     good(
@@ -214,6 +239,7 @@ describe("two manifests", () => {
         image: "broker",
         from: DIGEST,
         to: DIGEST,
+        files: null,
         packages: [{ package: "pkg:npm/hono", from: [version], to: ["5.0.0"] }],
       },
     ]);
@@ -290,6 +316,110 @@ describe("verify", () => {
     );
     writeFileSync(at("lists/broker.mtree"), "");
     expect(verify()).toMatchObject({ code: 3 });
+  });
+
+  const verifyRoot = (manifest: string, ...flags: string[]): Ran => {
+    const key = good("manifest", "signer", ...signed, at("keys")).trim();
+    return control("manifest", "verify", at(manifest), "--signer-verifier", key, "--root", ...flags);
+  };
+  /** The project as npm's SBOM has it, as a root file system. */
+  function projectRoot(name: string): string {
+    mkdirSync(at(`${name}/node_modules`), { recursive: true });
+    cpSync(at("project"), at(`${name}/node_modules/app`), { recursive: true });
+    return at(name);
+  }
+  const UNCOMPARED = "its files were not compared: the manifest holds no list of them (an SBOM has none)";
+
+  test("a root file system is held to a manifest made from an SBOM by its libraries alone, and it says so", () => {
+    const folder = projectRoot("sbom-root");
+    const same = verifyRoot("a.manifest", `broker=${folder}`);
+    expect(same).toMatchObject({
+      code: 0,
+      out: `signed by ${AS}\nbroker has the libraries that it says\n  ${UNCOMPARED}\n`,
+    });
+    const json = JSON.parse(verifyRoot("a.manifest", `broker=${folder}`, "--json").out) as { roots: object[] };
+    expect(json).toMatchObject({
+      holds: true,
+      roots: [{ same: true, packages: [], same_files: null, uncompared: UNCOMPARED.split(": ")[1] }],
+    });
+    const file = join(folder, "node_modules/app/node_modules/zod/package.json");
+    writeFileSync(file, readFileSync(file, "utf8").replace(/"version": "[\d.]+"/, '"version": "9.9.9"'));
+    const other = verifyRoot("a.manifest", `broker=${folder}`);
+    expect([other.code, other.out]).toEqual([
+      1,
+      expect.stringMatching(
+        /\nbroker is not what it says: it has other libraries\n {2}its files were not compared: .*\n {2}~ pkg:npm\/zod [\d.]+ -> 9\.9\.9\n$/,
+      ),
+    ]);
+    // The manifest holds no list, whatever lies in the folder.
+    mkdirSync(at("stray"));
+    writeFileSync(at("stray/broker.mtree"), "");
+    expect(verifyRoot("a.manifest", `broker=${folder}`, "--files", at("stray"))).toMatchObject({
+      code: 1,
+      out: other.out,
+    });
+  });
+
+  test("files are compared too where --digest names other bytes, with and without their list at hand", () => {
+    const folder = projectRoot("program-root");
+    mkdirSync(at("program-lists"));
+    const image = ["--image", `broker=${folder}`, "--digest", `broker=${DIGEST}`, "--files", at("program-lists")];
+    const flags = ["--parameters", at("eu.yaml"), "--says", "x", "--version", "4.1.0"];
+    good("manifest", "create", ...image, ...flags, ...signed, at("keys"), "--out", at("program.manifest"));
+    const shown = JSON.parse(good("manifest", "show", "--json", at("program.manifest"))) as {
+      content: { images: { digest: string; files: string }[] };
+    };
+    const [held] = shown.content.images;
+    expect(held).toMatchObject({ digest: DIGEST, files: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) });
+    expect(verifyRoot("program.manifest", `broker=${folder}`)).toMatchObject({
+      code: 0,
+      out: `signed by ${AS}\nbroker is what it says\n`,
+    });
+    writeFileSync(join(folder, "left-behind"), "x");
+    const unnamed = verifyRoot("program.manifest", `broker=${folder}`);
+    expect([unnamed.code, unnamed.out]).toEqual([
+      1,
+      expect.stringMatching(/\nbroker is not what it says: its files have sha256:[0-9a-f]{64}\n {2}give --files, /),
+    ]);
+    const named = verifyRoot("program.manifest", `broker=${folder}`, "--files", at("program-lists"));
+    expect([named.code, named.out]).toEqual([1, expect.stringMatching(/\n {2}file \+ left-behind\n$/)]);
+    const file = join(folder, "node_modules/app/node_modules/zod/package.json");
+    writeFileSync(file, readFileSync(file, "utf8").replace(/"version": "[\d.]+"/, '"version": "9.9.9"'));
+    expect(verifyRoot("program.manifest", `broker=${folder}`).out).toMatch(
+      /: it has other libraries, and its files have .*\n {2}~ pkg:npm\/zod [\d.]+ -> 9\.9\.9\n/,
+    );
+    rmSync(at("program-lists/broker.mtree"));
+    expect(verifyRoot("program.manifest", `broker=${folder}`, "--files", at("program-lists"))).toMatchObject({
+      code: 4,
+      err: expect.stringContaining("broker.mtree"),
+    });
+  });
+
+  test("of two manifests whose images differ in files alone `diff` names the lists", () => {
+    const folder = projectRoot("moved-root");
+    const flags = ["--parameters", at("eu.yaml"), "--says", "x", "--version", "4.1.0", ...signed, at("keys")];
+    const create = (name: string): string =>
+      good(
+        "manifest",
+        "create",
+        "--image",
+        `broker=${folder}`,
+        "--digest",
+        `broker=${DIGEST}`,
+        ...flags,
+        "--out",
+        at(name),
+      );
+    create("one.manifest");
+    writeFileSync(join(folder, "left-behind"), "x");
+    create("two.manifest");
+    const { code, out } = control("manifest", "diff", at("one.manifest"), at("two.manifest"));
+    expect([code, out]).toEqual([
+      1,
+      expect.stringMatching(/^image broker: .*\n {2}files: sha256:[0-9a-f]{64} -> sha256:[0-9a-f]{64}\nchecksums /),
+    ]);
+    const none = control("manifest", "diff", at("a.manifest"), at("two.manifest"));
+    expect(none.out).toMatch(/\n {2}files: no list -> sha256:[0-9a-f]{64}\n/);
   });
 });
 
@@ -390,5 +520,20 @@ test("the control plane knows who holds a library, since when, and what a cluste
   expect(good("manifest", "at", now, "--cluster", "prod-eu-1", "--dir", dir, "--note")).toBe(
     readFileSync(at("new.manifest"), "utf8"),
   );
+  type At = { revision: { digest: string }; checksum: string; state: object; manifest: Record<string, unknown> };
+  const whole = JSON.parse(good("manifest", "at", now, "--cluster", "prod-eu-1", "--dir", dir, "--json")) as At;
+  const {
+    signers: _,
+    digest,
+    checksum,
+    ...document
+  } = JSON.parse(good("manifest", "show", "--json", at("new.manifest"))) as Record<string, unknown>;
+  expect(whole).toMatchObject({
+    revision: { digest },
+    checksum,
+    state: { groups: { "prod-eu-1-brokers": { count: 3 } } },
+  });
+  expect(whole.manifest).toEqual(document);
+  expect(JSON.stringify(whole.manifest)).toContain('"pkg:npm/hono@5.0.0"');
   expect(control("manifest", "at", "yesterday", "--cluster", "prod-eu-1", "--dir", dir).code).toBe(2);
 });

@@ -19,11 +19,18 @@ import { ROOT } from "../../build/command.ts";
 import { rustCrates } from "../../control/manifest/rootfs/languages.ts";
 import { type Scan, scanRoot } from "../../control/manifest/rootfs/scan.ts";
 import { programPath, requireDebian } from "../tools.ts";
+import { rustProgram } from "./rust.ts";
 
 /** What a root file system holds, against what each package manager says of it by itself. */
 const GO = "/usr/local/go/bin/go";
+const SITE = "usr/lib/python3/site-packages";
+/** Three of them with names that PyPI spells otherwise than it finds them by. */
+const WHEELS = ["six==1.17.0", "typing_extensions==4.12.2", "Jinja2==3.1.4", "zope.event==5.0"];
+const PIP = "/usr/bin/pip3";
+const PIP_ALONE = { env: { PATH: "/usr/bin:/bin", PIP_DISABLE_PIP_VERSION_CHECK: "1" } };
 let root: string;
 let found: Scan;
+let crates: readonly string[];
 
 function ran(
   command: string,
@@ -55,8 +62,10 @@ beforeAll(() => {
   symlinkSync("/", join(root, "everything"));
   goProgram();
   rpmDatabase();
+  pipPackages();
+  crates = rustProgram(join(root, "usr/bin/program"));
   found = scanRoot(root);
-}, 300_000);
+}, 600_000);
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 function goProgram(): void {
@@ -82,6 +91,12 @@ function rpmDatabase(): void {
   const file = join(folder, "RPMS/noarch/tool-1.5-3.noarch.rpm");
   ran("rpm", ["--dbpath", dbpath, "--nodeps", "--justdb", "-i", file]);
   rmSync(folder, { recursive: true });
+}
+
+/** Wheels of PyPI without what they need: what is compared is what lies there. */
+function pipPackages(): void {
+  requireDebian({ [PIP]: "python3-pip" });
+  ran(PIP, ["install", "--quiet", "--no-deps", "--target", join(root, SITE), ...WHEELS]);
 }
 
 describe("a root file system", () => {
@@ -200,18 +215,85 @@ describe("a root file system", () => {
     for (const one of [folder, outside]) rmSync(one, { recursive: true });
   });
 
-  test("a Rust program that cargo-auditable wrote names its crates; what only looks so names none", () => {
-    const crates = {
+  test("pip's packages are those that pip lists of what it installed", () => {
+    const folder = join(root, SITE);
+    const said = JSON.parse(ran(PIP, ["list", "--path", folder, "--format", "json"], PIP_ALONE)) as {
+      name: string;
+      version: string;
+    }[];
+    // Which spellings are one name is the word of PyPA's own packaging, which pip has in it.
+    const one =
+      "import sys; from pip._vendor.packaging.utils import canonicalize_name as c; [print(c(n)) for n in sys.argv[1:]]";
+    const names = ran("/usr/bin/python3", ["-c", one, ...said.map(({ name }) => name)]).split("\n");
+    const listed = said.map(({ version }, at) => `pkg:pypi/${names[at]}@${version}`);
+    expect(listed.length).toBe(WHEELS.length);
+    expect(of("pypi")).toEqual(listed.sort());
+  });
+
+  test("a Rust program's crates are those that cargo says are in it, by cargo-auditable's own build", () => {
+    const listed = crates
+      .map((line) => line.split(" "))
+      .map(([name, version]) => `pkg:cargo/${name}@${version?.slice(1)}`);
+    expect(listed.map((purl) => purl.split(/[/@]/)[1])).toEqual(
+      expect.arrayContaining(["program", "left", "deep", "itoa"]),
+    );
+    expect(of("cargo")).toEqual([...new Set(listed)].sort());
+  });
+
+  test("in a section as objcopy writes it: what builds a crate is not in it, and what is no such list is told", () => {
+    const list = {
       packages: [
         { name: "ring", version: "0.17.8" },
         { name: "cc", version: "1.0.0", kind: "build" },
       ],
     };
-    const good = elf(".dep-v0", deflateSync(Buffer.from(JSON.stringify(crates))));
-    expect(rustCrates(good)).toEqual(["pkg:cargo/ring@0.17.8"]);
-    expect(rustCrates(elf(".dep-v0", Buffer.from("no zlib")))).toEqual([]);
-    expect(rustCrates(elf(".other", Buffer.from("x")))).toEqual([]);
-    for (const length of [0, 3, 63, 64, good.length - 1]) expect(rustCrates(good.subarray(0, length))).toEqual([]);
+    const good = elf(".dep-v0", deflateSync(Buffer.from(JSON.stringify(list))));
+    expect(rustCrates(good)).toEqual({ purls: ["pkg:cargo/ring@0.17.8"] });
+    for (const bad of [Buffer.from("no zlib"), deflateSync("no JSON"), deflateSync('{"packages":[{"name":"x"}]}')])
+      expect(rustCrates(elf(".dep-v0", bad))).toEqual({
+        unread: "its section .dep-v0 is not what cargo-auditable writes",
+      });
+    expect(rustCrates(elf(".other", Buffer.from("x")))).toEqual({ purls: [] });
+    for (const length of [0, 3, 63, 64, good.length - 1])
+      expect(rustCrates(good.subarray(0, length))).toEqual({ purls: [] });
+  });
+
+  test("what claims to name a package and does not parse is told with its file", () => {
+    expect(found.unread).toEqual([]);
+    const folder = mkdtempSync(join(tmpdir(), "reeve-unread-"));
+    const put = (path: string, text: string | Buffer): void => {
+      mkdirSync(join(folder, path, ".."), { recursive: true });
+      writeFileSync(join(folder, path), text, { mode: 0o755 });
+    };
+    put("node_modules/torn/package.json", '{"name":"torn","ver');
+    put("node_modules/bare/package.json", '{"name":"bare"}');
+    put("node_modules/odd/package.json", '{"name":"a/b/c","version":"1.0.0"}');
+    put("node_modules/größe/package.json", "");
+    put("site/torn-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: torn\n");
+    put("site/old.egg-info/PKG-INFO", "");
+    put("bin/torn", elf(".dep-v0", Buffer.from("no zlib")));
+    put(
+      "var/lib/dpkg/status",
+      "Package: a\nStatus: install ok installed\n\nPackage: gone\nStatus: deinstall ok config-files\n",
+    );
+    put("var/lib/dpkg/status.d/torn", "Version: 1\n\n\n");
+    put("node_modules/good/package.json", '{"name":"good","version":"1.0.0"}');
+    const { packages, unread } = scanRoot(folder);
+    expect(packages).toEqual(["pkg:npm/good@1.0.0"]);
+    const json = "it is no JSON with the name and the version of a package";
+    const core = "it has no Name and Version of a package";
+    expect(Object.fromEntries(unread.map(({ path, why }) => [path, why]))).toEqual({
+      "bin/torn": "its section .dep-v0 is not what cargo-auditable writes",
+      "node_modules/bare/package.json": json,
+      "node_modules/größe/package.json": json,
+      "node_modules/odd/package.json": json,
+      "node_modules/torn/package.json": json,
+      "site/old.egg-info/PKG-INFO": core,
+      "site/torn-1.0.dist-info/METADATA": core,
+      "var/lib/dpkg/status": "it has a package without a version: a",
+      "var/lib/dpkg/status.d/torn": "it has a package without a name",
+    });
+    rmSync(folder, { recursive: true });
   });
 });
 

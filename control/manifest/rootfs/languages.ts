@@ -3,34 +3,37 @@ import { z } from "zod";
 import { jsonOf } from "../../json.ts";
 import { makePurl } from "../purl.ts";
 
-/** Packages of languages, told by the files that their own tools leave. `bytes` is the file's content. */
-type Finder = { readonly of: (path: string) => boolean; readonly packages: (path: string, bytes: Buffer) => string[] };
+/** Package URLs out of one file's content; or why it is not what it claims to be, so that what it names is not known. */
+export type Read = { readonly purls: readonly string[] } | { readonly unread: string };
+
+/** Packages of languages, told by the files that their own tools leave. `bytes` is the file's content. Throws on what no package can be called. */
+type Finder = { readonly of: (path: string) => boolean; readonly packages: (bytes: Buffer) => Read };
 
 const NodePackage = z.object({ name: z.string(), version: z.string() });
 
 /** node_modules/NAME/package.json or node_modules/@SCOPE/NAME/package.json, at any depth. */
 const npm: Finder = {
   of: (path) => /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*\/package\.json$/.test(path),
-  packages(_path, bytes) {
+  packages(bytes) {
     const read = NodePackage.safeParse(jsonOf(bytes.toString("utf8")));
-    if (!read.success) return [];
-    const [, scope, name] = /^(?:(@[^/]+)\/)?([^/]+)$/.exec(read.data.name) ?? [];
-    return name === undefined ? [] : [makePurl("npm", scope ?? null, name, read.data.version)];
+    const [, scope, name] = /^(?:(@[^/]+)\/)?([^/]+)$/.exec(read.data?.name ?? "") ?? [];
+    if (!read.success || name === undefined)
+      return { unread: "it is no JSON with the name and the version of a package" };
+    return { purls: [makePurl("npm", scope ?? null, name, read.data.version)] };
   },
 };
 
 /** METADATA of a .dist-info, PKG-INFO of an .egg-info (Core metadata: name and version). */
 const pip: Finder = {
   of: (path) => /\.dist-info\/METADATA$|\.egg-info\/PKG-INFO$/.test(path),
-  packages(_path, bytes) {
+  packages(bytes) {
     const head = bytes.toString("utf8").split(/\r?\n\r?\n/)[0] ?? "";
     const [name, version] = ["Name", "Version"].map((field) =>
       new RegExp(`^${field}: *(\\S+)$`, "m").exec(head)?.[1]?.trim(),
     );
+    if (name === undefined || version === undefined) return { unread: "it has no Name and Version of a package" };
     // PyPI's names are one whatever their case and separators (PEP 503).
-    return name === undefined || version === undefined
-      ? []
-      : [makePurl("pypi", null, name.toLowerCase().replace(/[-_.]+/g, "-"), version)];
+    return { purls: [makePurl("pypi", null, name.toLowerCase().replace(/[-_.]+/g, "-"), version)] };
   },
 };
 
@@ -89,22 +92,22 @@ const CargoAudit = z.object({
   packages: z.array(z.object({ name: z.string(), version: z.string(), kind: z.string().optional() })),
 });
 
+const NOT_AUDITABLE: Read = { unread: "its section .dep-v0 is not what cargo-auditable writes" };
+
 /** Crates of a Rust executable that was built with cargo-auditable: zlib JSON in the section `.dep-v0`. */
-export function rustCrates(bytes: Buffer): string[] {
+export function rustCrates(bytes: Buffer): Read {
   const section = elfSection(bytes, ".dep-v0");
-  if (section === null) return [];
+  if (section === null) return { purls: [] };
   let text: Buffer;
   try {
     text = inflateSync(section, { maxOutputLength: 8 * 1024 * 1024 });
   } catch {
-    // It has the section's name, and is not what that tool writes.
-    return [];
+    return NOT_AUDITABLE;
   }
   const read = CargoAudit.safeParse(jsonOf(text.toString("utf8")));
-  const packages = read.success ? read.data.packages : [];
-  return packages
-    .filter(({ kind }) => kind !== "build")
-    .map(({ name, version }) => makePurl("cargo", null, name, version));
+  if (!read.success) return NOT_AUDITABLE;
+  const built = read.data.packages.filter(({ kind }) => kind !== "build");
+  return { purls: built.map(({ name, version }) => makePurl("cargo", null, name, version)) };
 }
 
 /** A section's bytes of a 64 bit little-endian ELF file; null when there is none. */
