@@ -2,7 +2,7 @@ import { backoff } from "./backoff.ts";
 import { INVENTORY_SECONDS, MAX_SHARED_GROUPS, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
 import type { Contact, Reporter } from "./poll.ts";
 import type { Road } from "./road.ts";
-import { policyOnRecord, type Sharer, wakeable } from "./share.ts";
+import { type InForce, policyOnRecord, type Sharer, wakeable } from "./share.ts";
 import { SharedAnswer, type SharedGroup, type SharedInventory } from "./wire/protocol.ts";
 
 /** What is to be said next: of which policy, and of which groups. Null: nothing is shared. */
@@ -23,7 +23,7 @@ export function isDue(wanted: Wanted, told: Told, outcomes: number, now: number)
 }
 
 /** The groups that deploy rules of the policy in force name, where it shares `manifest`; none while the switch is off. */
-export function wantedNow(road: Pick<Road, "log" | "readPolicy" | "suspended">): Wanted | "changing" {
+export function wantedNow(road: InForce & Pick<Road, "suspended">): Wanted | "changing" {
   const now = policyOnRecord(road);
   if (now === null || now === "changing") return now;
   if (!now.policy.share.includes("manifest")) return null;
@@ -38,7 +38,7 @@ export function wantedNow(road: Pick<Road, "log" | "readPolicy" | "suspended">):
  */
 export function inventorist(
   to: Pick<Contact, "host" | "post" | "say" | "stop">,
-  road: Pick<Road, "log" | "readPolicy" | "suspended">,
+  road: InForce & Pick<Road, "suspended">,
   reports: Pick<Reporter, "flushed">,
   read: (group: string) => Promise<SharedGroup | null>,
 ): Sharer {

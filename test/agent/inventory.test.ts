@@ -4,6 +4,7 @@ import { INVENTORY_SECONDS } from "../../agent/limits.ts";
 import type { Contact } from "../../agent/poll.ts";
 import type { Road } from "../../agent/road.ts";
 import { SharedInventory } from "../../agent/wire/protocol.ts";
+import { ELSEWHERE, HERE, MEANT } from "./here.ts";
 
 const D = (n: number): string => `sha256:${String(n).repeat(64)}`;
 const wanted = { policy: D(1), groups: ["a"] };
@@ -32,7 +33,14 @@ test("it is said at the start, until it is taken, for another policy, after an o
 type Answer = { ok: object } | { fault: "conflict" | "not-found"; message: string } | { unreachable: string };
 function world(answers: Answer[]) {
   const stop = new AbortController();
-  const state = { policy: D(1), recorded: D(1), share: ["manifest"], suspended: null as string | null, outcomes: 0 };
+  const state = {
+    policy: D(1),
+    recorded: D(1),
+    share: ["manifest"],
+    suspended: null as string | null,
+    outcomes: 0,
+    meant: {},
+  };
   const sent: SharedInventory[] = [];
   const read: string[] = [];
   const host = {
@@ -50,6 +58,7 @@ function world(answers: Answer[]) {
     { allow: "deploy", group: "a" },
   ];
   const road = {
+    ...HERE,
     log: {
       get memory() {
         const counts = new Map([["outcome", state.outcomes]]);
@@ -57,7 +66,7 @@ function world(answers: Answer[]) {
       },
     },
     suspended: () => state.suspended,
-    readPolicy: () => ({ digest: state.policy, policy: { share: state.share, rules } }),
+    readPolicy: () => ({ digest: state.policy, policy: { ...MEANT, ...state.meant, share: state.share, rules } }),
   } as unknown as Road;
   const to = {
     host,
@@ -106,8 +115,9 @@ test("only groups of deploy rules are read, once each; one that cannot be read i
   await running;
 });
 
-test("a policy that does not share it has nothing read and nothing sent; neither has one that is not on record, nor a switch that is off", async () => {
-  for (const change of [{ share: ["policy"] }, { recorded: D(3) }, { suspended: "the switch is off" }]) {
+test("a policy that does not share it has nothing read and nothing sent; neither has one that is not on record, one for elsewhere, nor a switch that is off", async () => {
+  const elsewhere = ELSEWHERE.map(([, meant]) => ({ meant }));
+  for (const change of [{ share: ["policy"] }, { recorded: D(3) }, { suspended: "the switch is off" }, ...elsewhere]) {
     const { state, sent, read, loop, stop } = world([]);
     Object.assign(state, change);
     const running = loop.run();
