@@ -41,7 +41,7 @@ export type AwsCalls = {
    */
   send<S extends Service, Output>(service: S, send: (client: ClientOf[S]) => Promise<Output>): Promise<Output>;
   readonly changeIds: Set<string>;
-  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), its instances. */
+  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), that nobody shares it (`ID alone`), its instances. */
   readonly known: Set<string>;
 };
 
