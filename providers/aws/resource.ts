@@ -12,6 +12,8 @@ export type About = {
   readonly command: string;
   /** The image that a deploy was judged for; null: the command is none. */
   readonly image: string | null;
+  /** The count that a scale was judged for; null: the command is none. */
+  readonly count: number | null;
 };
 
 /** How the gate calls the read of all groups of the region. No rule can name a group so: a star is in no name of a policy. */
@@ -27,8 +29,9 @@ export function resourceOfInput(operation: string, input: Input, about: About): 
   switch (operation) {
     case "autoscaling:DescribeAutoScalingGroups":
       return groupsOf(input);
-    case "autoscaling:DescribeScalingActivities":
     case "autoscaling:SetDesiredCapacity":
+      return sizeOf(input, about);
+    case "autoscaling:DescribeScalingActivities":
     case "autoscaling:DescribeInstanceRefreshes":
     case "autoscaling:RollbackInstanceRefresh":
       return text(input["AutoScalingGroupName"]);
@@ -77,6 +80,13 @@ export function resourceOfInput(operation: string, input: Input, about: About): 
 /** One group by its name, or all there are, page by page. */
 function groupsOf({ NextToken: _, ...input }: Input): string {
   return Object.keys(input).length === 0 ? EVERY_GROUP : only(input["AutoScalingGroupNames"]);
+}
+
+/** To the judged count, and nothing else of the group. */
+function sizeOf({ AutoScalingGroupName, DesiredCapacity, HonorCooldown: _, ...more }: Input, about: About): string {
+  const group = text(AutoScalingGroupName);
+  const own = about.count !== null && DesiredCapacity === about.count && Object.keys(more).length === 0;
+  return own ? group : `${group} (to another count)`;
 }
 
 /** Only to a version that is known, of the group's own template, and to nothing else. */

@@ -356,6 +356,7 @@ describe("the gate", () => {
     known: new Set(["lt-0a", "lt-0a:1", "lt-0a:2", "lt-0a alone"]),
     command: "C",
     image: "ami-1",
+    count: null,
   };
   const VERSION = {
     LaunchTemplateId: "lt-0a",
