@@ -60,13 +60,14 @@ function workOf<Args, State>(
   args: Args,
   resource: string,
   see: (state: State) => Judged & Pick<Seen, "csr">,
+  before: Work["before"] = null,
 ): Work {
   return {
     resource,
     operations: provider.operations,
     places: provider.places(args),
     beside: provider.beside?.(args) ?? [],
-    before: null,
+    before,
     resumes: provider.resume !== undefined,
     async describe(gate, errand) {
       const described = await provider.describe(gate, args, errand);
@@ -143,8 +144,11 @@ export async function workFor(
       const deliver = request.path === null ? null : certificateBeside(request.path);
       const issuer = issuerOf(provider, asked.args);
       if (issuer === null) return noAcme(asked.args);
-      return workOf(issuer, { ...asked.args, csrDer: request.der, names, deliver }, resource, ({ subject }) => ({
-        found: { action: "issue-certificate", csr, made },
+      // All that a rule says of a request is known from its bytes: what names it holds decides what is read beside the authority.
+      const found: Found = { action: "issue-certificate", csr, made };
+      const args = { ...asked.args, csrDer: request.der, names, deliver };
+      const see = ({ subject }: AuthorityState): Judged & Pick<Seen, "csr"> => ({
+        found,
         facts: {
           authority: subject.slice(0, 1024),
           subject: csr.subject.slice(0, 1024),
@@ -154,7 +158,8 @@ export async function workFor(
           file: request.path === null ? null : (request.path.split("/").at(-1) ?? null),
         },
         csr: Buffer.from(request.der).toString("base64"),
-      }));
+      });
+      return workOf(issuer, args, resource, see, () => found);
     }
   }
 }

@@ -1,5 +1,7 @@
+import { forElsewhere } from "../policy/match.ts";
 import type { Policy } from "../policy/policy.ts";
 import { backoff } from "./backoff.ts";
+import { worksIn } from "./config.ts";
 import { MAX_POLICY_BYTES, REQUEST_TIMEOUT_SECONDS } from "./limits.ts";
 import { readOwned } from "./owner/files.ts";
 import type { Contact, Reporter } from "./poll.ts";
@@ -19,21 +21,27 @@ export function nextShared(told: Told, now: Shared | null): SharedPolicy | null 
   return has ? null : { kind: "policy", digest: now.digest, text: now.text };
 }
 
+/** What says which policy is in force, and whether it is for here. */
+export type InForce = Pick<Road, "log" | "readPolicy" | "trustDomain" | "cluster" | "config">;
+
 /**
- * The policy that is in force and on record as such; null when none is, "changing" while file and record differ, until the record has
- * caught up. Only such a policy shares anything.
+ * The policy that is in force and on record as such; null when none is, or when it names another vendor, cluster or place: who is not named
+ * in it is shown none of it, nor anything of this place by it. "changing" while file and record differ, until the record has caught up. Only
+ * such a policy shares anything.
  */
 export function policyOnRecord(
-  road: Pick<Road, "log" | "readPolicy">,
+  road: InForce,
 ): { readonly digest: string; readonly policy: Policy } | null | "changing" {
   const recorded = road.log.memory.policy;
   if (recorded === null || recorded.code !== null) return null;
   const read = road.readPolicy("share it");
-  return read.digest !== recorded.digest || !("policy" in read) ? "changing" : read;
+  if (read.digest !== recorded.digest || !("policy" in read)) return "changing";
+  const here = { vendor: road.trustDomain, cluster: road.cluster, place: worksIn(road.config) };
+  return forElsewhere(read.policy, "share it", here) === null ? read : null;
 }
 
 /** What the owner shares at this moment: only the very bytes of the policy in force. */
-export function sharedNow(road: Pick<Road, "owner" | "log" | "readPolicy">): Shared | null | "changing" {
+export function sharedNow(road: InForce & Pick<Road, "owner">): Shared | null | "changing" {
   const now = policyOnRecord(road);
   if (now === null || now === "changing") return now;
   if (!now.policy.share.includes("policy")) return null;
@@ -70,7 +78,7 @@ export function wakeable(stop: AbortSignal): { woken(): Promise<void>; wake(): v
 /** Says what the owner shares, again until it is taken, after each start and each change. A control plane without this call is left alone. */
 export function sharer(
   to: Pick<Contact, "host" | "post" | "say" | "stop">,
-  road: Pick<Road, "owner" | "log" | "readPolicy">,
+  road: InForce & Pick<Road, "owner">,
   reports: Pick<Reporter, "flushed">,
 ): Sharer {
   const wait = backoff(to.host.random);

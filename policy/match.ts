@@ -184,8 +184,12 @@ export function otherPlace(
   return null;
 }
 
-function wrongPlace(policy: Policy, asked: Asked, at: At): Refusal | null {
-  const cannot = cannotOf(asked);
+/** Why a policy is another vendor's, cluster's or place's, and so permits and shares nothing here; null: it is for here. `cannot`: as in refuse(). Pure. */
+export function forElsewhere(
+  policy: Policy,
+  cannot: string,
+  at: Pick<At, "vendor" | "cluster" | "place">,
+): Refusal | null {
   if (at.vendor !== policy.vendor) {
     const because = `the customer's policy is for the vendor ${policy.vendor}, the command is from ${cut(at.vendor, 100)}`;
     return refuse("match.vendor", cannot, because, `Only ${policy.cluster}'s owner can name another vendor.`);
@@ -199,6 +203,13 @@ function wrongPlace(policy: Policy, asked: Asked, at: At): Refusal | null {
     const because = `the customer's policy is for the ${elsewhere.field} ${elsewhere.named}, this agent works in ${cut(elsewhere.here, 40)}`;
     return refuse("match.place", cannot, because, "Correct place in the policy, or the config.");
   }
+  return null;
+}
+
+function wrongPlace(policy: Policy, asked: Asked, at: At): Refusal | null {
+  const cannot = cannotOf(asked);
+  const refused = forElsewhere(policy, cannot, at);
+  if (refused !== null) return refused;
   if (at.dryRun && policy.dry_run !== "allowed") {
     const hint = `Ask ${policy.cluster}'s owner to set dry_run: allowed.`;
     return refuse("match.dry-run", cannot, "the customer's policy refuses dry runs", hint, {

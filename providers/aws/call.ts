@@ -41,21 +41,25 @@ export type AwsCalls = {
    */
   send<S extends Service, Output>(service: S, send: (client: ClientOf[S]) => Promise<Output>): Promise<Output>;
   readonly changeIds: Set<string>;
-  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), its instances. */
+  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), that nobody shares it (`ID alone`), its instances. */
   readonly known: Set<string>;
 };
 
-/** `image`: the one that a deploy was judged for. */
+/** `image` of a deploy, `count` of a scale: what the command was judged for, and the gate holds its changes to. */
 export function awsCalls(
   context: AwsContext,
   gate: Gate,
   errand: Errand,
   resource: string,
-  { makers, image = null }: { readonly makers?: Makers | undefined; readonly image?: string | null } = {},
+  {
+    makers,
+    image = null,
+    count = null,
+  }: Partial<Pick<About, "image" | "count">> & { readonly makers?: Makers | undefined } = {},
 ): AwsCalls {
   const changeIds = new Set<string>();
   const known = new Set<string>();
-  const about: About = { resource, changeIds, known, command: errand.id, image };
+  const about: About = { resource, changeIds, known, command: errand.id, image, count };
   return {
     changeIds,
     known,

@@ -12,11 +12,13 @@ import { placesOf } from "./endpoints.ts";
 import { readGroup } from "./group.ts";
 import { IN_FLIGHT_MS } from "./limits.ts";
 import { runningOf, stateOf, unfit } from "./machines.ts";
-import { DEPLOY_OPERATIONS } from "./operations.ts";
+import { DEPLOY_OPERATIONS, EVERY_GROUP_OPERATIONS } from "./operations.ts";
 import type { Own } from "./own.ts";
 import { ended } from "./refreshEnd.ts";
+import { EVERY_GROUP } from "./resource.ts";
 import { roll } from "./roll.ts";
 import { type Found, type Rolling, seen } from "./rolling.ts";
+import { alone } from "./sharing.ts";
 
 /**
  * Takes one Auto Scaling group to an image: a new version of its launch template, then an instance refresh to it. `learnt`: told of a group
@@ -24,7 +26,7 @@ import { type Found, type Rolling, seen } from "./rolling.ts";
  */
 export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string) => void): DeployProvider {
   const workOf = (gate: Gate, { group, image }: JudgedDeployArgs, errand: Errand): Rolling => ({
-    ...{ context, calls: awsCalls(context, gate, errand, group, { image }), name: group, image, errand },
+    ...{ context, calls: awsCalls(context, gate, errand, group, { image }), name: group, image, errand, own },
   });
   /** Null when there is none. Throws CallFailed, also for what cannot be deployed to, and for the group that this machine is in. */
   const readOther = async (work: Rolling): Promise<Found | null> => {
@@ -39,10 +41,19 @@ export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string)
   return {
     operations: DEPLOY_OPERATIONS,
     places: () => [...placesOf(context.aws, "autoscaling", ["POST"]), ...placesOf(context.aws, "ec2", ["POST"])],
+    // Who else launches from the group's template is read before a version of it is made.
+    beside: () => [
+      {
+        table: EVERY_GROUP_OPERATIONS,
+        places: placesOf(context.aws, "autoscaling", ["POST"]),
+        resources: [EVERY_GROUP],
+      },
+    ],
     async describe(gate, args, errand) {
       const work = workOf(gate, args, errand);
       const found = await readOther(work);
       if (found === null) return { missing: `there is no Auto Scaling group ${args.group} in ${context.aws.region}` };
+      await alone(work.calls, own, args.group, found.base.template);
       return (await unfit(work.calls, args.image)) ?? { state: stateOf(found.running) };
     },
     async observe(gate, { group }, errand) {

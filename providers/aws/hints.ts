@@ -26,6 +26,10 @@ const HINTS: Readonly<Record<string, string>> = {
   clock: "Set the machine's clock (chrony): AWS takes requests within five minutes of its own.",
   missing: "Compare the name in the policy with what there is in the account and region.",
   "authority-unusable": "Bring the authority into the state ACTIVE, or name another in the policy.",
+  "own-template":
+    "Give the group a launch template of its own: the agent's group launches from it too, and is never changed.",
+  "template-shared":
+    "Give the group a launch template of its own, or have the other name a version's number: a deploy makes a newer version.",
   "region-disabled": "Turn the region on in the account's settings, or name another in aws.region.",
 };
 

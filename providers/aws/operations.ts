@@ -7,6 +7,10 @@ export const SCALE_OPERATIONS = AWS_OPERATIONS.scale;
 export const CERTIFICATE_OPERATIONS = AWS_OPERATIONS["issue-certificate"];
 export const DNS_OPERATIONS = AWS_OPERATIONS["update-dns"];
 export const DEPLOY_OPERATIONS = AWS_OPERATIONS.deploy;
+/** What of deploy's may be asked of all groups of the region, not of one. */
+export const EVERY_GROUP_OPERATIONS = DEPLOY_OPERATIONS.filter(
+  ({ operation }) => operation === "autoscaling:DescribeAutoScalingGroups",
+);
 /** Asked of no command's resource: whose credentials these are. It needs no permission. */
 export const IDENTITY_OPERATIONS = AWS_OPERATIONS.identity;
 /** `doctor`'s own. */

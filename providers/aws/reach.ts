@@ -76,7 +76,7 @@ async function lookedAt(
     ...open.map((service) =>
       readsReached(
         context,
-        readsOf(rules).filter((reads) => reads.service === service),
+        readsOf(rules, own).filter((reads) => reads.service === service),
         signal,
       ),
     ),

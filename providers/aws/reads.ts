@@ -8,7 +8,16 @@ import { GetChangeCommand, GetHostedZoneCommand, ListResourceRecordSetsCommand }
 import type { Rule } from "../../policy/policy.ts";
 import { CallFailed, type OperationsTable } from "../provider.ts";
 import type { AwsCalls } from "./call.ts";
-import { CERTIFICATE_OPERATIONS, DNS_OPERATIONS, SCALE_OPERATIONS, type Service } from "./operations.ts";
+import {
+  CERTIFICATE_OPERATIONS,
+  DNS_OPERATIONS,
+  EVERY_GROUP_OPERATIONS,
+  SCALE_OPERATIONS,
+  type Service,
+} from "./operations.ts";
+import type { Own } from "./own.ts";
+import { EVERY_GROUP } from "./resource.ts";
+import { aloneNow } from "./sharing.ts";
 
 /** Asked about a certificate and a change that are not there: AWS judges first whether the role may ask, and then finds nothing. */
 const NO_CERTIFICATE = "00000000000000000000000000000000";
@@ -32,8 +41,12 @@ export type Reads = {
 };
 
 /** Each thing that the rules name once, in their order. */
-export function readsOf(rules: readonly Rule[]): readonly Reads[] {
-  const found = new Map(rules.map(readsOfRule).map((reads) => [`${reads.service} ${reads.on}`, reads]));
+export function readsOf(rules: readonly Rule[], own: Own): readonly Reads[] {
+  const found = new Map(
+    rules
+      .flatMap((rule) => [readsOfRule(rule), ...templateReads(rule, own)])
+      .map((reads) => [`${reads.service} ${reads.on}`, reads]),
+  );
   return [...found.values()];
 }
 
@@ -67,6 +80,21 @@ function readsOfRule(rule: Rule): Reads {
       };
     }
   }
+}
+
+/** Of a deploy: whether a new version of the group's launch template would reach anybody else. */
+function templateReads(rule: Rule, own: Own): readonly Reads[] {
+  if (rule.allow !== "deploy") return [];
+  const ask = (calls: AwsCalls) => aloneNow(calls, own, rule.group);
+  return [
+    {
+      service: "autoscaling",
+      resource: EVERY_GROUP,
+      on: `every group, beside ${rule.group}`,
+      table: EVERY_GROUP_OPERATIONS,
+      reads: [{ operation: "autoscaling:DescribeAutoScalingGroups", ask }],
+    },
+  ];
 }
 
 function missing(what: string): CallFailed {

@@ -7,20 +7,31 @@ export type About = {
   readonly resource: string;
   /** Ids of changes that this command's own calls were answered with. */
   readonly changeIds: ReadonlySet<string>;
-  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), its instances. */
+  /** What the group's own description, and this command's own calls, named: its launch template, that one's versions (`ID:NUMBER`), that nobody shares it (`ID alone`), its instances. */
   readonly known: ReadonlySet<string>;
   readonly command: string;
   /** The image that a deploy was judged for; null: the command is none. */
   readonly image: string | null;
+  /** The count that a scale was judged for; null: the command is none. */
+  readonly count: number | null;
 };
+
+/** How the gate calls the read of all groups of the region. No rule can name a group so: a star is in no name of a policy. */
+export const EVERY_GROUP = "*";
+
+/** In `known`: everybody who launches from this template was looked at, and the gate lets a version of it be made. */
+export function aloneMark(template: string): string {
+  return `${template} alone`;
+}
 
 /** Never the command's resource unless the whole input is about it: what is not understood names itself and so does not pass. */
 export function resourceOfInput(operation: string, input: Input, about: About): string {
   switch (operation) {
     case "autoscaling:DescribeAutoScalingGroups":
-      return only(input["AutoScalingGroupNames"]);
-    case "autoscaling:DescribeScalingActivities":
+      return groupsOf(input);
     case "autoscaling:SetDesiredCapacity":
+      return sizeOf(input, about);
+    case "autoscaling:DescribeScalingActivities":
     case "autoscaling:DescribeInstanceRefreshes":
     case "autoscaling:RollbackInstanceRefresh":
       return text(input["AutoScalingGroupName"]);
@@ -66,6 +77,18 @@ export function resourceOfInput(operation: string, input: Input, about: About): 
   }
 }
 
+/** One group by its name, or all there are, page by page. */
+function groupsOf({ NextToken: _, ...input }: Input): string {
+  return Object.keys(input).length === 0 ? EVERY_GROUP : only(input["AutoScalingGroupNames"]);
+}
+
+/** To the judged count, and nothing else of the group. */
+function sizeOf({ AutoScalingGroupName, DesiredCapacity, HonorCooldown: _, ...more }: Input, about: About): string {
+  const group = text(AutoScalingGroupName);
+  const own = about.count !== null && DesiredCapacity === about.count && Object.keys(more).length === 0;
+  return own ? group : `${group} (to another count)`;
+}
+
 /** Only to a version that is known, of the group's own template, and to nothing else. */
 function refreshOf(input: Input, about: About): string {
   const { LaunchTemplate: template, ...others } = fieldsOf(input["DesiredConfiguration"]);
@@ -75,14 +98,18 @@ function refreshOf(input: Input, about: About): string {
   return plain && about.known.has(`${text(id)}:${text(version)}`) ? group : `${group} (to another version)`;
 }
 
-/** A new version of the group's template may differ from the one that it is made of in the judged image, and in nothing else. */
+/**
+ * A new version of the group's template may differ from the one that it is made of in the judged image, and in nothing else; and the template is
+ * one whose newest version nobody else launches.
+ */
 function versionOf(input: Input, about: About): string {
   const { LaunchTemplateId, SourceVersion, LaunchTemplateData, VersionDescription: _, ClientToken, ...more } = input;
   const { ImageId: image, ...others } = fieldsOf(LaunchTemplateData);
   const id = text(LaunchTemplateId);
   const plain = Object.keys(more).length === 0 && Object.keys(others).length === 0;
   const own = plain && image === about.image && ClientToken === about.command;
-  return own && about.known.has(`${id}:${text(SourceVersion)}`) ? about.resource : `${id} (more than its image)`;
+  const known = about.known.has(`${id}:${text(SourceVersion)}`) && about.known.has(aloneMark(id));
+  return own && known ? about.resource : `${id} (more than its image)`;
 }
 
 function allKnown(value: unknown, { known }: About): boolean {

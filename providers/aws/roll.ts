@@ -7,6 +7,7 @@ import { imageOf } from "./machines.ts";
 import { isActive, leastHealthy, type Refresh, rollBack, startRefresh } from "./refresh.ts";
 import { outcomeOf } from "./refreshEnd.ts";
 import { type Current, changedSince, current, type Found, type Rolling, runningNow } from "./rolling.ts";
+import { alone } from "./sharing.ts";
 import { makeVersion, type Version } from "./template.ts";
 
 /** A refresh of this command, and the call that was to begin it when its answer was lost. */
@@ -49,9 +50,10 @@ function hindrance({ instances, suspended }: Group): string | null {
   return instances.some(({ lifecycle }) => lifecycle === "Standby") ? "standby" : null;
 }
 
-/** A version that no group launches from changes nothing: until a refresh to it has begun, nothing has. */
+/** A version of a template whose newest nobody else launches changes nothing: until a refresh to it has begun, nothing has. */
 async function begin(work: Rolling, { running, base }: Found): Promise<Begun> {
-  const { calls, errand, image } = work;
+  const { calls, errand, image, own: here, name } = work;
+  await alone(calls, here, name, base.template);
   // Also when one was made before: its token gives back that one, and no description has to be believed.
   const own = await makeVersion(calls, errand.id, base, image).catch(harmless);
   return { base, own, lost: await start(work, own, leastHealthy(running.group.desired, unavailableOf(errand))) };

@@ -3,6 +3,7 @@ import { CallFailed, type Changed, type DeployState, type Errand } from "../prov
 import type { AwsCalls, AwsContext } from "./call.ts";
 import { readGroup, type Template } from "./group.ts";
 import { imageOf, type Running, runningOf } from "./machines.ts";
+import type { Own } from "./own.ts";
 import { aimsAt, isActive, type Refresh, readRefreshes } from "./refresh.ts";
 import { claimed, isCopy, known, type Version, versionAt } from "./template.ts";
 
@@ -14,6 +15,8 @@ export type Rolling = {
   /** The image that was judged. */
   readonly image: string;
   readonly errand: Errand;
+  /** Where the agent itself runs. */
+  readonly own: Own;
 };
 /** A group as a deploy finds it. */
 export type Found = {

@@ -27,7 +27,7 @@ export function awsScale(
 ): ActionProvider<ScaleArgs, ScaleState> {
   const workOf = (gate: Gate, { group, count }: ScaleArgs, errand: Errand): Work => ({
     context,
-    calls: awsCalls(context, gate, errand, group),
+    calls: awsCalls(context, gate, errand, group, { count }),
     name: group,
     wanted: count,
     deadline: errand.signal,

@@ -11,6 +11,8 @@ export type About = {
   readonly vault: string | null;
   /** What a deploy may touch; null: the command is none. */
   readonly deploy: DeployAbout | null;
+  /** The count that a scale was judged for; null: the command is none. */
+  readonly count: number | null;
 };
 /** `images`: as `imageText` writes them: the judged one, and the one to go back to. `machines`: of the set; `most`: how many at once. */
 export type DeployAbout = {
@@ -43,7 +45,7 @@ export function namedBy(azure: AzureConfig, method: string, path: string, body: 
   const parts = path.startsWith(group) ? path.slice(group.length).split("/") : [];
   const [provider = "", kind = "", name = "", type = "", relative = "", ...more] = parts;
   const known = `${provider}/${kind}`.toLowerCase();
-  if (known === COMPUTE.toLowerCase() && relative === "") return ofSet(verb, name, type, body, about.deploy);
+  if (known === COMPUTE.toLowerCase() && relative === "") return ofSet(verb, name, type, body, about);
   if (known !== ZONES.toLowerCase() || more.length > 0) return { operation: `${method} ${path}`, resource: path };
   if (type === "") return { operation: `${ZONES}/${verb}`, resource: ofZone(name, about.resource) };
   const record = relative === "@" ? name : `${relative}.${name}`;
@@ -60,16 +62,16 @@ function ofImage(path: string, { deploy, resource }: About): Named | null {
   return { operation: `Microsoft.Compute/${operation}`, resource: own ? resource : `(another image) ${path}` };
 }
 
-function ofSet(verb: string, name: string, part: string, body: unknown, deploy: DeployAbout | null): Named {
+function ofSet(verb: string, name: string, part: string, body: unknown, { deploy, count }: About): Named {
   if (part === "manualupgrade" && verb === "POST") {
     const within = deploy !== null && isPart(body, deploy) ? name : `${name} (more than a step)`;
     return { operation: `${COMPUTE}/manualupgrade/action`, resource: within };
   }
   if (part === "virtualMachines") return { operation: `${COMPUTE}/virtualMachines/${verb}`, resource: name };
   const operation = part === "" ? `${COMPUTE}/${verb}` : `${COMPUTE}/${part}/${verb}`;
-  // The right to write a scale set is one to change all of it: only the capacity may travel, of a deploy only a known image.
-  const wider = verb === "write" && !(deploy === null ? isCapacity(body) : isImage(body, deploy));
-  const more = deploy === null ? "its capacity" : "its image";
+  // The right to write a scale set is one to change all of it: only the judged capacity may travel, of a deploy only a known image.
+  const wider = verb === "write" && !(deploy === null ? isCapacity(body, count) : isImage(body, deploy));
+  const more = deploy === null ? "the judged capacity" : "its image";
   return { operation, resource: wider ? `${name} (more than ${more})` : name };
 }
 
@@ -106,8 +108,8 @@ function isPart(body: unknown, { machines, most }: DeployAbout): boolean {
   return Array.isArray(ids) && ids.length > 0 && ids.length <= most && ids.every((id) => machines.has(String(id)));
 }
 
-function isCapacity(body: unknown): boolean {
-  return Number.isSafeInteger(onlyFields(onlyFields(body, ["sku"])?.["sku"], ["capacity"])?.["capacity"]);
+function isCapacity(body: unknown, count: number | null): boolean {
+  return count !== null && onlyFields(onlyFields(body, ["sku"])?.["sku"], ["capacity"])?.["capacity"] === count;
 }
 
 const VALUES: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import type { Host } from "../../agent/host/host.ts";
 import type { AzureConfig } from "../../agent/providerConfig/azure.ts";
 import { CallFailed, type Errand, type Gate, GateBreach, Halted, type Setting } from "../provider.ts";
 import { NoAnswer, transport, type WireAnswer } from "../transport.ts";
-import { type About, type DeployAbout, namedBy } from "./about.ts";
+import { type About, namedBy } from "./about.ts";
 import type { ClientOf, Kind } from "./clients.ts";
 import type { Token, TokenSource } from "./credentials.ts";
 import { type Endpoint, endpointOf, type Service } from "./endpoints.ts";
@@ -42,17 +42,19 @@ export type AzureCalls = {
 type Try = { kind: "read" | "change"; again: boolean; answered: boolean; retryAfterMs: number | null };
 type State = { headers: Readonly<Record<string, string>> };
 
-/** `vault`: for an authority, the vault that its key lies in; null for everything else. `deploy`: what one may touch; null for everything else. */
+/**
+ * `vault`: for an authority, the vault that its key lies in. `deploy`: what one may touch. `count`: the one that a scale was judged for. Null for
+ * everything else.
+ */
 export function azureCalls(
   context: AzureContext,
   gate: Gate,
   errand: Errand,
   resource: string,
-  vault: string | null = null,
-  deploy: DeployAbout | null = null,
+  { vault = null, deploy = null, count = null }: Partial<Pick<About, "vault" | "deploy" | "count">> = {},
 ): AzureCalls {
   const operations = new Set<string>();
-  const about: About = { resource, operations, vault, deploy };
+  const about: About = { resource, operations, vault, deploy, count };
   const service: Service = vault === null ? "arm" : { vault };
   const endpoint = endpointOf(context.azure, service);
   const state: State = { headers: {} };

@@ -42,7 +42,7 @@ export function azureCertificate(context: AzureContext, notes: Notes): ActionPro
   const vaultOf = ({ authority }: Args): string => authority.split("/")[0] ?? "";
   const workOf = (gate: Gate, args: Args, errand: Errand): Issuing => ({
     ...{ context, notes, gate, args, command: errand.id },
-    calls: azureCalls(context, gate, errand, args.authority, vaultOf(args)),
+    calls: azureCalls(context, gate, errand, args.authority, { vault: vaultOf(args) }),
   });
   return {
     operations: [...CERTIFICATE_OPERATIONS, CHAIN_OPERATION, FIND_OPERATION, ...DELIVERY_OPERATIONS],

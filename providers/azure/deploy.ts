@@ -27,7 +27,7 @@ export function azureDeploy({ context, notes, own, learnt }: ScaleDeps): DeployP
     const image = given.toLowerCase();
     const known = { images: new Set<string>(), machines: new Set<string>() };
     const about = { image, ...known, most: errand.unavailable ?? 0 };
-    const calls = azureCalls(context, gate, errand, group, null, about);
+    const calls = azureCalls(context, gate, errand, group, { deploy: about });
     return { context, calls, notes, name: group, image, errand, known };
   };
   /** Null when there is none. Throws CallFailed, also for the set that this machine is in, and when that cannot be told. */

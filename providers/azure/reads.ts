@@ -71,5 +71,5 @@ function readsOfRule({ azure }: AzureContext, rule: Rule): Reads {
 
 /** The calls of one of these, in place of a command's. */
 export function callsFor(context: AzureContext, gate: Gate, reads: Reads, signal: AbortSignal): AzureCalls {
-  return azureCalls(context, gate, { id: "doctor", signal }, reads.resource, reads.vault);
+  return azureCalls(context, gate, { id: "doctor", signal }, reads.resource, { vault: reads.vault });
 }

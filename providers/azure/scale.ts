@@ -37,7 +37,7 @@ export function azureScale({ context, notes, own, learnt }: ScaleDeps): ActionPr
   const workOf = (gate: Gate, { group, count }: ScaleArgs, errand: Errand): Work => ({
     ...{
       context,
-      calls: azureCalls(context, gate, errand, group),
+      calls: azureCalls(context, gate, errand, group, { count }),
       name: group,
       wanted: count,
       deadline: errand.signal,

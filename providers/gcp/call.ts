@@ -26,16 +26,16 @@ export type GcpCalls = {
   readonly known: Set<string>;
 };
 
-/** `image`: the one that a deploy was judged for. */
+/** `image` of a deploy, `count` of a scale: what the command was judged for, and the gate holds its changes to. */
 export function gcpCalls(
   context: GcpContext,
   gate: Gate,
   errand: Errand,
   resource: string,
-  image: string | null = null,
+  { image = null, count = null }: Partial<Pick<About, "image" | "count">> = {},
 ): GcpCalls {
   const known = new Set<string>();
-  const about: About = { gcp: context.gcp, command: errand.id, resource, known, image };
+  const about: About = { gcp: context.gcp, command: errand.id, resource, known, image, count };
   return {
     known,
     async send(service, make) {

@@ -29,7 +29,7 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
   const workOf = (gate: Gate, { group: name, image }: JudgedDeployArgs, errand: Errand): Rolling | null => {
     const group = groupName(gcp.region, name);
     if (group === null) return null;
-    return { context, calls: gcpCalls(context, gate, errand, name, image), group, name, image, errand };
+    return { context, calls: gcpCalls(context, gate, errand, name, { image }), group, name, image, errand };
   };
   /** Null when there is none. Throws CallFailed, also for what cannot be deployed to, and for the group that this machine is in. */
   const readOther = async (work: Rolling | null, look: "execute" | "resume"): Promise<Found | null> => {

@@ -22,6 +22,8 @@ export type About = {
   readonly known: ReadonlySet<string>;
   /** The image that a deploy was judged for, `projects/P/global/images/NAME`; null: the command is none. */
   readonly image: string | null;
+  /** The count that a scale was judged for; null: the command is none. */
+  readonly count: number | null;
 };
 /** What a request really asks: the gate compares this, not what we meant. `region`: a region, a zone, or `global`. */
 export type Read = { readonly operation: string; readonly resource: string; readonly region: string };
@@ -81,9 +83,7 @@ const compute: Reader = (leaving, about) => {
     return of(what, "patch", isOwnPatch(leaving, about) ? group : `${group} (more than its template)`);
   if (verb === undefined) return method === "GET" ? of(what, "get", group) : null;
   if (verb === "listManagedInstances") return of(what, verb, group);
-  // Without the command's own token it would be a change of its own each time.
-  if (verb === "resize")
-    return of(what, verb, hasToken(leaving, [about.command]) ? group : "(no token of the command's)");
+  if (verb === "resize") return of(what, verb, sizeOf(leaving, about, group));
   return null;
 };
 
@@ -114,6 +114,13 @@ function tokensOf(command: string): readonly string[] {
 }
 function hasToken({ url }: Leaving, tokens: readonly string[]): boolean {
   return tokens.includes(url.searchParams.get("requestId") ?? "");
+}
+
+/** To the judged count; and without the command's own token it would be a change of its own each time. */
+function sizeOf(leaving: Taken, { command, count }: About, group: string): string {
+  if (!hasToken(leaving, [command])) return "(no token of the command's)";
+  const [size, ...more] = leaving.url.searchParams.getAll("size");
+  return count !== null && size === String(count) && more.length === 0 ? group : `${group} (to another count)`;
 }
 
 function fieldsOf(value: unknown): Json {

@@ -31,7 +31,7 @@ export function gcpScale(
   const workOf = (gate: Gate, { group, count }: ScaleArgs, errand: Errand): Work | null => {
     const name = groupName(gcp.region, group);
     if (name === null) return null;
-    const calls = gcpCalls(context, gate, errand, group);
+    const calls = gcpCalls(context, gate, errand, group, { count });
     return { context, service: groupService({ context, calls, group: name }), wanted: count, errand };
   };
   /** Null when there is none. Throws CallFailed, also for the group that this machine is in, and when that cannot be told. */

@@ -21,15 +21,17 @@ export type Shown = {
   readonly certificate?: readonly string[] | null;
 };
 
-const RULES = `  - id: public
+type Rule = { readonly made?: "in-cluster" | "by-vendor"; readonly rate?: string };
+/** A rule for one name's certificates. */
+const ruleOf = ({ made = "in-cluster", rate = "1000 per day" }: Rule): string => `  - id: public
     why: TLS that browsers trust.
     allow: issue-certificate
     authority: ${AUTHORITY}
     names: { exactly: [a.example.com] }
-    key: { made: in-cluster, type: [P-256] }
+    key: { made: ${made}, type: [P-256] }
     usages: [server, client]
     validity: { min: 1h, max: 30d }
-    rate: 1000 per day
+    rate: ${rate}
     when: always
     approval: none`;
 const OTHER = `  - id: records
@@ -49,8 +51,8 @@ export type AcmeMachine = {
   readonly world: World;
   start(): Promise<void>;
   kill(): Promise<void>;
-  /** Sends a command for a new key's certificate, and does not wait. Returns its id. */
-  ask(): Promise<string>;
+  /** Sends a command for a new key's certificate, and does not wait. The request goes along where the rule is `by-vendor`. Returns its id. */
+  ask(names?: readonly string[]): Promise<string>;
   entries(): Promise<readonly Shown[]>;
   of(command: string, kind: string): Promise<readonly Shown[]>;
   until(what: string, holds: () => Promise<boolean>): Promise<void>;
@@ -63,14 +65,20 @@ export type AcmeMachine = {
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
-export async function acmeMachine(front: Front, bind: NameServer, roots: string): Promise<AcmeMachine> {
+export async function acmeMachine(
+  front: Front,
+  bind: NameServer,
+  roots: string,
+  rule: Rule = {},
+): Promise<AcmeMachine> {
+  const rules = ruleOf(rule);
   writeFileSync(roots, front.root);
   const zone = `{ server: "${front.dns}", tsig: { name: ${TSIG_NAME}, algorithm: hmac-sha256, secret_file: ${bind.secretFile} } }`;
   const provider = `provider: local
 local: { groups: {}, authorities: {}, zones: { ${ZONE}: ${zone} } }
 acme: { test: { directory: "${front.directory}", terms: agreed, root: ${roots}, validity: asked } }
 `;
-  const machine = await world({ rules: RULES, provider });
+  const machine = await world({ rules, provider });
   let agent: ChildProcess | null = null;
   let [revision, requests] = [1, 0];
   const self: AcmeMachine = {
@@ -85,12 +93,15 @@ acme: { test: { directory: "${front.directory}", terms: agreed, root: ${roots}, 
       agent.kill("SIGKILL");
       await gone;
     },
-    async ask() {
-      const der = Buffer.from(await requestFor(["a.example.com"])).toString("base64");
+    async ask(names = ["a.example.com"]) {
+      const der = Buffer.from(await requestFor(names)).toString("base64");
       const csr = `-----BEGIN CERTIFICATE REQUEST-----\n${der.replace(/.{64}(?=.)/g, "$&\n")}\n-----END CERTIFICATE REQUEST-----\n`;
-      writeFileSync(join(machine.folder, `csr/a${++requests}.csr`), csr, { mode: 0o644 });
+      const sends = rule.made === "by-vendor";
+      const file = join(machine.folder, sends ? `sent${++requests}.csr` : `csr/a${++requests}.csr`);
+      writeFileSync(file, csr, { mode: 0o644 });
       const who = ["--keys", machine.keys, "--cluster", "prod-eu-1", "--by", "maria@vendor.example", "--why", "INC-1"];
-      const what = ["--authority", AUTHORITY, "--csr-sha256", createHash("sha256").update(csr).digest("hex")];
+      const named = ["--csr-sha256", createHash("sha256").update(csr).digest("hex")];
+      const what = ["--authority", AUTHORITY, ...(sends ? ["--csr", file] : named)];
       const flags = ["--usage", "server", "--usage", "client", "--validity", "30d"];
       const sent = await running(
         CONTROL,
@@ -128,7 +139,7 @@ acme: { test: { directory: "${front.directory}", terms: agreed, root: ${roots}, 
           ({ kind, command: of }) => of === command && (kind === "outcome" || kind === "refused"),
         ),
       ),
-    rule: (stands) => writePolicy(machine, stands ? RULES : OTHER, ++revision),
+    rule: (stands) => writePolicy(machine, stands ? rules : OTHER, ++revision),
     reeve: (...args) => {
       const verbs = args.filter((arg) => !arg.startsWith("--"));
       return running(REEVE, ...verbs, "--config", machine.config, ...args.filter((arg) => arg.startsWith("--")));

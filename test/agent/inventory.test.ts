@@ -4,6 +4,7 @@ import { INVENTORY_SECONDS } from "../../agent/limits.ts";
 import type { Contact } from "../../agent/poll.ts";
 import type { Road } from "../../agent/road.ts";
 import { SharedInventory } from "../../agent/wire/protocol.ts";
+import { ELSEWHERE, HERE, MEANT } from "./here.ts";
 
 const D = (n: number): string => `sha256:${String(n).repeat(64)}`;
 const wanted = { policy: D(1), groups: ["a"] };
@@ -32,14 +33,22 @@ test("it is said at the start, until it is taken, for another policy, after an o
 type Answer = { ok: object } | { fault: "conflict" | "not-found"; message: string } | { unreachable: string };
 function world(answers: Answer[]) {
   const stop = new AbortController();
-  const state = { policy: D(1), recorded: D(1), share: ["manifest"], suspended: null as string | null, outcomes: 0 };
+  const time = { now: 0 };
+  const state = {
+    policy: D(1),
+    recorded: D(1),
+    share: ["manifest"],
+    suspended: null as string | null,
+    outcomes: 0,
+    meant: {},
+  };
   const sent: SharedInventory[] = [];
   const read: string[] = [];
   const host = {
     clock: {
       now: () => 0,
-      monotonic: () => 0,
-      sleep: async () => undefined,
+      monotonic: () => time.now,
+      sleep: () => Bun.sleep(1),
     },
     random: { bytes: () => new Uint8Array([0]), uuidv7: () => "" },
   };
@@ -50,6 +59,7 @@ function world(answers: Answer[]) {
     { allow: "deploy", group: "a" },
   ];
   const road = {
+    ...HERE,
     log: {
       get memory() {
         const counts = new Map([["outcome", state.outcomes]]);
@@ -57,7 +67,7 @@ function world(answers: Answer[]) {
       },
     },
     suspended: () => state.suspended,
-    readPolicy: () => ({ digest: state.policy, policy: { share: state.share, rules } }),
+    readPolicy: () => ({ digest: state.policy, policy: { ...MEANT, ...state.meant, share: state.share, rules } }),
   } as unknown as Road;
   const to = {
     host,
@@ -75,15 +85,15 @@ function world(answers: Answer[]) {
     onRead.now();
     return group === "b" ? null : { group, image: "ami-1", count: 3, healthy: 3 };
   });
-  return { state, sent, read, loop, stop, road, onRead };
+  return { state, sent, read, loop, stop, road, onRead, time };
 }
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
-test("only groups of deploy rules are read, once each; one that cannot be read is left out; it is sent until it is taken", async () => {
+test("only groups of deploy rules are read, once each; one that cannot be read is left out; what was read is sent until it is taken", async () => {
   const { state, sent, read, loop, stop } = world([{ unreachable: "refused" }, { fault: "conflict", message: "" }]);
   const running = loop.run();
-  await settle();
-  expect(read).toEqual(["a", "b", "a", "b", "a", "b"]);
+  for (let look = 0; look < 100 && sent.length < 3; look++) await settle();
+  expect(read).toEqual(["a", "b"]);
   expect(sent.at(-1)).toEqual({
     kind: "inventory",
     policy: D(1),
@@ -97,6 +107,7 @@ test("only groups of deploy rules are read, once each; one that cannot be read i
   loop.wake();
   await settle();
   expect(sent.length).toBe(4);
+  expect(read).toEqual(["a", "b", "a", "b"]);
   state.share = ["policy"];
   [state.policy, state.recorded] = [D(2), D(2)];
   loop.wake();
@@ -106,8 +117,35 @@ test("only groups of deploy rules are read, once each; one that cannot be read i
   await running;
 });
 
-test("a policy that does not share it has nothing read and nothing sent; neither has one that is not on record, nor a switch that is off", async () => {
-  for (const change of [{ share: ["policy"] }, { recorded: D(3) }, { suspended: "the switch is off" }]) {
+test("a control plane that never takes it has the groups read once an occasion, however often it is asked", async () => {
+  const answers: Answer[] = Array.from({ length: 200 }, () => ({ fault: "conflict", message: "" }));
+  const { state, sent, read, loop, stop, time } = world(answers);
+  const running = loop.run();
+  const said = async (): Promise<void> => {
+    const before = sent.length;
+    for (let look = 0; look < 100 && sent.length < before + 10; look++) await settle();
+    expect(sent.length).toBeGreaterThanOrEqual(before + 10);
+  };
+  await said();
+  expect(read).toEqual(["a", "b"]);
+  expect(new Set(sent.map((one) => JSON.stringify(one))).size).toBe(1);
+  state.outcomes = 1;
+  await said();
+  expect(read).toEqual(["a", "b", "a", "b"]);
+  time.now = INVENTORY_SECONDS * 1000;
+  await said();
+  expect(read).toEqual(["a", "b", "a", "b", "a", "b"]);
+  [state.policy, state.recorded] = [D(2), D(2)];
+  await said();
+  expect(read).toHaveLength(8);
+  expect(sent.at(-1)?.policy).toBe(D(2));
+  stop.abort();
+  await running;
+});
+
+test("a policy that does not share it has nothing read and nothing sent; neither has one that is not on record, one for elsewhere, nor a switch that is off", async () => {
+  const elsewhere = ELSEWHERE.map(([, meant]) => ({ meant }));
+  for (const change of [{ share: ["policy"] }, { recorded: D(3) }, { suspended: "the switch is off" }, ...elsewhere]) {
     const { state, sent, read, loop, stop } = world([]);
     Object.assign(state, change);
     const running = loop.run();

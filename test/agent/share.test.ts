@@ -4,6 +4,7 @@ import type { Road } from "../../agent/road.ts";
 import { nextShared, sharer } from "../../agent/share.ts";
 import { digestOf } from "../../agent/wire/envelope.ts";
 import { SharedPolicy } from "../../agent/wire/protocol.ts";
+import { ELSEWHERE, HERE, MEANT } from "./here.ts";
 
 const D = (name: string): string => digestOf(Buffer.from(name));
 
@@ -29,7 +30,7 @@ type Answer = { ok: object } | { fault: "conflict" | "not-found"; message: strin
 /** An owner's folder with one file, a log that has it on record, and a control plane that answers what it is told to. */
 function world(answers: Answer[], meanwhile: () => void = () => undefined) {
   const stop = new AbortController();
-  const file = { text: "share: [policy]\n", shares: true, recorded: "" };
+  const file = { text: "share: [policy]\n", shares: true, recorded: "", meant: {} };
   file.recorded = file.text;
   const sent: SharedPolicy[] = [];
   const said: string[] = [];
@@ -43,6 +44,7 @@ function world(answers: Answer[], meanwhile: () => void = () => undefined) {
     },
   };
   const road = {
+    ...HERE,
     host,
     owner: { disk: host.disk, at: { directory: "/owner", uid: 0 }, refresh: () => Promise.resolve() },
     log: {
@@ -50,7 +52,10 @@ function world(answers: Answer[], meanwhile: () => void = () => undefined) {
         return { policy: { digest: D(file.recorded), revision: 1, code: null } };
       },
     },
-    readPolicy: () => ({ digest: D(file.text), policy: { share: file.shares ? ["policy"] : [] } }),
+    readPolicy: () => ({
+      digest: D(file.text),
+      policy: { ...MEANT, ...file.meant, share: file.shares ? ["policy"] : [] },
+    }),
   } as unknown as Road;
   const to = {
     host,
@@ -124,6 +129,24 @@ test("with nothing to share nothing is sent, however often it looks", async () =
   stop.abort();
   await running;
 });
+
+for (const [what, meant] of ELSEWHERE)
+  test(`a policy for another ${what} is not sent, and what was sent before it is taken back`, async () => {
+    const { file, sent, sharing, stop } = world([]);
+    const digest = D(file.text);
+    const running = sharing.run();
+    await settle();
+    expect(sent).toHaveLength(1);
+    file.text = file.recorded = "share: [policy]\n# not for here\n";
+    file.meant = meant;
+    for (let look = 0; look < 3; look++) {
+      sharing.wake();
+      await settle();
+    }
+    expect(sent.slice(1)).toEqual([{ kind: "policy", digest, text: null }]);
+    stop.abort();
+    await running;
+  });
 
 test("a control plane that does not know the call is left alone, with one line", async () => {
   const { file, sent, said, sharing, stop } = world([{ fault: "not-found", message: "there is nothing here" }]);

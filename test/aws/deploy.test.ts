@@ -5,6 +5,7 @@ import { resourceOfInput } from "../../providers/aws/resource.ts";
 import { Halted } from "../../providers/provider.ts";
 import { described, errandOf, recalled, resumed, rolled, see } from "../providers/deploying.ts";
 import { imageCommand, withImage } from "./deploying.ts";
+import type { Structure } from "./world/codec.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
 import { startWorld, type World, type WorldOptions } from "./world/world.ts";
 
@@ -252,13 +253,110 @@ describe("what is refused when it is read", () => {
   });
 });
 
+describe("others who launch from the same launch template", () => {
+  const EMPTY = { min: 0, max: 2, desired: 0 };
+  const of = (world: World, Version?: string) => ({ LaunchTemplateId: world.template, ...(Version && { Version }) });
+  const mixed = (base: Structure, ...overrides: Structure[]) => ({
+    MixedInstancesPolicy: {
+      LaunchTemplate: {
+        LaunchTemplateSpecification: base,
+        Overrides: overrides.map((LaunchTemplateSpecification) => ({
+          InstanceType: "t3.small",
+          LaunchTemplateSpecification,
+        })),
+      },
+    },
+  });
+  const changes = (world: World): string[] => names(world).filter((name) => !/^(?:Describe|Get)/.test(name));
+
+  const SHARED: readonly (readonly [string, (world: World, other: string) => Structure])[] = [
+    ["its $Latest", (world) => ({ LaunchTemplate: of(world, "$Latest") })],
+    ["its $Latest, by a mixed instances policy", (world) => mixed(of(world, "$Latest"))],
+    [
+      "its $Latest, for one type of a mixed instances policy",
+      (world, other) => mixed({ LaunchTemplateId: other, Version: "1" }, of(world, "$Latest")),
+    ],
+  ];
+  for (const [what, launches] of SHARED)
+    test(`another group launches ${what}: refused when it is read, and before a version is made`, async () => {
+      const { world, before, image } = await begin();
+      const command = await imageCommand(world, image);
+      const more = launches(world, await world.more.template());
+      await world.more.group(`other-${world.group.name}`, EMPTY, more);
+      await expect(see(command)).rejects.toMatchObject({ status: "template-shared" });
+      const own = errandOf(1);
+      for (const done of [
+        await rolled(command, 1, { found: STATE(before), own }),
+        await resumed(command, STATE(before), own),
+      ])
+        expect(done).toMatchObject({ result: "failed", code: "template-shared", changed: [] });
+      expect(changes(world)).toEqual([]);
+      expect((await world.look.images()).images).toEqual([before, before, before, before]);
+    });
+
+  test("groups that launch its $Default, a version's number, or another template's $Latest are in nobody's way", async () => {
+    const { world, image } = await begin();
+    const other = await world.more.template();
+    await world.more.group(`default-${world.group.name}`, EMPTY, { LaunchTemplate: of(world, "$Default") });
+    await world.more.group(`numbered-${world.group.name}`, EMPTY, { LaunchTemplate: of(world, "1") });
+    await world.more.group(`mixed-${world.group.name}`, EMPTY, mixed(of(world, "1"), of(world)));
+    const elsewhere = { LaunchTemplate: { LaunchTemplateId: other, Version: "$Latest" } };
+    await world.more.group(`elsewhere-${world.group.name}`, EMPTY, elsewhere);
+    expect(await rolled(await imageCommand(world, image), 2)).toMatchObject({ result: "succeeded" });
+    // What made the new version has not moved the default: what launches that launches what it did.
+    const versions = await world.admin.call("ec2", "DescribeLaunchTemplateVersions", {
+      LaunchTemplateId: world.template,
+      Versions: ["$Default"],
+    });
+    expect(versions).toMatchObject({ LaunchTemplateVersions: [{ VersionNumber: 1 }] });
+  });
+
+  test("it is found on whichever page it stands", async () => {
+    const { world, before, image } = await begin();
+    for (let n = 0; n < 52; n++)
+      await world.more.group(`z${String(n).padStart(2, "0")}-${world.group.name}`, EMPTY, {
+        LaunchTemplate: of(world, n === 51 ? "$Latest" : "1"),
+      });
+    const done = await rolled(await imageCommand(world, image), 1, { found: STATE(before) });
+    expect(done).toMatchObject({ result: "failed", code: "template-shared" });
+    expect(changes(world)).toEqual([]);
+  });
+
+  test("when it cannot be read who does, no version is made", async () => {
+    const { world, before, image } = await begin();
+    world.switches.judge = ({ operation, params }) =>
+      operation !== "DescribeAutoScalingGroups" || params["AutoScalingGroupNames"] !== undefined;
+    const done = await rolled(await imageCommand(world, image), 1, { found: STATE(before) });
+    expect(done).toMatchObject({ result: "failed", code: "denied" });
+    expect(changes(world)).toEqual([]);
+  });
+
+  test.each(["1", "$Default", "$Latest"])(
+    "the agent's own group does, at %s: refused, whatever the version",
+    async (version) => {
+      const { world, before, image } = await begin({ own: { template: "same", version } });
+      const command = await imageCommand(world, image);
+      await expect(see(command)).rejects.toMatchObject({ status: "own-template" });
+      const done = await rolled(command, 1, { found: STATE(before) });
+      expect(done).toMatchObject({ result: "failed", code: "own-template", changed: [] });
+      expect(changes(world)).toEqual([]);
+    },
+  );
+
+  test("the agent's own group has another template: it is none of its business", async () => {
+    const { world, image } = await begin({ own: { template: "another", version: "$Latest" } });
+    expect(await rolled(await imageCommand(world, image), 2)).toMatchObject({ result: "succeeded" });
+  });
+});
+
 describe("the gate", () => {
   const about = {
     resource: "brokers",
     changeIds: new Set<string>(),
-    known: new Set(["lt-0a", "lt-0a:1", "lt-0a:2"]),
+    known: new Set(["lt-0a", "lt-0a:1", "lt-0a:2", "lt-0a alone"]),
     command: "C",
     image: "ami-1",
+    count: null,
   };
   const VERSION = {
     LaunchTemplateId: "lt-0a",
@@ -294,6 +392,19 @@ describe("the gate", () => {
     expect(resourceOfInput("autoscaling:StartInstanceRefresh", REFRESH, about)).toBe("brokers");
     for (const [operation, input] of WIDER)
       expect([input, resourceOfInput(operation, { ...input }, about)]).not.toEqual([input, "brokers"]);
+  });
+
+  test("lets no version be made of a template before it was seen that nobody shares it", () => {
+    const unseen = { ...about, known: new Set(["lt-0a", "lt-0a:1", "lt-0a:2"]) };
+    expect(resourceOfInput("ec2:CreateLaunchTemplateVersion", VERSION, unseen)).not.toBe("brokers");
+  });
+
+  test("knows the read of all groups by a name that no group has, and nothing between one and all", () => {
+    const named = (input: object) => resourceOfInput("autoscaling:DescribeAutoScalingGroups", { ...input }, about);
+    expect([named({}), named({ NextToken: "2" })]).toEqual(["*", "*"]);
+    expect(named({ AutoScalingGroupNames: ["brokers"] })).toBe("brokers");
+    for (const input of [{ AutoScalingGroupNames: [] }, { AutoScalingGroupNames: ["a", "b"] }, { Filters: [] }])
+      expect([input, named(input)]).toEqual([input, "(not one)"]);
   });
 
   test("the share that must stay in service leaves no more than the rule's number out of it", () => {

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { REEVE, running, writePolicy } from "../e2e/world.ts";
+import { REEVE, running, type Says, writePolicy } from "../e2e/world.ts";
+import { SIGNERS } from "../policy/deploy-world.ts";
 import { type Document, providerLines, rulesFor, widened } from "./stage.ts";
 import { type Moto, startMoto } from "./world/moto.ts";
 import type { Document as Simulated } from "./world/simulator.ts";
@@ -28,9 +29,9 @@ const READS = [
 ];
 const CHANGES = ["autoscaling:SetDesiredCapacity", "acm-pca:IssueCertificate", "route53:ChangeResourceRecordSets"];
 
-function write(more: object = {}, rules = rulesFor(cloud)): void {
+function write(more: object = {}, rules = rulesFor(cloud), says: Says = {}): void {
   const place = `{ cloud: aws, account: "${cloud.account}", region: ${cloud.region} }`;
-  writePolicy({ owner: join(folder, "owner") }, rules, 1, { place });
+  writePolicy({ owner: join(folder, "owner") }, rules, 1, { place, ...says });
   const config = `version: 1
 cluster: prod-eu-1
 control_plane: { enrol: "https://127.0.0.1:1", trust_sha256: ${"A".repeat(43)} }
@@ -156,6 +157,33 @@ test("what a rule names and the account does not have is said", async () => {
   await grant();
   const wrong = bad(await doctor()).filter(({ looked_at }) => looked_at.includes("DescribeAutoScalingGroups"));
   expect(wrong.map(({ level, found }) => [level, found])).toEqual([["fail", "missing: there is no such group"]]);
+}, 120_000);
+
+test("a rule to deploy has it looked at who else would launch what a deploy makes", async () => {
+  const { name } = cloud.group;
+  const deploy = `  - id: releases
+    why: New releases.
+    allow: deploy
+    group: ${name}
+    signers: { by: [release], need: 1 }
+    version: { min: 1.0.0, max: 1.9.9 }
+    unavailable: 1
+    rate: 1 per hour
+    when: always
+    approval: none`;
+  write({}, deploy, { signers: { release: SIGNERS[0] } });
+  await grant();
+  const looked = async () =>
+    of(await doctor(), "autoscaling:DescribeAutoScalingGroups").map(({ level, looked_at, found }) => [
+      level,
+      looked_at.split(" ").slice(2).join(" "),
+      found.split(":")[0],
+    ]);
+  const [own, others] = await looked();
+  expect(own).toEqual(["ok", name, "it has 2 of 1 to 9 machines"]);
+  expect(others?.slice(0, 2)).toEqual(["ok", `every group, beside ${name}`]);
+  await cloud.more.group(`floating-${name}`, { min: 0, max: 1, desired: 0 }, "$Latest");
+  expect((await looked())[1]).toEqual(["fail", `every group, beside ${name}`, "template-shared"]);
 }, 120_000);
 
 test("the world has no problem of its own", () => {

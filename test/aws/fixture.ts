@@ -66,6 +66,8 @@ export function worldOf(
     readonly phase?: "read" | "all";
     readonly signal?: AbortSignal;
     readonly current?: CredentialSource["current"];
+    /** That a scale was judged for. */
+    readonly count?: number;
   } = {},
 ): World {
   const recorded: GateOperation[] = [];
@@ -86,7 +88,7 @@ export function worldOf(
     credentials: { current: more.current ?? (async () => CREDENTIALS), forget: () => forgotten.push(1) },
   };
   const errand = { id: COMMAND, signal: more.signal ?? new AbortController().signal };
-  return { calls: awsCalls(context, gate, errand, resource), gate, recorded, forgotten };
+  return { calls: awsCalls(context, gate, errand, resource, { count: more.count ?? null }), gate, recorded, forgotten };
 }
 
 export async function caught(promise: Promise<unknown>): Promise<unknown> {

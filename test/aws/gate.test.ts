@@ -36,7 +36,7 @@ afterAll(() => {
 const AUTHORITY = "arn:aws:acm-pca:eu-west-1:111122223333:certificate-authority/11111111-1111-1111-1111-111111111111";
 const ZONE = "Z0123456789ABCDEFGHIJ";
 const scaling = (group = "brokers", more = {}) =>
-  worldOf(configFor(server.url), "autoscaling", SCALE_OPERATIONS, group, more);
+  worldOf(configFor(server.url), "autoscaling", SCALE_OPERATIONS, group, { count: 3, ...more });
 const describeGroup = (name: string) => new DescribeAutoScalingGroupsCommand({ AutoScalingGroupNames: [name] });
 const setCount = (name: string) => new SetDesiredCapacityCommand({ AutoScalingGroupName: name, DesiredCapacity: 3 });
 const EMPTY = `<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups/></DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>`;
@@ -83,6 +83,22 @@ describe("what the SDK is about to send is held to the rule before anything leav
       "another group",
       "gate.resource",
       () => scaling().calls.send("autoscaling", (client) => client.send(setCount("brokers-2"))),
+    ],
+    ...[2, 4, undefined].map((count): [string, string, () => Promise<unknown>] => [
+      `another count than the judged one: ${count}`,
+      "gate.resource",
+      () =>
+        scaling().calls.send("autoscaling", (client) =>
+          client.send(new SetDesiredCapacityCommand({ AutoScalingGroupName: group, DesiredCapacity: count })),
+        ),
+    ]),
+    [
+      "a count, of a command that is about none",
+      "gate.resource",
+      () =>
+        worldOf(configFor(server.url), "autoscaling", SCALE_OPERATIONS, group).calls.send("autoscaling", (client) =>
+          client.send(setCount(group)),
+        ),
     ],
     [
       "a second group beside the first",
@@ -278,7 +294,7 @@ describe("where a call goes is held to the config again, before and after it is 
     process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
     try {
       const aws = configFor(server.url, { endpoints: { autoscaling: tls.url } });
-      const { calls, recorded } = worldOf(aws, "autoscaling", SCALE_OPERATIONS, "brokers");
+      const { calls, recorded } = worldOf(aws, "autoscaling", SCALE_OPERATIONS, "brokers", { count: 3 });
       const failed = await failureOf(calls.send("autoscaling", (client) => client.send(setCount("brokers"))));
       expect([failed.status, failed.effect, tls.bytes()]).toEqual(["tls", "none", 0]);
       // No byte of it left: no call was made.

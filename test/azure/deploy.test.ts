@@ -259,7 +259,7 @@ describe("the gate", () => {
     const root = `/subscriptions/${SUBSCRIPTION}/resourceGroups/${GROUP}/providers/Microsoft.Compute`;
     const image = `${root}/images/new`.toLowerCase();
     const about: About = {
-      ...{ resource: "brokers", operations: new Set(), vault: null },
+      ...{ resource: "brokers", operations: new Set(), vault: null, count: null },
       deploy: { image, images: new Set([image]), machines: new Set(["1", "2", "3"]), most: 2 },
     };
     const set = `${root}/virtualMachineScaleSets/brokers`;

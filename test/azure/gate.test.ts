@@ -21,10 +21,10 @@ const azure = {
   authorities: { "ca/k": { version: "0".repeat(32), chain: "/x" } },
 } as unknown as Parameters<typeof namedBy>[0];
 const named = (method: string, path: string, body: unknown, resource: string, vault: string | null = null) =>
-  namedBy(azure, method, path, body, { resource, operations: new Set(), vault, deploy: null });
+  namedBy(azure, method, path, body, { resource, operations: new Set(), vault, deploy: null, count: 4 });
 
 describe("what a request is about is read out of the request", () => {
-  test("a change of the capacity alone is the set's; with anything beside it, it is another resource's", () => {
+  test("a change of the capacity alone, to the judged one, is the set's; with anything beside it, it is another resource's", () => {
     const capacity = { sku: { capacity: 4 } };
     expect(named("PATCH", SET, capacity, "brokers")).toEqual({
       operation: "Microsoft.Compute/virtualMachineScaleSets/write",
@@ -38,8 +38,12 @@ describe("what a request is about is read out of the request", () => {
       null,
       [],
       { sku: { capacity: "4" } },
+      { sku: { capacity: 3 } },
+      { sku: { capacity: 5 } },
     ])
-      expect(named("PATCH", SET, body, "brokers").resource).toBe("brokers (more than its capacity)");
+      expect(named("PATCH", SET, body, "brokers").resource).toBe("brokers (more than the judged capacity)");
+    const none = { resource: "brokers", operations: new Set<string>(), vault: null, deploy: null, count: null };
+    expect(namedBy(azure, "PATCH", SET, capacity, none).resource).toBe("brokers (more than the judged capacity)");
   });
 
   test("another subscription, resource group, provider or part of a set is not the set", () => {
@@ -77,7 +81,7 @@ describe("what a request is about is read out of the request", () => {
 
   test("an operation is the command's only when its own change was answered with it", () => {
     const path = `/subscriptions/${SUBSCRIPTION}/providers/Microsoft.Compute/locations/westeurope/operations/1`;
-    const about = { resource: "brokers", operations: new Set([path]), vault: null, deploy: null };
+    const about = { resource: "brokers", operations: new Set([path]), vault: null, deploy: null, count: null };
     expect(namedBy(azure, "GET", path, undefined, about).resource).toBe("brokers");
     expect(named("GET", path, undefined, "brokers").resource).not.toBe("brokers");
   });
@@ -117,7 +121,7 @@ async function direct<Output>(ask: (calls: AzureCalls) => Promise<Output>) {
   });
   const { token, until } = world.machine.issue("https://management.azure.com/", world.identity);
   const tokens = { current: async () => ({ token, until: until * 1000 }), forget: () => undefined };
-  const calls = azureCalls({ ...settingOf(), azure: config, tokens }, gate, errand(), "brokers");
+  const calls = azureCalls({ ...settingOf(), azure: config, tokens }, gate, errand(), "brokers", { count: 4 });
   return { world, gate, error: await caught(ask(calls)) };
 }
 
@@ -132,6 +136,15 @@ test("a change of more than the capacity is a breach, and not one byte leaves", 
   const more = { sku: { capacity: 4 }, tags: { owner: "another" } };
   const { world, gate, error } = await direct((calls) =>
     calls.send("compute", (client) => client.virtualMachineScaleSets.update(GROUP, "brokers", more).submitted()),
+  );
+  expect(error).toBeInstanceOf(GateBreach);
+  expect([gate.breach()?.code, world.calls]).toEqual(["gate.resource", []]);
+});
+
+test("a change to another capacity than the judged one is a breach, and not one byte leaves", async () => {
+  const other = { sku: { capacity: 5 } };
+  const { world, gate, error } = await direct((calls) =>
+    calls.send("compute", (client) => client.virtualMachineScaleSets.update(GROUP, "brokers", other).submitted()),
   );
   expect(error).toBeInstanceOf(GateBreach);
   expect([gate.breach()?.code, world.calls]).toEqual(["gate.resource", []]);

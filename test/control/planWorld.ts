@@ -23,11 +23,15 @@ export const RULE = (id: string, more: Readonly<Record<string, string>> = {}): s
 const ALICE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINtZ4O9PuEUN83PrKXXZbb8LYwVQohR4fjGuYLVh0jnI";
 const BOB = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHqFHRDbKQ9JIihr5L9esibQDHdYvgyWhx+g0Qa7cot6";
 
-export function policyText(cluster: string, rules: string, more: { share?: string; revision?: number } = {}): string {
+export function policyText(
+  cluster: string,
+  rules: string,
+  more: { share?: string; revision?: number; vendor?: string } = {},
+): string {
   return `version: 1
 revision: ${more.revision ?? 7}
 cluster: ${cluster}
-vendor: vendor.example
+vendor: ${more.vendor ?? "vendor.example"}
 place: { cloud: local }
 people: { alice: ${ALICE}, bob: ${BOB} }
 signers: {}

@@ -269,7 +269,14 @@ test("the gate lets a copy differ in its image alone, and a group go to that cop
     ...more,
   });
   const known = new Set([template, 'properties:{"disks":[{"boot":true,"initializeParams":{"sourceImage":""}}]}']);
-  const about = { gcp: { project: "p", region: "europe-west1" }, command, resource: "europe-west1-b/g", known, image };
+  const about = {
+    gcp: { project: "p", region: "europe-west1" },
+    command,
+    resource: "europe-west1-b/g",
+    known,
+    image,
+    count: null,
+  };
   const read = (method: string, path: string, body: object, token: string) => {
     const url = new URL(`https://compute.googleapis.com/compute/v1/${path}?requestId=${token}`);
     return readRequest({ service: "compute", method, url, body: Buffer.from(JSON.stringify(body)) }, about).resource;

@@ -12,6 +12,7 @@ function aboutOf(resource: string, ...known: string[]): About {
     command: COMMAND,
     resource,
     image: null,
+    count: 4,
     known: new Set(known),
   };
 }
@@ -82,6 +83,10 @@ describe("what is not the command's never reads as its own", () => {
     ["compute", "POST", `${groups}/brokers/deleteInstances`, group, null],
     ["compute", "POST", `${groups}/brokers/resize?size=4`, group, null],
     ["compute", "POST", `${groups}/brokers/resize?size=4&requestId=${OTHER}`, group, null],
+    ["compute", "POST", `${groups}/brokers/resize?size=5&requestId=${COMMAND}`, group, null],
+    ["compute", "POST", `${groups}/brokers/resize?size=04&requestId=${COMMAND}`, group, null],
+    ["compute", "POST", `${groups}/brokers/resize?size=4&size=5&requestId=${COMMAND}`, group, null],
+    ["compute", "POST", `${groups}/brokers/resize?requestId=${COMMAND}`, group, null],
     ["compute", "GET", "/compute/v1/projects/my-project/zones/europe-west1-b/operations/operation-9", group, null],
     ["compute", "GET", "/compute/v1/projects/my-project/zones/europe-west1-b/operations", group, null],
     ["compute", "GET", "/compute/v1/projects/my-project/zones/europe-west1-b/autoscalers/others", group, null],

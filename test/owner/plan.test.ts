@@ -13,6 +13,7 @@ import { type Recorder, recorder } from "./recorder.ts";
 
 /** In the policy's text, and nowhere else that an agent could have it from. */
 const SECRET = "8731-a-remark-that-only-the-policy-holds";
+const OTHERS = "5520-a-remark-for-another-vendor";
 const withSecret = (text: string): string => `# ${SECRET}\n${text}`;
 const digestOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
@@ -111,13 +112,19 @@ describe("what the policy shares, through the compiled executables", () => {
       await polls(3);
       expect(sent("/v1/shared")).toHaveLength(1);
 
-      one.policy(withSecret(policyText(name, RULE("grow"), { share: "[]", revision: 9 })));
+      // The owner goes to another vendor: the policy for that one is none of this one's business.
+      const others = `# ${OTHERS}\n${policyText(name, RULE("grow"), { revision: 9, vendor: "another.example" })}`;
+      one.policy(others);
       await w.until("it is taken back", () => sent("/v1/shared").length === 2, 60);
       expect(JSON.parse(sent("/v1/shared")[1]?.body ?? "")).toEqual({
         kind: "policy",
         digest: digestOf(open),
         text: null,
       });
+      await polls(3);
+      expect(sent("/v1/shared")).toHaveLength(2);
+      expect(everything()).toContain(digestOf(others));
+      expect(everything()).not.toContain(OTHERS);
 
       // An older control plane is left alone, with one line.
       plane.forgetShared();

@@ -106,6 +106,17 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
     const found = await admin.call("autoscaling", "DescribeAutoScalingGroups", filter, region);
     return structures(found["AutoScalingGroups"]) as readonly Group[];
   };
+  /** All that moto has of them: it gives out fifty at a time. */
+  const pages = async (asked: Structure, region: string): Promise<readonly Group[]> => {
+    const all: Group[] = [];
+    for (let more: Structure | null = asked; more !== null; ) {
+      const page = await admin.call("autoscaling", "DescribeAutoScalingGroups", more, region);
+      all.push(...(structures(page["AutoScalingGroups"]) as readonly Group[]));
+      const { NextToken } = page;
+      more = NextToken === undefined ? null : { ...asked, NextToken };
+    }
+    return all;
+  };
   const instancesOf = (group: Group): readonly Instance[] => structures(group["Instances"]) as readonly Instance[];
   const overlayOf = (group: Group): Overlay => {
     const known = overlays.get(group.AutoScalingGroupARN);
@@ -275,8 +286,7 @@ export function scaling(admin: Admin, switches: ScalingSwitches): Scaling {
     const names = strings(params["AutoScalingGroupNames"]);
     for (const name of names) await settle(name, region);
     const { NextToken, MaxRecords, ...rest } = params;
-    const first = await admin.call("autoscaling", "DescribeAutoScalingGroups", rest, region);
-    const all = await Promise.all((structures(first["AutoScalingGroups"]) as readonly Group[]).map(seen));
+    const all = await Promise.all((await pages(rest, region)).map(seen));
     const start = NextToken === undefined ? 0 : Number(NextToken);
     if (!Number.isSafeInteger(start)) throw new ServiceError("InvalidNextToken", "The NextToken value is not valid.");
     const size = typeof MaxRecords === "number" ? MaxRecords : 50;

@@ -53,25 +53,33 @@ export async function makeNetwork(admin: Admin): Promise<{ subnet: string; templ
   const vpc = find(await admin.ec2("CreateVpc", { CidrBlock: "10.20.0.0/16" }), "vpcId");
   const zone = { AvailabilityZone: `${REGION}a` };
   const subnet = find(await admin.ec2("CreateSubnet", { VpcId: vpc, CidrBlock: "10.20.0.0/20", ...zone }), "subnetId");
+  return { subnet, template: await makeTemplate(admin) };
+}
+
+export async function makeTemplate(admin: Admin): Promise<string> {
   const name = `brokers-${unique()}`;
   const data = { "LaunchTemplateData.ImageId": "ami-12c6146b", "LaunchTemplateData.InstanceType": "t3.micro" };
   const made = await admin.ec2("CreateLaunchTemplate", { LaunchTemplateName: name, ...data });
-  return { subnet, template: find(made, "launchTemplateId") };
+  return find(made, "launchTemplateId");
 }
 
 export type Size = { readonly min: number; readonly max: number; readonly desired: number };
 
-/** A group whose instances are all in service; returns its ARN. */
+/** A group whose instances are all in service; returns its ARN. `launches`: a version of the network's template, or all that it launches from. */
 export async function makeGroup(
   admin: Admin,
   network: { subnet: string; template: string },
   name: string,
   size: Size,
-  version = "$Latest",
+  launches: string | Structure = "$Latest",
 ): Promise<string> {
+  const from =
+    typeof launches === "string"
+      ? { LaunchTemplate: { LaunchTemplateId: network.template, Version: launches } }
+      : launches;
   await admin.call("autoscaling", "CreateAutoScalingGroup", {
     AutoScalingGroupName: name,
-    LaunchTemplate: { LaunchTemplateId: network.template, Version: version },
+    ...from,
     MinSize: size.min,
     MaxSize: size.max,
     DesiredCapacity: size.desired,

@@ -17,6 +17,7 @@ import {
   makeGroup,
   makeNetwork,
   makeRole,
+  makeTemplate,
   makeZone,
   policyOf,
   type Size,
@@ -36,8 +37,8 @@ export type WorldOptions = {
   readonly iam?: boolean;
   readonly policy?: unknown;
   readonly group?: Size;
-  /** The agent's own machine is one of the group's. */
-  readonly own?: boolean;
+  /** The agent's own machine is one of the group's; or the only one of another, which launches from a template of this version. */
+  readonly own?: boolean | { readonly template: "same" | "another"; readonly version: string };
   readonly key?: KeyAlgorithm;
   readonly authorityDays?: number;
   readonly credentialsSeconds?: number;
@@ -96,7 +97,10 @@ export type World = {
   credentials(): Promise<Key>;
   expireCredentials(): void;
   more: {
-    group(name: string, size: Size): Promise<string>;
+    /** `launches`: a version of the world's template, or all that it launches from. */
+    group(name: string, size: Size, launches?: string | Structure): Promise<string>;
+    /** Another launch template; returns its id. */
+    template(): Promise<string>;
     authority(key: KeyAlgorithm): Promise<string>;
     zone(name: string): Promise<string>;
     role(name: string): Promise<void>;
@@ -188,6 +192,19 @@ async function makeAccount(admin: Admin, authorities: Authority, options: WorldO
   };
 }
 
+/** The group that the agent's own machine is in; null when it is in none. */
+async function ownGroup(
+  admin: Admin,
+  { network, group }: Awaited<ReturnType<typeof makeAccount>>,
+  own: WorldOptions["own"] = false,
+): Promise<string | null> {
+  if (typeof own === "boolean") return own ? group.name : null;
+  const template = own.template === "same" ? network.template : await makeTemplate(admin);
+  const name = `agent-${group.name}`;
+  await makeGroup(admin, { ...network, template }, name, { min: 1, max: 1, desired: 1 }, own.version);
+  return name;
+}
+
 export async function startWorld(moto: Moto, options: WorldOptions = {}): Promise<World> {
   const keys = makeKeys();
   const admin = await makeAdministrator(moto);
@@ -201,7 +218,8 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
   const problems: string[] = [];
   const rules: Rule[] = [];
   let hooks: readonly Hook[] = [];
-  const [first] = options.own === true ? await behaviours.autoscaling.instances(account.group.name) : [];
+  const inside = await ownGroup(admin, account, options.own);
+  const [first] = inside === null ? [] : await behaviours.autoscaling.instances(inside);
   const instance = first ?? `i-${unique()}${unique().slice(0, 7)}`;
   const switches: World["switches"] = {
     endpointRegion: REGION,
@@ -311,7 +329,8 @@ export async function startWorld(moto: Moto, options: WorldOptions = {}): Promis
       for (const key of keys.all()) key.expires = Date.now() - 1;
     },
     more: {
-      group: (name, size) => makeGroup(admin, account.network, name, size),
+      group: (name, size, launches) => makeGroup(admin, account.network, name, size, launches),
+      template: () => makeTemplate(admin),
       authority: async (key) => (await makeAuthority(admin, behaviours["acm-pca"], `authority ${unique()}`, key)).arn,
       zone: (name) => makeZone(admin, name),
       role: (name) => makeRole(admin, name, EVERYTHING),
