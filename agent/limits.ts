@@ -2,6 +2,8 @@
 export const MAX_COMMAND_BYTES = 16 * 1024;
 export const MAX_COMMAND_DEPTH = 8;
 export const COMMAND_LIFETIME_MAX_SECONDS = 24 * 3600;
+/** A command id and its `iat` are of the same time, but for so much: a vendor may make ids ahead. */
+export const ID_TIME_MAX_SECONDS = 24 * 3600;
 export const CLOCK_SKEW_SECONDS = 60;
 export const CLOCK_JUMP_MAX_SECONDS = 60;
 export const MAX_COMMANDS_PER_POLL = 16;

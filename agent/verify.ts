@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from "../policy/refusal.ts";
 import { cannotOf } from "../policy/words.ts";
-import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS } from "./limits.ts";
+import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS, ID_TIME_MAX_SECONDS } from "./limits.ts";
 import { timeOfId } from "./wire/names.ts";
 import type { Command } from "./wire/parse.ts";
 
@@ -75,10 +75,10 @@ export function verify(command: Command, at: AgentState): Verified | Refusal {
   if (claims.iat < at.enrolledAt - CLOCK_SKEW_SECONDS)
     return no("verify.before-enrolment", "it was issued before this agent was enrolled", "Send it again.");
   // So nobody can use an id again once it was forgotten: by then each command that may have it has expired (agent/audit/memory.ts).
-  if (Math.abs(timeOfId(claims.jti) - claims.iat * 1000) > CLOCK_SKEW_SECONDS * 1000)
+  if (Math.abs(timeOfId(claims.jti) - claims.iat * 1000) > ID_TIME_MAX_SECONDS * 1000)
     return no(
       "verify.id-time",
-      "its id was made at another time than its `iat` says",
+      "its id was made over a day before or after its `iat`",
       "Make the id, a UUIDv7, when the command is signed.",
     );
   if (!at.clockAgrees)

@@ -134,7 +134,7 @@ export const REMEDIES: Readonly<Record<RefusalCode, Remedy>> = {
   },
   "verify.id-time": {
     cause:
-      "The time in the command's id, a UUIDv7, is more than 60 seconds from its `iat`. An id is remembered for as long as a command of its time could live; so none can be used twice.",
+      "The time in the command's id, a UUIDv7, is over a day from its `iat`. An id is remembered for as long as a command that may have it could live; so none can be used twice.",
     vendor: "Make the id when the command is signed, by the same clock as `iat`, as `reeve-control send` does.",
     owner: NOTHING,
   },

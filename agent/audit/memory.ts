@@ -1,7 +1,7 @@
 import type { History } from "../../policy/asked.ts";
 import { shortDigest } from "../../policy/names.ts";
 import type { RefusalCode } from "../../policy/refusal.ts";
-import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS, LOG_KEPT_MIN_MS } from "../limits.ts";
+import { CLOCK_SKEW_SECONDS, COMMAND_LIFETIME_MAX_SECONDS, ID_TIME_MAX_SECONDS, LOG_KEPT_MIN_MS } from "../limits.ts";
 import type { Json } from "../wire/canonical.ts";
 import { timeOfId } from "../wire/names.ts";
 import type { Entry, EntryKind } from "./entry.ts";
@@ -71,10 +71,10 @@ export type Memory = {
 };
 
 /**
- * `verify` takes no command whose id is of another time than its `iat`, by more than the skew, and none lives longer than a day: so much later
- * each command that may have the id has expired, whatever the first one said of itself. Kept a second skew longer than needed.
+ * `verify` takes no command whose id is over a day from its `iat`, and none lives longer than a day: two days later each command that may have the
+ * id has expired, whatever the first one said of itself. Kept two skews longer than needed.
  */
-const ID_KEPT_MS = (COMMAND_LIFETIME_MAX_SECONDS + 2 * CLOCK_SKEW_SECONDS) * 1000;
+const ID_KEPT_MS = (COMMAND_LIFETIME_MAX_SECONDS + ID_TIME_MAX_SECONDS + 2 * CLOCK_SKEW_SECONDS) * 1000;
 /** Only this module changes a memory; everybody else sees it read-only. */
 type Fold = {
   history: { intents: Map<string, number[]>; since: number | null; revision: number };

@@ -19,15 +19,15 @@ test("the first entry that names an id decides it; a rejected one names none", (
   expect(memory.ids.get(ONE)).toMatchObject({ index: 1, kind: "refused" });
 });
 
-test("an id is kept for as long as a command of its time may live, whatever the first one's exp, and forgotten some time after", () => {
+test("an id is kept for as long as a command that may have it lives, whatever the first one's exp, and forgotten some time after", () => {
   const memory = emptyMemory(null);
   const day = 24 * 3600 * 1000;
   fold(memory, entry(intent(ONE), 1));
   fold(memory, entry({ ...refused(TWO), exp: Number.MAX_SAFE_INTEGER } as EntryBody, 2));
   expect(soon() * 1000).toBeLessThan(START + day);
-  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 3, START + day + 60_000));
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 3, START + 2 * day + 60_000));
   expect([...memory.ids.keys()]).toEqual([ONE, TWO]);
-  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2103, START + day + 180_000));
+  for (let n = 0; n < 2100; n++) fold(memory, entry(started, n + 2103, START + 2 * day + 180_000));
   expect([...memory.ids.keys()]).toEqual([]);
 });
 

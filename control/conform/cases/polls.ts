@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { CLOCK_SKEW_SECONDS } from "../../../agent/limits.ts";
+import { ID_TIME_MAX_SECONDS } from "../../../agent/limits.ts";
 import { CommandClaims } from "../../../agent/wire/command.ts";
 import { open } from "../../../agent/wire/envelope.ts";
 import { timeOfId } from "../../../agent/wire/names.ts";
@@ -96,7 +96,7 @@ export const POLL_CASES: readonly Case[] = [
       const lifetime = claims.exp - claims.iat;
       must(lifetime > 0 && lifetime <= 24 * 3600, `it lives ${lifetime} s`);
       const apart = Math.abs(timeOfId(claims.jti) / 1000 - claims.iat);
-      must(apart <= CLOCK_SKEW_SECONDS, `its id was made ${Math.round(apart)} s from its iat`);
+      must(apart <= ID_TIME_MAX_SECONDS, `its id was made ${Math.round(apart)} s from its iat`);
       return `${claims.action}, good for ${lifetime} s`;
     },
   },
