@@ -46,6 +46,7 @@ async function breaks<Args, State>(
   const gate = makeGate({
     table: action.operations,
     places: action.places(args),
+    beside: action.beside?.(args) ?? [],
     resource,
     phase: "all",
     beforeChange: () => undefined,
