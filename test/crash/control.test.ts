@@ -41,6 +41,8 @@ function ask(count: number): string {
 /** What the control plane holds, read beside it. */
 function held(id: string): { state: string; entries: number; whole: string } {
   const database = new Database(join(w.data, "state.db"), { readonly: true });
+  // Whoever opens it first after a kill goes over the journal alone.
+  database.run("pragma busy_timeout = 10000");
   try {
     const one = database.query<{ state: string }, [string]>("select state from commands where id = ?").get(id);
     const count = database.query<{ n: number }, []>("select count(*) as n from entries").get();
