@@ -15,6 +15,7 @@ const FOLDERS: Readonly<
     not: {
       nextStatement: "it has no state",
       plans: "it is about how SQLite goes through its tables",
+      named: "it is about words in our sources; no state is looked at",
       program: "it is about the program and the files of its folder; replicas.test.ts kills it on PostgreSQL",
     },
   },
