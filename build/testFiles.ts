@@ -26,7 +26,7 @@ const LONGEST_FIRST = [
   "test/acme/crash",
   "test/evidence/damage",
   "test/witness/",
-  "test/simulation/worldsFirst",
+  "test/simulation/worlds",
   "test/fleet/onPostgres",
   "test/simulation/interleavings",
   "test/pages/shown",

@@ -1,3 +1,3 @@
 import { testWorlds } from "./ran.ts";
 
-testWorlds(1, 1000);
+testWorlds(1, 500);

@@ -1,3 +1,3 @@
 import { testWorlds } from "./ran.ts";
 
-testWorlds(1001, 1000);
+testWorlds(501, 500);

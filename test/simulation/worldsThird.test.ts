@@ -1,0 +1,3 @@
+import { testWorlds } from "./ran.ts";
+
+testWorlds(1001, 500);
