@@ -1,5 +1,5 @@
 import { GateBreach, type Provider } from "../providers/provider.ts";
-import { manifestSource } from "./artifacts/source.ts";
+import { manifestSource, patient } from "./artifacts/source.ts";
 import { cosignedWriter } from "./audit/cosigned.ts";
 import type { EntryBody } from "./audit/entry.ts";
 import { segmentName } from "./audit/folder.ts";
@@ -250,7 +250,7 @@ async function serve(
     heard: (index) => reports?.holds(index) ?? Promise.resolve("this agent has not started"),
     stopping: () => stop.signal.aborted,
     stop: stop.signal,
-    manifests: manifestSource(config.artifacts, host, identity.session),
+    manifests: patient(manifestSource(config.artifacts, host, identity.session), host.clock),
     halted: () => ended !== null || failure !== null,
     cancelled: new Set(),
     appended(bodies) {

@@ -30,6 +30,20 @@ export function manifestSource(
   return async (hex) => fromDirectory(disk, config, hex);
 }
 
+const FIRST_WAIT_MS = 500;
+const LAST_WAIT_MS = 4000;
+
+/** Asks a place that did not answer some times more, for some seconds: a connection that was just lost is no reason to refuse a command. */
+export function patient(source: ManifestSource, clock: Pick<Clock, "sleep">): ManifestSource {
+  return async (hex, signal) => {
+    for (let wait = FIRST_WAIT_MS; ; wait *= 2) {
+      const got = await source(hex, signal);
+      if (!("away" in got) || wait > LAST_WAIT_MS || signal.aborted) return got;
+      await clock.sleep(wait, signal);
+    }
+  };
+}
+
 function fromDirectory(disk: Disk, at: { readonly directory: string; readonly uid: number }, hex: string): Obtained {
   const file = readOwned(disk, at, `${hex}.manifest`, MAX_MANIFEST_BYTES);
   if (!("bytes" in file)) return unfit("missing", file.because, file.hint);

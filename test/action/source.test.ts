@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { obtainManifest } from "../../agent/artifacts/manifest.ts";
-import { manifestSource } from "../../agent/artifacts/source.ts";
+import { manifestSource, type Obtained, patient } from "../../agent/artifacts/source.ts";
 import { ed25519Private, signNote } from "../../agent/audit/note.ts";
 import type { Identity } from "../../agent/identity/identity.ts";
 import { type Manifest, manifestText } from "../../agent/wire/manifest.ts";
@@ -95,6 +95,32 @@ test("a control plane that is silent is given up on when the command's time is o
   const got = obtainManifest(source, digestOf(TEXT), stop.signal);
   stop.abort();
   expect(outcomeOf(await got)).toBe("away");
+});
+
+test("a place that does not answer is asked some times more, and what it says is the answer", async () => {
+  const waits: number[] = [];
+  const stop = new AbortController();
+  const clock = {
+    async sleep(milliseconds: number, signal?: AbortSignal) {
+      waits.push(milliseconds);
+      if (waits.length === 6) stop.abort();
+      expect(signal).toBe(stop.signal);
+    },
+  };
+  const said = async (answers: Obtained[]): Promise<Obtained> => {
+    let at = 0;
+    return patient(async () => answers[Math.min(at++, answers.length - 1)] ?? { away: "" }, clock)("ab", stop.signal);
+  };
+  const closed = { away: "the control plane did not answer (closed)" };
+  expect(await said([closed, closed, { note: "it" }])).toEqual({ note: "it" });
+  expect(waits).toEqual([500, 1000]);
+  const missing = { artifact: "missing", because: "none", hint: "" } as const;
+  expect(await said([missing, { note: "it" }])).toEqual(missing);
+  expect(waits.length).toBe(2);
+  expect(await said([closed])).toEqual(closed);
+  // Told to stop in the last wait: it is asked no more.
+  expect(waits.slice(2)).toEqual([500, 1000, 2000, 4000]);
+  expect(stop.signal.aborted).toBe(true);
 });
 
 test("the owner's directory is read without following links, and a config without a place has nothing", async () => {
