@@ -64,7 +64,7 @@ export const POLICY_REMEDIES: Readonly<Record<Extract<RefusalCode, `policy.${str
       "The rule was used as often as its `rate` allows, or the log of a new machine does not reach back far enough to tell.",
     vendor: "Ask again at the time that the hint says.",
     owner:
-      "If more often is right, raise `rate` in the rule. After an enrolment rates count as used up until their window has passed; on a cluster's first machine they do not: one that joined by a token, or of which the config says so (`first_until`).",
+      "If more often is right, raise `rate` in the rule. After an enrolment rates count as used up until their window has passed, but for a first machine (by its token, or `first_until` in the config).",
   },
   "policy.when": {
     cause: "The rule's `when` does not hold now.",
