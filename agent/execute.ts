@@ -1,4 +1,4 @@
-import { type Asked, NOBODY, resourceOf } from "../policy/asked.ts";
+import { type Asked, type Found, NOBODY, resourceOf } from "../policy/asked.ts";
 import { authorize, checkRevision } from "../policy/authorize.ts";
 import { match } from "../policy/match.ts";
 import type { Policy, Rule } from "../policy/policy.ts";
@@ -59,7 +59,11 @@ export async function execute(text: string, road: Road, waited: WaitingEntry | n
 
 declare const heard: unique symbol;
 /** An intent that others have seen and that is permitted yet: `rule` is as the policy has it now. Only `seenByOthers` makes one. */
-type Heard = Intended & { readonly entry: IntentEntry; readonly [heard]: true };
+type Heard = Intended & {
+  readonly entry: IntentEntry;
+  readonly judge: (policy: Policy) => Found;
+  readonly [heard]: true;
+};
 type NotBegun = {
   readonly code: "head-unwritten" | "intent-unheard" | "suspended" | "no-longer-permitted";
   readonly because: string;
@@ -79,8 +83,9 @@ async function seenByOthers(intended: Intended, road: Road): Promise<Heard | Not
   // Nothing is awaited from here until the call begins.
   const entry = road.log.memory.open.get(command.claims.jti);
   if (entry?.index !== intent) throw new Error("an intent that was just written is not open");
-  const rule = stillPermits(entry, command.claims, (policy) => seen.judge(policy).found, road);
-  if (!isRefusal(rule)) return { ...intended, entry, rule } as Heard;
+  const judge = (policy: Policy): Found => seen.judge(policy).found;
+  const rule = stillPermits(entry, command.claims, judge, road);
+  if (!isRefusal(rule)) return { ...intended, entry, judge, rule } as Heard;
   return { code: rule.code === "verify.suspended" ? "suspended" : "no-longer-permitted", because: rule.because };
 }
 
@@ -305,11 +310,11 @@ function notBegun(
  * process is to end, and the next start goes on with it under the same intent.
  */
 async function call(heard: Heard, road: Road): Promise<ReturnType<typeof outcomeBody> | null> {
-  const { command, entry, work, seen, rule } = heard;
+  const { command, entry, judge, work, seen, rule } = heard;
   const id = command.claims.jti;
   const operations: Operation[] = [];
   const deadline = deadlineIn(road.host.clock, deadlineSeconds(command.asked));
-  const stands = () => ruleStands(entry, command.claims, (policy) => seen.judge(policy).found, road);
+  const stands = () => ruleStands(entry, command.claims, judge, road);
   const gate = makeGate({
     table: work.operations,
     places: work.places,

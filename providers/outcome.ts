@@ -1,3 +1,4 @@
+import type { Clock } from "../agent/host/host.ts";
 import {
   CallFailed,
   type Changed,
@@ -39,10 +40,12 @@ export function unavailableOf({ unavailable }: Pick<Errand, "unavailable">): num
 type Into = NonNullable<DeployProvider["resume"]>;
 
 /**
- * The two ways into a deploy that a cloud carries out: begun anew, or gone on with. Where `rolled` throws, nothing was changed yet: what was, it
- * says itself.
+ * The two ways into a deploy that a cloud carries out: begun anew, or gone on with, once what may have been on its way for `inFlightMs` when the
+ * agent stopped is seen. Where `rolled` throws, nothing was changed yet: what was, it says itself.
  */
 export function deploysBy(
+  clock: Pick<Clock, "sleep">,
+  inFlightMs: number,
   rolled: (...into: [...Parameters<Into>, resumed: boolean]) => Promise<Executed>,
 ): Pick<DeployProvider, "execute" | "resume"> {
   const into =
@@ -50,6 +53,7 @@ export function deploysBy(
     async (gate, args, found, errand) => {
       unavailableOf(errand);
       try {
+        if (resumed) await clock.sleep(inFlightMs, errand.signal);
         return await rolled(gate, args, found, errand, resumed);
       } catch (error) {
         return stoppedBy(error);

@@ -15,7 +15,7 @@ export type Recorded = { readonly entry: number; readonly person: string | null;
 /** A command that waits for people, and the signatures on record for it, by their digest. */
 export type Waiting = { readonly entry: WaitingEntry; readonly signatures: ReadonlyMap<string, Recorded> };
 export type EpochEntry = Extract<Entry, { kind: "epoch" }>;
-/** The entry that decided an id. `exp`: unix seconds. */
+/** The entry that decided an id. `exp`: unix seconds; nothing is decided by it any more; carry files have it. */
 export type Decided = {
   readonly digest: string;
   readonly exp: number;
@@ -38,7 +38,7 @@ export type Recent = {
 /** All that the agent must know of its past: a fold over the entries, so that it is what the log says and nothing else. */
 export type Memory = {
   readonly history: History;
-  /** Ids by the first entry that named them, for as long as any command may have them, whatever the log's retention. */
+  /** Ids by the first entry that named them, until two days and two skews after the time that each says of itself, whatever the log's retention. */
   readonly ids: ReadonlyMap<string, Decided>;
   /** Intents without an outcome, by command id. */
   readonly open: ReadonlyMap<string, IntentEntry>;

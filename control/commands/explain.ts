@@ -1,14 +1,15 @@
 import { CommanderError } from "commander";
 import { Complaint, complaintText, printable } from "../terminal.ts";
 
-const WRONG_PATH = "See that the path is right.";
-const NOT_PERMITTED = "See who owns the folder, and that this user may read and write it.";
-const FULL = "Make room on that disk, then do it again.";
+const WRONG_PATH = { hint: "See that the path is right.", exit: 4 };
+const NOT_PERMITTED = { hint: "See who owns the folder, and that this user may read and write it.", exit: 4 };
+const FULL = { hint: "Make room on that disk, then do it again.", exit: 3 };
 /** By the code of the operating system's error. */
-const HINTS: Readonly<Record<string, string>> = {
+const TROUBLES: Readonly<Record<string, { readonly hint: string; readonly exit: number }>> = {
   ENOENT: WRONG_PATH,
   ENOTDIR: WRONG_PATH,
   EISDIR: WRONG_PATH,
+  EEXIST: WRONG_PATH,
   EACCES: NOT_PERMITTED,
   EPERM: NOT_PERMITTED,
   EROFS: NOT_PERMITTED,
@@ -29,10 +30,10 @@ export function explain(error: unknown): number {
   }
   const code = String((error as { code?: unknown }).code ?? "");
   const words = printable(error instanceof Error ? error.message : String(error));
-  const hint = HINTS[code];
-  if (hint !== undefined) {
-    process.stderr.write(`error: Cannot go on: ${words}.\nhint: ${hint}\n`);
-    return hint === FULL ? 3 : 4;
+  const trouble = TROUBLES[code];
+  if (trouble !== undefined) {
+    process.stderr.write(`error: Cannot go on: ${words}.\nhint: ${trouble.hint}\n`);
+    return trouble.exit;
   }
   if (code.startsWith("SQLITE_")) {
     process.stderr.write(

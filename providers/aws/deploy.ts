@@ -62,9 +62,7 @@ export function awsDeploy(context: AwsContext, own: Own, learnt: (group: string)
         ? { missing: `there is no Auto Scaling group ${group}` }
         : { state: stateOf(found.running) };
     },
-    ...deploysBy(async (gate, args, found, errand, resumed) => {
-      // A change that was on its way when the agent stopped is seen before another is made.
-      if (resumed) await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal);
+    ...deploysBy(context.host.clock, IN_FLIGHT_MS, async (gate, args, found, errand, resumed) => {
       const work = workOf(gate, args, errand);
       const before = await readOther(work);
       return before === null ? failed("missing") : roll(work, before, found, resumed);

@@ -51,9 +51,7 @@ export function azureDeploy({ context, notes, own, learnt }: ScaleDeps): DeployP
       const model = await readOther(workOf(gate, { ...NO_IMAGE, group }, errand));
       return model === null ? { missing: `there is no scale set ${group}` } : { state: stateOf(model) };
     },
-    ...deploysBy(async (gate, args, found, errand, resumed) => {
-      // A change that was on its way when the agent stopped is seen before another is made.
-      if (resumed) await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal);
+    ...deploysBy(context.host.clock, IN_FLIGHT_MS, async (gate, args, found, errand, resumed) => {
       const work = workOf(gate, args, errand);
       const model = await readOther(work);
       return model === null ? failed("missing") : roll(work, model, found, resumed);

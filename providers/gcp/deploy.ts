@@ -64,9 +64,7 @@ export function gcpDeploy(context: GcpContext, own: Own, learnt: (group: string)
         ? { missing: `there is no managed instance group ${group}` }
         : { state: await stateOf(work, found.manager) };
     },
-    ...deploysBy(async (gate, args, found, errand, resumed) => {
-      // A change that was on its way when the agent stopped is seen before another is made.
-      if (resumed) await context.host.clock.sleep(IN_FLIGHT_MS, errand.signal);
+    ...deploysBy(context.host.clock, IN_FLIGHT_MS, async (gate, args, found, errand, resumed) => {
       const work = workOf(gate, args, errand);
       const before = await readOther(work, resumed ? "resume" : "execute");
       return before === null || work === null ? failed("missing") : roll(work, before, found, resumed);

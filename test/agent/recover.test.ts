@@ -1,4 +1,4 @@
-/** What an interrupted execution left is taken away under the same conditions as any change: others know, and the policy is no older one. */
+/** What an interrupted execution left is taken away under the same conditions as any change: a required witness, the bucket and the control plane know, and the policy is no older one. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import type { EntryBody } from "../../agent/audit/entry.ts";

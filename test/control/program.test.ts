@@ -149,6 +149,7 @@ test("wrong usage, missing state and keys that others can read end with their co
     [2, ["nonsense"]],
     [2, ["serve"]],
     [2, ["serve", "--dir", join(base, "d"), "--enrol", "x", "--agents", "127.0.0.1:0"]],
+    [4, ["serve", "--dir", join(keys, "command-k.json"), "--enrol", "127.0.0.1:0", "--agents", "127.0.0.1:0"]],
     [3, ["fleet", "--dir", base]],
     [3, ["token", "--dir", base, "--cluster", "c"]],
     [4, ["token", "--dir", base, "--cluster", "c", "--keys", keys]],

@@ -51,6 +51,7 @@ function enteredFault(
   const goesOn = entry.kind === "intent" && waited !== undefined && waited.digest === entry.digest;
   if (known !== undefined && !goesOn)
     return { what: "id", because: `command ${entry.command} was decided in entry ${known.index} already` };
+  // Two skews of grace: the agent looked at its clock before it wrote.
   if ((timeOf(entry.time) ?? 0) > (entry.exp + 2 * CLOCK_SKEW_SECONDS) * 1000)
     return { what: "expired", because: `command ${entry.command} had expired by then` };
   return null;

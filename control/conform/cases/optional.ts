@@ -1,13 +1,12 @@
-import { createHash } from "node:crypto";
+import { MAX_SHARED_GROUPS } from "../../../agent/limits.ts";
+import { digestOf } from "../../../agent/wire/envelope.ts";
 import { ManifestAnswer, SharedAnswer } from "../../../agent/wire/protocol.ts";
 import { started } from "../book.ts";
 import { type Case, must, refused, taken, Unseen } from "../case.ts";
 import { manifestFor } from "../manifest.ts";
 
 const SECTION = "Agents' listener (client certificate required)";
-const MAX_GROUPS = 64;
 const group = (name: string) => ({ group: name, image: "image-1", count: 3, healthy: 3 });
-const digestOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 
 export const OPTIONAL_CASES: readonly Case[] = [
   {
@@ -66,7 +65,7 @@ export const OPTIONAL_CASES: readonly Case[] = [
       await names(policy, null);
       taken(await share(policy, [group("a"), { ...group("b"), image: null }]), SharedAnswer);
       refused(await share(other, [group("a")]), "conflict");
-      const many = Array.from({ length: MAX_GROUPS + 1 }, (_, n) => group(`g${n}`));
+      const many = Array.from({ length: MAX_SHARED_GROUPS + 1 }, (_, n) => group(`g${n}`));
       refused(await share(policy, many), "malformed");
       refused(await share(policy, [{ ...group("a"), packages: [] }]), "malformed");
       taken(await share(policy, null), SharedAnswer);
